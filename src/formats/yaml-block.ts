@@ -1,0 +1,418 @@
+/**
+ * The YAML that Go's marshallers and Helm write into ConfigMaps: block mappings and sequences, flow collections, plain and
+ * quoted scalars, block scalars, comments. Anchors, aliases, tags, complex keys and several documents are refused with
+ * their line, never guessed at. Written by hand because every trace reads the mesh configuration and loading a whole YAML
+ * library costs more than reading it; the tests hold it against that library.
+ */
+export type YamlResult = { readonly value: unknown } | { readonly message: string; readonly line: number };
+
+export function parseBlockYaml(text: string): YamlResult {
+  const reader = new Reader(text);
+  try {
+    return { value: reader.document() };
+  } catch (error) {
+    if (error instanceof YamlError) return { message: error.message, line: error.line };
+    throw error;
+  }
+}
+
+class YamlError extends Error {
+  readonly line: number;
+  constructor(message: string, line: number) {
+    super(message);
+    this.line = line;
+  }
+}
+
+/** Plain scalars of YAML 1.2's core schema. */
+function resolvePlain(text: string): unknown {
+  if (text === '' || text === '~' || /^(null|Null|NULL)$/.test(text)) return null;
+  if (/^(true|True|TRUE)$/.test(text)) return true;
+  if (/^(false|False|FALSE)$/.test(text)) return false;
+  if (/^[-+]?\d+$/.test(text)) return Number(text);
+  if (/^0x[0-9a-fA-F]+$/.test(text) || /^0o[0-7]+$/.test(text)) return Number(text);
+  if (/^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$/.test(text)) return Number(text);
+  if (/^[-+]?\.(inf|Inf|INF)$/.test(text)) return text.startsWith('-') ? -Infinity : Infinity;
+  if (/^\.(nan|NaN|NAN)$/.test(text)) return NaN;
+  return text;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  '0': '\0', a: '\x07', b: '\b', t: '\t', '\t': '\t', n: '\n', v: '\v', f: '\f', r: '\r', e: '\x1b',
+  ' ': ' ', '"': '"', '/': '/', '\\': '\\', N: '\x85', _: '\xa0', L: '\u2028', P: '\u2029',
+}; // prettier-ignore
+
+class Reader {
+  private readonly lines: string[];
+  private at = 0;
+
+  constructor(text: string) {
+    this.lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
+  }
+
+  private fail(message: string): never {
+    throw new YamlError(message, Math.min(this.at, this.lines.length - 1) + 1);
+  }
+
+  private line(): string {
+    return this.lines[this.at] ?? '';
+  }
+
+  private indentOf(line: string): number {
+    let indent = 0;
+    while (line.charAt(indent) === ' ') indent++;
+    if (line.charAt(indent) === '\t' && line.trim() !== '') this.fail('a tab in the indentation');
+    return indent;
+  }
+
+  /** Steps over blank lines and comments; the indentation of the next line with content, -1 at the end. */
+  private next(): number {
+    for (; this.at < this.lines.length; this.at++) {
+      const line = this.line();
+      const trimmed = line.trim();
+      if (trimmed === '' || trimmed.startsWith('#')) continue;
+      if (/^(---|\.\.\.)(\s|$)/.test(line)) this.fail('several documents are not read');
+      return this.indentOf(line);
+    }
+    return -1;
+  }
+
+  document(): unknown {
+    while (this.at < this.lines.length && /^\s*(#|$)/.test(this.line())) this.at++;
+    if (/^---\s*(#.*)?$/.test(this.line())) this.at++;
+    const indent = this.next();
+    if (indent < 0) return null;
+    const value = this.node(indent);
+    if (this.next() >= 0) this.fail('expected the end, or the same indentation');
+    return value;
+  }
+
+  /** The node that begins at the current line, whose content begins at `indent`. */
+  private node(indent: number): unknown {
+    const content = this.line().slice(indent);
+    if (/^-(\s|$)/.test(content)) return this.sequence(indent);
+    if (this.keyEnd(content) >= 0) return this.mapping(indent);
+    return this.scalar(content, indent, indent - 1);
+  }
+
+  private sequence(indent: number): unknown[] {
+    const items: unknown[] = [];
+    while (this.next() === indent && /^-(\s|$)/.test(this.line().slice(indent))) {
+      const rest = this.line().slice(indent + 1);
+      if (rest.trim() === '' || rest.trim().startsWith('#')) {
+        this.at++;
+        const inner = this.next();
+        items.push(inner > indent ? this.node(inner) : null);
+        continue;
+      }
+      // the item's content stands as if the dash were a space
+      this.lines[this.at] = `${' '.repeat(indent + 1)}${rest}`;
+      const inner = this.indentOf(this.line());
+      if (/^[|>]/.test(this.line().slice(inner))) items.push(this.value(this.line().slice(inner), indent));
+      else items.push(this.node(inner));
+    }
+    return items;
+  }
+
+  private mapping(indent: number): Readonly<Record<string, unknown>> {
+    const result: Record<string, unknown> = Object.create(null);
+    while (this.next() === indent) {
+      const content = this.line().slice(indent);
+      const end = this.keyEnd(content);
+      if (end < 0) this.fail('expected "key: value"');
+      const key = this.keyText(content.slice(0, end).trimEnd());
+      if (key in result) this.fail(`the key "${key}" stands twice`);
+      result[key] = this.value(content.slice(end + 1).trimStart(), indent);
+    }
+    return result;
+  }
+
+  /** Offset of the colon that ends a key at the beginning of `content`; -1 where there is no key. */
+  private keyEnd(content: string): number {
+    const quote = content.charAt(0);
+    if (quote === '"' || quote === "'") {
+      const match = (quote === '"' ? /^"(?:[^"\\]|\\.)*"\s*(?=:(\s|$))/ : /^'(?:[^']|'')*'\s*(?=:(\s|$))/).exec(
+        content,
+      );
+      return match === null ? -1 : match[0].length;
+    }
+    if ('[{#|>%@`&*!'.includes(quote) || /^\?(\s|$)/.test(content)) {
+      if ('&*!'.includes(quote) || quote === '?') this.fail('anchors, aliases, tags and complex keys are not read');
+      return -1;
+    }
+    const colon = /:(\s|$)/.exec(content);
+    const comment = / #/.exec(content);
+    if (colon === null || (comment !== null && comment.index < colon.index)) return -1;
+    return colon.index;
+  }
+
+  private keyText(text: string): string {
+    if (text.startsWith('"')) return this.unescape(text.slice(1, -1));
+    if (text.startsWith("'")) return text.slice(1, -1).replaceAll("''", "'");
+    return text;
+  }
+
+  /** What follows `key:` or `- `; `parent` is the indentation that the value must exceed. */
+  private value(rest: string, parent: number): unknown {
+    if (rest === '' || rest.startsWith('#')) {
+      this.at++;
+      const inner = this.next();
+      if (inner > parent) return this.node(inner);
+      // a sequence may stand at the indentation of its key
+      if (inner === parent && /^-(\s|$)/.test(this.line().slice(inner))) return this.sequence(inner);
+      return null;
+    }
+    if (/^[|>]/.test(rest)) return this.blockScalar(rest, parent);
+    return this.scalar(rest, this.line().length - rest.length, parent);
+  }
+
+  /** A scalar or flow collection that begins at `column` of the current line and may go on in deeper lines. */
+  private scalar(first: string, column: number, parent: number): unknown {
+    const head = first.charAt(0);
+    if ('&*!'.includes(head)) this.fail('anchors, aliases and tags are not read');
+    if ('%@`'.includes(head) || /^[-?:](\s|$)/.test(first)) this.fail(`a value cannot begin with "${head}"`);
+    if ('"\'[{'.includes(head)) {
+      const flow = new Flow(this.lines, this.at, column, parent, (message, line) => {
+        this.at = line;
+        return this.fail(message);
+      });
+      const value = flow.value();
+      flow.endOfLine();
+      this.at = flow.row + 1;
+      return value;
+    }
+    let text = stripComment(first);
+    let commented = text.length !== first.trimEnd().length;
+    let blanks = 0;
+    this.at++;
+    for (; this.at < this.lines.length && !commented; this.at++) {
+      const line = this.line();
+      if (line.trim() === '') {
+        blanks++;
+        continue;
+      }
+      if (this.indentOf(line) <= parent || /^(---|\.\.\.)(\s|$)/.test(line)) break;
+      const content = line.trimStart();
+      if (content.startsWith('#')) break;
+      if (/:(\s|$)/.test(stripComment(content))) this.fail('"key: value" inside a plain scalar');
+      const stripped = stripComment(content);
+      commented = stripped.length !== content.trimEnd().length;
+      text += (blanks > 0 ? '\n'.repeat(blanks) : ' ') + stripped;
+      blanks = 0;
+    }
+    if (/:\s/.test(text)) this.fail('"key: value" inside a plain scalar');
+    return resolvePlain(text);
+  }
+
+  private blockScalar(header: string, parent: number): string {
+    const match = /^([|>])(?:([1-9])([-+])?|([-+])([1-9])?)?\s*(?:\s#.*)?$/.exec(header);
+    if (match === null) this.fail('not a block scalar header');
+    const folded = match[1] === '>';
+    const chomp = match[3] ?? match[4] ?? '';
+    const explicit = match[2] ?? match[5];
+    this.at++;
+    let indent = explicit === undefined ? -1 : Math.max(parent, 0) + Number(explicit);
+    const body: string[] = [];
+    for (; this.at < this.lines.length; this.at++) {
+      const line = this.line();
+      const own = /^ */.exec(line)?.[0].length ?? 0;
+      if (own === line.length) {
+        body.push(indent >= 0 ? line.slice(indent) : '');
+        continue;
+      }
+      if (indent < 0) indent = own;
+      if (own < indent || own <= parent) break;
+      body.push(line.slice(indent));
+    }
+    let trailing = 0;
+    while (body.length > 0 && body.at(-1) === '') {
+      body.pop();
+      trailing++;
+    }
+    const text = folded ? fold(body) : body.join('\n');
+    if (chomp === '-' || (body.length === 0 && chomp !== '+')) return text;
+    return (
+      text +
+      (chomp === '+'
+        ? '\n'.repeat(trailing + (body.length > 0 ? 1 : 0) - (this.at >= this.lines.length ? 1 : 0))
+        : '\n')
+    );
+  }
+
+  private unescape(text: string): string {
+    return unescapeDouble(text, (message) => this.fail(message));
+  }
+}
+
+function stripComment(text: string): string {
+  return (/(?:^|\s)#/.exec(text) === null ? text : text.slice(0, /(?:^|\s)#/.exec(text)?.index)).trimEnd();
+}
+
+/** Folding of `>`: single line breaks become spaces, except next to more-indented lines. */
+function fold(lines: readonly string[]): string {
+  let text = '';
+  let blanks = 0;
+  let previousKeeps = true;
+  lines.forEach((line, index) => {
+    if (line === '') {
+      blanks++;
+      return;
+    }
+    const keeps = /^[ \t]/.test(line);
+    if (index > 0 || blanks > 0) {
+      if (text === '' && previousKeeps && index === blanks) text += '\n'.repeat(blanks);
+      else if (keeps || previousKeeps) text += '\n'.repeat(blanks + 1);
+      else text += blanks > 0 ? '\n'.repeat(blanks) : ' ';
+    }
+    text += line;
+    blanks = 0;
+    previousKeeps = keeps;
+  });
+  return text;
+}
+
+function unescapeDouble(text: string, fail: (message: string) => never): string {
+  return text.replace(/\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[\s\S]|$)/g, (_, code: string) => {
+    if (code.length > 1) {
+      const point = Number.parseInt(code.slice(1), 16);
+      return point > 0x10ffff ? fail('not a character') : String.fromCodePoint(point);
+    }
+    return ESCAPES[code] ?? fail(`unknown escape "\\${code}"`);
+  });
+}
+
+/** Quoted scalars and flow collections, which may go on over several lines deeper than `parent`. */
+class Flow {
+  row: number;
+  private column: number;
+  private readonly lines: readonly string[];
+  private readonly parent: number;
+  private readonly failAt: (message: string, line: number) => never;
+
+  constructor(
+    lines: readonly string[],
+    row: number,
+    column: number,
+    parent: number,
+    failAt: (message: string, line: number) => never,
+  ) {
+    this.lines = lines;
+    this.row = row;
+    this.column = column;
+    this.parent = parent;
+    this.failAt = failAt;
+  }
+
+  private fail(message: string): never {
+    return this.failAt(message, this.row);
+  }
+
+  private rest(): string {
+    return (this.lines[this.row] ?? '').slice(this.column);
+  }
+
+  private newLine(): void {
+    this.row++;
+    const line = this.lines[this.row];
+    if (line === undefined) this.fail('the text ends inside a quoted or flow value');
+    const indent = /^[ \t]*/.exec(line)?.[0].length ?? 0;
+    if (indent <= this.parent && line.trim() !== '') this.fail('a quoted or flow value ends at a lesser indentation');
+    this.column = indent;
+  }
+
+  private skip(): void {
+    for (;;) {
+      const rest = this.rest();
+      const content = rest.trimStart();
+      if (content !== '' && !(content.startsWith('#') && (content.length < rest.length || this.column === 0))) {
+        this.column += rest.length - content.length;
+        return;
+      }
+      this.newLine();
+    }
+  }
+
+  endOfLine(): void {
+    if (!/^\s*$|^\s+#/.test(this.rest())) this.fail('expected the end of the line');
+  }
+
+  value(): unknown {
+    this.skip();
+    const head = this.rest().charAt(0);
+    if (head === '"' || head === "'") return this.quoted(head);
+    if (head === '[') return this.list();
+    if (head === '{') return this.map();
+    if ('&*!'.includes(head)) this.fail('anchors, aliases and tags are not read');
+    const plain = /^(?:[^,[\]{}:#\s]|:(?=[^\s,[\]{}])|#)(?:[^,[\]{}:#]|:(?=[^\s,[\]{}])|(?<=\S)#)*/.exec(this.rest());
+    if (plain === null) this.fail('expected a value');
+    this.column += plain[0].length;
+    return resolvePlain(plain[0].trim());
+  }
+
+  private list(): unknown[] {
+    const items: unknown[] = [];
+    this.column++;
+    for (this.skip(); this.rest().charAt(0) !== ']'; this.skip()) {
+      items.push(this.value());
+      this.separator(']');
+    }
+    this.column++;
+    return items;
+  }
+
+  private map(): Readonly<Record<string, unknown>> {
+    const result: Record<string, unknown> = Object.create(null);
+    this.column++;
+    for (this.skip(); this.rest().charAt(0) !== '}'; this.skip()) {
+      const head = this.rest().charAt(0);
+      const key = this.value();
+      if (typeof key === 'object' && key !== null) this.fail('complex keys are not read');
+      const name = key === null && head !== '~' && head !== 'n' && head !== 'N' ? '' : String(key);
+      if (name in result) this.fail(`the key "${name}" stands twice`);
+      this.skip();
+      if (this.rest().charAt(0) === ':') {
+        this.column++;
+        this.skip();
+        result[name] = /^[,}]/.test(this.rest()) ? null : this.value();
+      } else result[name] = null;
+      this.separator('}');
+    }
+    this.column++;
+    return result;
+  }
+
+  private separator(close: string): void {
+    this.skip();
+    const token = this.rest().charAt(0);
+    if (token === ',') this.column++;
+    else if (token !== close) this.fail(`expected "," or "${close}"`);
+  }
+
+  private quoted(quote: '"' | "'"): string {
+    this.column++;
+    let text = '';
+    for (;;) {
+      const rest = this.rest();
+      const match = (quote === '"' ? /^((?:[^"\\]|\\.)*)(["\\]?)/ : /^((?:[^']|'')*)('?)/).exec(rest);
+      const part = match?.[1] ?? '';
+      if (match?.[2] === quote) {
+        this.column += part.length + 1;
+        return this.finish(text + part, quote);
+      }
+      // the line ends inside the quotes: an escaped line break joins, others fold
+      const escaped = quote === '"' && match?.[2] === '\\';
+      text += escaped ? part : part.trimEnd();
+      let breaks = 0;
+      do {
+        this.newLine();
+        breaks++;
+      } while (this.rest().trim() === '');
+      if (!escaped) text += breaks > 1 ? '\n'.repeat(breaks - 1) : ' ';
+      else if (breaks > 1) text += '\n'.repeat(breaks - 1);
+    }
+  }
+
+  private finish(text: string, quote: '"' | "'"): string {
+    return quote === "'" ? text.replaceAll("''", "'") : unescapeDouble(text, (message) => this.fail(message));
+  }
+}
