@@ -17,6 +17,8 @@ export interface Snapshot {
   read(path: string): FileRead;
   /** Names directly inside a folder, sorted; empty where the folder does not exist. */
   list(folder: string): readonly string[];
+  /** What is wrong with the snapshot as a whole: a damaged manifest, an archive that ends early, entries refused. */
+  readonly problems?: readonly SnapshotProblem[];
 }
 
 export interface Manifest {
@@ -30,4 +32,11 @@ export interface Manifest {
   readonly scope: { readonly kind: 'all' | 'trace'; readonly note: string | null } | null;
   readonly redacted: boolean | null;
   readonly problems: readonly { readonly file: string; readonly reason: string }[];
+}
+
+export interface SnapshotProblem {
+  /** File of the snapshot, or the archive as it was given. */
+  readonly file: string;
+  readonly line?: number;
+  readonly message: string;
 }
