@@ -53,11 +53,14 @@ export type StopRole = 'workload' | 'ztunnel' | 'sidecar' | 'waypoint' | 'gatewa
 
 export interface Stop {
   readonly role: StopRole;
-  readonly namespace: string | null;
+  /** Empty for what has none: a process on a node, a host outside the cluster. */
+  readonly namespace: string;
+  /** The pod's name; `node/<name>` for a process on a node, `outside` for a host outside the cluster. */
   readonly name: string;
-  readonly node: string | null;
+  /** Empty outside the cluster. */
+  readonly node: string;
   /** Other pods that share this way. */
-  readonly also?: readonly { readonly namespace: string | null; readonly name: string; readonly node: string | null }[];
+  readonly also?: readonly { readonly namespace: string; readonly name: string; readonly node: string }[];
 }
 
 export interface Link {

@@ -1,0 +1,76 @@
+import { loadEnvoy } from '../envoy/load.js';
+import type { Envoy } from '../envoy/face.js';
+import type { Unknown } from '../formats/evidence.js';
+import { podFolder } from '../mesh/folders.js';
+import type { Mesh } from '../mesh/model.js';
+import type { Pod } from '../formats/kubernetes-types.js';
+import { loadNetworkNamespace } from '../netns/load.js';
+import type { NetworkNamespace } from '../netns/face.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import { loadZtunnel } from '../ztunnel/load.js';
+import type { Ztunnel } from '../ztunnel/face.js';
+import type { Place } from './place.js';
+
+/** The three engines over one snapshot: each namespace and each dump is read when it is first asked for, and once. */
+export interface Engines {
+  readonly snapshot: Snapshot;
+  readonly mesh: Mesh;
+  netns(place: Place): NetworkNamespace;
+  /** The engine of a ztunnel pod, or the fact that is missing. */
+  ztunnel(pod: Pod): Ztunnel | Unknown;
+  /** The engine of the Envoy in a pod, or the fact that is missing. */
+  envoy(pod: Pod): Envoy | Unknown;
+}
+
+export function isUnknown<T extends object>(value: T | Unknown): value is Unknown {
+  return 'fact' in value && 'reason' in value;
+}
+
+export function loadEngines(snapshot: Snapshot, mesh: Mesh): Engines {
+  const read = (path: string): ReturnType<Snapshot['read']> => snapshot.read(path);
+  return {
+    snapshot,
+    mesh,
+    netns: memo(
+      (place: Place) => place.folder,
+      (place) => loadNetworkNamespace(place.folder, read),
+    ),
+    ztunnel: memo(
+      (pod: Pod) => `${pod.namespace}/${pod.name}`,
+      (pod) => {
+        const file = read(`${podFolder(pod) ?? 'no-such-name'}/ztunnel/config_dump.json`);
+        if (file.kind !== 'text') return missing(`configuration of ztunnel ${pod.namespace}/${pod.name}`, file);
+        return loadZtunnel(file.path, file.text);
+      },
+    ),
+    envoy: memo(
+      (pod: Pod) => `${pod.namespace}/${pod.name}`,
+      (pod) => {
+        const file = read(`${podFolder(pod) ?? 'no-such-name'}/envoy/config_dump.json`);
+        if (file.kind !== 'text') return missing(`configuration of the Envoy in ${pod.namespace}/${pod.name}`, file);
+        const clusters = read(`${podFolder(pod) ?? 'no-such-name'}/envoy/clusters.json`);
+        return loadEnvoy(
+          file.path,
+          file.text,
+          clusters.kind === 'text' ? { file: clusters.path, text: clusters.text } : null,
+        );
+      },
+    ),
+  };
+}
+
+function missing(fact: string, file: { readonly path: string; readonly reason: string }): Unknown {
+  return { fact: `${fact} (${file.path})`, reason: file.reason };
+}
+
+function memo<K, V>(key: (k: K) => string, make: (k: K) => V): (k: K) => V {
+  const made = new Map<string, V>();
+  return (k) => {
+    const name = key(k);
+    const known = made.get(name);
+    if (known !== undefined) return known;
+    const value = make(k);
+    made.set(name, value);
+    return value;
+  };
+}

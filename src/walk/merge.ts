@@ -1,0 +1,75 @@
+import type { Mesh } from '../mesh/model.js';
+import type { Path, Stop } from './trace.js';
+import type { Walked } from './walk.js';
+
+/**
+ * Endpoints that share a way become one path: the same stops but for which pod of one workload on one node it is, the same
+ * links, encryption and verdict. The merged stops list the other pods; shares are added. Most likely first.
+ */
+export function mergeWays(mesh: Mesh, walked: readonly Walked[]): readonly Walked[] {
+  const groups = new Map<string, Walked[]>();
+  for (const one of walked) {
+    const key = wayOf(mesh, one.path);
+    groups.set(key, [...(groups.get(key) ?? []), one]);
+  }
+  const merged = [...groups.values()].map((group) => mergeGroup(group));
+  return merged.sort(
+    (a, b) =>
+      (b.path.probability ?? -1) - (a.path.probability ?? -1) ||
+      compare(a.path.verdict, b.path.verdict) ||
+      compare(names(a.path), names(b.path)),
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function names(path: Path): string {
+  return path.stops.map((stop) => `${stop.namespace}/${stop.name}`).join(' ');
+}
+
+function wayOf(mesh: Mesh, path: Path): string {
+  const stops = path.stops.map((stop, index) =>
+    index === 0
+      ? [stop.role, stop.namespace, stop.name]
+      : [stop.role, stop.namespace, stop.node, workloadOf(mesh, stop)],
+  );
+  const links = path.links.map((link) => [link.protocol, link.via, link.encrypted, link.own, link.endpointAddressType]);
+  const kinds = path.hops.map((hop) => [hop.kind, hop.phase, hop.basis, hop.netns.split('/')[0]]);
+  const reason = path.verdict === 'delivered' ? '' : generalised(path);
+  return JSON.stringify([path.verdict, path.encryption, stops, links, kinds, reason]);
+}
+
+/** The reason without the names and addresses in which merged ways differ. */
+function generalised(path: Path): string {
+  return path.reason
+    .replaceAll(/\d+\.\d+\.\d+\.\d+(:\d+)?|\[?[0-9a-f:]*::[0-9a-f:]*\]?(:\d+)?/gi, 'ADDRESS')
+    .replaceAll(/veth\w+/g, 'DEV');
+}
+
+function workloadOf(mesh: Mesh, stop: Stop): string {
+  const pod = mesh.podByName(stop.namespace, stop.name);
+  const owner = pod === null ? null : mesh.ownerOf(pod);
+  return owner === null ? stop.name : `${owner.kind}/${owner.name}`;
+}
+
+function mergeGroup(group: readonly Walked[]): Walked {
+  const [first, ...rest] = group;
+  if (first === undefined) throw new Error('an empty group of paths');
+  if (rest.length === 0) return first;
+  const probabilities = group.map((one) => one.path.probability);
+  const probability = probabilities.some((p) => p === null)
+    ? null
+    : probabilities.reduce((sum: number, p) => sum + (p ?? 0), 0);
+  const stops = first.path.stops.map((stop, index): Stop => {
+    const others = rest.flatMap((one) => {
+      const other = one.path.stops[index];
+      return other === undefined || (other.name === stop.name && other.namespace === stop.namespace) ? [] : [other];
+    });
+    const distinct = [...new Map(others.map((o) => [`${o.namespace}/${o.name}`, o])).values()];
+    if (distinct.length === 0) return stop;
+    return { ...stop, also: distinct.map(({ namespace, name, node }) => ({ namespace, name, node })) };
+  });
+  return { path: { ...first.path, probability, stops }, unknowns: group.flatMap((one) => one.unknowns) };
+}
