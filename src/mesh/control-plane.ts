@@ -146,12 +146,11 @@ function releaseOfContainers(
 }
 
 /**
- * Of several that run, the release of the most pods' majority does not matter: the newest is taken, as the control plane
- * of an upgrade in progress decides what the proxies are told. Where the tags name none, the manifest if it names one.
+ * Of several that run, the newest: during an upgrade the new control plane decides what the proxies are told. Where no
+ * image's tag names a release, the manifest, if it names exactly one.
  */
 function findRelease(snapshot: Snapshot, lists: Lists, component: Component): Release | null {
-  const sources = [...componentPods(lists, component)];
-  const found = sources.flatMap((pod) => releaseOfContainers(component, pod) ?? []);
+  const found = componentPods(lists, component).flatMap((pod) => releaseOfContainers(component, pod) ?? []);
   if (found.length === 0) {
     found.push(
       ...componentWorkloads(lists, component).flatMap((workload) => releaseOfContainers(component, workload) ?? []),
