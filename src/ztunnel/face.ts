@@ -52,6 +52,11 @@ export interface ZtunnelOutcome {
   readonly log: string | null;
   /** True where the source address is kept on the outgoing connection (ztunnel spoofs the client's address). */
   readonly keepsSource: boolean;
+  /**
+   * True where an outbound decision ends inside this same ztunnel (1.18–1.21, node mode, same node: "node local fast
+   * path"): there is no HBONE; `to` is the application's address, the destination's policies are already applied.
+   */
+  readonly viaFastPath?: boolean;
   readonly decidedBy: Evidence | null;
   /** Every decision in order: service found, endpoint filter, load balancing, waypoint, protocol, policies considered. */
   readonly steps: readonly { readonly summary: string; readonly evidence: readonly Evidence[] }[];

@@ -1,0 +1,268 @@
+import { canonicalIp } from './ip.js';
+import { pointerTo } from './evidence.js';
+import { isObject, portTable, Fields, type Problems } from './ztunnel-json.js';
+import type {
+  ApplicationTunnel,
+  DumpEndpoint,
+  DumpService,
+  DumpWorkload,
+  GatewayAddress,
+  LoadBalancer,
+  NetworkAddress,
+} from './ztunnel-types.js';
+
+const WORKLOAD_FIELDS: ReadonlySet<string> = new Set([
+  ...['workloadIps', 'waypoint', 'networkGateway', 'gatewayAddress', 'protocol', 'networkMode', 'uid', 'name'],
+  ...['namespace', 'trustDomain', 'serviceAccount', 'network', 'workloadName', 'workloadType', 'canonicalName'],
+  ...['canonicalRevision', 'hostname', 'node', 'nativeTunnel', 'applicationTunnel', 'authorizationPolicies'],
+  ...['status', 'clusterId', 'locality', 'services', 'capacity'],
+]);
+
+const SERVICE_FIELDS: ReadonlySet<string> = new Set([
+  ...['name', 'namespace', 'hostname', 'vips', 'cidrVips', 'ports', 'endpoints', 'subjectAltNames', 'waypoint'],
+  ...['weightedWaypoints', 'visibility', 'loadBalancer', 'ipFamilies', 'canonical'],
+]);
+
+/** `network/ip`, or a bare address (1.18); null where it is neither. */
+export function networkAddress(text: string): NetworkAddress | null {
+  const slash = text.lastIndexOf('/');
+  const ip = canonicalIp(text.slice(slash + 1));
+  return ip === null ? null : { network: slash < 0 ? '' : text.slice(0, slash), ip };
+}
+
+/**
+ * `{destination, hboneMtlsPort}`; `port` up to 1.19. The destination is `network/ip` or `ns/hostname`, and told apart as
+ * serde's untagged enum does: an address where it parses as one (Z:src/state/workload.rs gatewayaddress).
+ */
+export function gatewayAddress(fields: Fields | null): GatewayAddress | null {
+  if (fields === null) return null;
+  const text = fields.text('destination');
+  const port = fields.number('hboneMtlsPort', fields.number('port', 15008));
+  const address = networkAddress(text);
+  if (address !== null) return { destination: { kind: 'address', ...address }, port };
+  const slash = text.indexOf('/');
+  if (text === '' || text.indexOf('/', slash + 1) >= 0) {
+    fields.problems.add(
+      pointerTo(fields.pointer, 'destination'),
+      'a gateway destination that is neither address nor host',
+    );
+  }
+  return {
+    destination: {
+      kind: 'hostname',
+      namespace: slash < 0 ? null : text.slice(0, slash),
+      hostname: text.slice(slash + 1),
+    },
+    port,
+  };
+}
+
+function applicationTunnel(fields: Fields | null): ApplicationTunnel | null {
+  if (fields === null) return null;
+  const port = fields.number('port', 0);
+  return { protocol: fields.word('protocol', ['NONE', 'PROXY'], 'NONE'), port: port === 0 ? null : port };
+}
+
+function addresses(fields: Fields, key: string): readonly string[] {
+  const out: string[] = [];
+  for (const text of fields.texts(key)) {
+    const ip = canonicalIp(text);
+    if (ip === null) fields.problems.add(pointerTo(fields.pointer, key), `not an IP address: ${JSON.stringify(text)}`);
+    else out.push(ip);
+  }
+  return out;
+}
+
+export function readWorkload(
+  object: Readonly<Record<string, unknown>>,
+  pointer: string,
+  problems: Problems,
+): DumpWorkload {
+  const fields = new Fields(object, pointer, problems);
+  fields.known(WORKLOAD_FIELDS, 'workload');
+  const name = fields.text('name');
+  const namespace = fields.text('namespace');
+  const locality = fields.child('locality');
+  const mode = fields.word('networkMode', ['Standard', 'HostNetwork'], 'Standard');
+  return {
+    uid: fields.text('uid'),
+    name,
+    namespace,
+    trustDomain: fields.text('trustDomain'),
+    serviceAccount: fields.text('serviceAccount'),
+    network: fields.text('network'),
+    node: fields.text('node'),
+    clusterId: fields.text('clusterId'),
+    locality: {
+      region: locality?.text('region') ?? '',
+      zone: locality?.text('zone') ?? '',
+      subzone: locality?.text('subzone') ?? '',
+    },
+    ips: addresses(fields, 'workloadIps'),
+    hostname: fields.text('hostname'),
+    protocol: fields.word('protocol', ['TCP', 'HBONE'], 'TCP'),
+    hostNetwork: mode === null ? null : mode === 'HostNetwork',
+    nativeTunnel: fields.flag('nativeTunnel', false),
+    waypoint: gatewayAddress(fields.child('waypoint')),
+    networkGateway: gatewayAddress(fields.child('networkGateway')),
+    applicationTunnel: applicationTunnel(fields.child('applicationTunnel')),
+    policies: fields.texts('authorizationPolicies'),
+    capacity: fields.number('capacity', 1),
+    status: fields.text('status'),
+    evidence: { file: problems.file, pointer, text: `workload ${namespace}/${name}` },
+  };
+}
+
+function loadBalancer(fields: Fields | null): LoadBalancer | null {
+  if (fields === null) return null;
+  const scopes = ['Region', 'Zone', 'Subzone', 'Node', 'Cluster', 'Network'] as const;
+  const preferences = fields.texts('routingPreferences').map((scope) => {
+    const known = scopes.find((word) => word === scope);
+    if (known === undefined) {
+      fields.problems.add(
+        pointerTo(fields.pointer, 'routingPreferences'),
+        `unknown routing scope ${JSON.stringify(scope)}`,
+      );
+    }
+    return known ?? null;
+  });
+  return {
+    mode: fields.word('mode', ['Standard', 'Strict', 'Failover', 'Passthrough'], 'Standard'),
+    preferences,
+    allowUnhealthy: fields.text('healthPolicy') === 'AllowAll',
+  };
+}
+
+function networkAddresses(fields: Fields, key: string): readonly NetworkAddress[] {
+  const out: NetworkAddress[] = [];
+  for (const text of fields.texts(key)) {
+    const address = networkAddress(text);
+    if (address === null)
+      fields.problems.add(pointerTo(fields.pointer, key), `not network/ip: ${JSON.stringify(text)}`);
+    else out.push(address);
+  }
+  return out;
+}
+
+/** `cidrVips` (1.30): objects, or strings `network/cidr` as istioctl's own reader also accepts. */
+function cidrVips(fields: Fields): readonly { readonly network: string; readonly cidr: string }[] {
+  const out: { network: string; cidr: string }[] = [];
+  for (const item of fields.list('cidrVips')) {
+    if (isObject(item) && typeof item['cidr'] === 'string') {
+      out.push({ network: typeof item['network'] === 'string' ? item['network'] : '', cidr: item['cidr'] });
+    } else if (typeof item === 'string' && item.includes('/')) {
+      const parts = item.split('/');
+      const cidr = parts.slice(-2).join('/');
+      out.push({ network: parts.slice(0, -2).join('/'), cidr });
+    } else {
+      fields.problems.add(pointerTo(fields.pointer, 'cidrVips'), 'a CIDR VIP that is neither object nor string');
+    }
+  }
+  return out;
+}
+
+class ReadService implements DumpService {
+  readonly name: string;
+  readonly namespace: string;
+  readonly hostname: string;
+  readonly vips: DumpService['vips'];
+  readonly cidrVips: DumpService['cidrVips'];
+  readonly ports: DumpService['ports'];
+  readonly subjectAltNames: readonly string[];
+  readonly waypoint: GatewayAddress | null;
+  readonly weightedWaypoints: DumpService['weightedWaypoints'];
+  readonly loadBalancer: LoadBalancer | null;
+  readonly ipFamilies: DumpService['ipFamilies'];
+  readonly canonical: boolean;
+  readonly evidence: DumpService['evidence'];
+  private cache: readonly DumpEndpoint[] | null = null;
+  private byUid: ReadonlyMap<string, DumpEndpoint> | null = null;
+
+  private readonly fields: Fields;
+
+  constructor(fields: Fields) {
+    this.fields = fields;
+    fields.known(SERVICE_FIELDS, 'service');
+    this.name = fields.text('name');
+    this.namespace = fields.text('namespace');
+    this.hostname = fields.text('hostname');
+    this.vips = networkAddresses(fields, 'vips');
+    this.cidrVips = cidrVips(fields);
+    this.ports = portTable(fields.child('ports'));
+    this.subjectAltNames = fields.texts('subjectAltNames');
+    this.waypoint = gatewayAddress(fields.child('waypoint'));
+    this.weightedWaypoints = weightedWaypoints(fields);
+    this.loadBalancer = loadBalancer(fields.child('loadBalancer'));
+    this.ipFamilies = ipFamilies(fields);
+    this.canonical = fields.flag('canonical', false);
+    this.evidence = {
+      file: fields.problems.file,
+      pointer: fields.pointer,
+      text: `service ${this.namespace}/${this.hostname}`,
+    };
+  }
+
+  endpoints(): readonly DumpEndpoint[] {
+    this.cache ??= this.readEndpoints();
+    return this.cache;
+  }
+
+  endpoint(uid: string): DumpEndpoint | null {
+    this.byUid ??= new Map(this.endpoints().map((endpoint) => [endpoint.workloadUid, endpoint]));
+    return this.byUid.get(uid) ?? null;
+  }
+
+  hasEndpoint(uid: string): boolean {
+    return this.endpoint(uid) !== null;
+  }
+
+  private readEndpoints(): readonly DumpEndpoint[] {
+    const all = this.fields.child('endpoints');
+    if (all === null) return [];
+    const out: DumpEndpoint[] = [];
+    for (const [key, value] of Object.entries(all.object)) {
+      const pointer = pointerTo(all.pointer, key);
+      if (!isObject(value)) continue;
+      const fields = new Fields(value, pointer, this.fields.problems);
+      const workloadUid = fields.textOrNull('workloadUid') ?? key;
+      const address = fields.textOrNull('address');
+      out.push({
+        workloadUid,
+        address: address === null ? null : networkAddress(address),
+        ports: portTable(fields.child('port')),
+        evidence: { file: this.fields.problems.file, pointer, text: `endpoint ${workloadUid} of ${this.hostname}` },
+      });
+    }
+    return out;
+  }
+}
+
+function weightedWaypoints(fields: Fields): DumpService['weightedWaypoints'] {
+  const out: { destination: GatewayAddress; weight: number }[] = [];
+  fields.list('weightedWaypoints').forEach((item, index) => {
+    const pointer = pointerTo(pointerTo(fields.pointer, 'weightedWaypoints'), index);
+    if (!isObject(item)) return fields.problems.add(pointer, 'a weighted waypoint that is not an object');
+    const entry = new Fields(item, pointer, fields.problems);
+    const destination = gatewayAddress(entry.child('destination'));
+    if (destination === null) fields.problems.add(pointer, 'a weighted waypoint without destination');
+    else out.push({ destination, weight: entry.number('weight', 0) });
+  });
+  return out;
+}
+
+/** Null is "no restriction", which is what ztunnel takes from IpFamilies::Automatic. */
+function ipFamilies(fields: Fields): DumpService['ipFamilies'] {
+  const word = fields.textOrNull('ipFamilies');
+  if (word === null) return null;
+  if (word === 'Dual' || word === 'IPv4' || word === 'IPv6') return word;
+  fields.problems.add(pointerTo(fields.pointer, 'ipFamilies'), `unknown ipFamilies ${JSON.stringify(word)}`);
+  return null;
+}
+
+export function readService(
+  object: Readonly<Record<string, unknown>>,
+  pointer: string,
+  problems: Problems,
+): DumpService {
+  return new ReadService(new Fields(object, pointer, problems));
+}

@@ -1,0 +1,288 @@
+import { cidrContains, parseCidr, parseIp, type Cidr } from '../formats/ip.js';
+import type { Unknown } from '../formats/evidence.js';
+import type { DumpPolicy, DumpService, DumpWorkload, GatewayAddress, ZtunnelDump } from '../formats/ztunnel-types.js';
+import type { Behaviour } from './behaviour.js';
+import { compilePolicy, type CompiledPolicy } from './rbac.js';
+import type { World } from './world.js';
+
+/** Thrown inside the engine where a fact is missing that decides; becomes an `unknown` outcome, never leaves decide(). */
+export class Undecided extends Error {
+  readonly unknown: Unknown;
+
+  constructor(unknown: Unknown) {
+    super(unknown.reason);
+    this.unknown = unknown;
+  }
+}
+
+export type Found =
+  | { readonly kind: 'workload'; readonly workload: DumpWorkload }
+  | { readonly kind: 'service'; readonly service: DumpService };
+
+/** ztunnel's stores, rebuilt from the dump (Z:src/state/workload.rs WorkloadStore, src/state/service.rs ServiceStore). */
+export class State {
+  private readonly byUid = new Map<string, DumpWorkload>();
+  private readonly byAddress = new Map<string, DumpWorkload | readonly DumpWorkload[]>();
+  private readonly byVip = new Map<string, readonly DumpService[]>();
+  private readonly byHost = new Map<string, readonly DumpService[]>();
+  private readonly cidrs: { readonly network: string; readonly cidr: Cidr; readonly service: DumpService }[] = [];
+  private readonly namespacePolicies = new Map<string, CompiledPolicy[]>();
+  private readonly globalPolicies: CompiledPolicy[] = [];
+  private byEndpoint: Map<string, readonly DumpService[]> | null = null;
+  private readonly policyByKey = new Map<string, CompiledPolicy>();
+
+  readonly dump: ZtunnelDump;
+  readonly behaviour: Behaviour;
+
+  constructor(dump: ZtunnelDump, behaviour: Behaviour) {
+    this.dump = dump;
+    this.behaviour = behaviour;
+    for (const workload of dump.workloads) this.addWorkload(workload);
+    for (const service of dump.services) this.addService(service);
+    for (const policy of dump.policies) this.addPolicy(policy);
+  }
+
+  private addWorkload(workload: DumpWorkload): void {
+    this.byUid.set(workload.uid, workload);
+    if (workload.hostNetwork === true || this.dump.workloadByAddress !== null) return;
+    for (const ip of workload.ips) {
+      const key = `${workload.network}/${ip}`;
+      const known = this.byAddress.get(key);
+      if (known === undefined) this.byAddress.set(key, workload);
+      else
+        this.byAddress.set(
+          key,
+          preferred(Array.isArray(known) ? [...known, workload] : [known as DumpWorkload, workload]),
+        );
+    }
+  }
+
+  private addService(service: DumpService): void {
+    if (this.dump.serviceByVip === null) {
+      for (const vip of service.vips) append(this.byVip, `${vip.network}/${vip.ip}`, service);
+    }
+    append(this.byHost, service.hostname, service);
+    for (const { network, cidr } of service.cidrVips) {
+      const parsed = parseCidr(cidr);
+      if (parsed !== null) this.cidrs.push({ network, cidr: parsed, service });
+    }
+  }
+
+  private addPolicy(policy: DumpPolicy): void {
+    const compiled = compilePolicy(policy);
+    this.policyByKey.set(policy.key, compiled);
+    // a scope that is not known may be any: assertRbac() then can not tell
+    if (policy.scope === 'Global' || policy.scope === null) this.globalPolicies.push(compiled);
+    if (policy.scope === 'Namespace') {
+      const list = this.namespacePolicies.get(policy.namespace);
+      if (list === undefined) this.namespacePolicies.set(policy.namespace, [compiled]);
+      else list.push(compiled);
+    }
+  }
+
+  /** Says that something is not there: only where the dump is whole, and nothing is fetched on demand. */
+  private absent<T>(section: 'workloads' | 'services' | 'policies', value: T): T {
+    const gap = this.dump.gaps[section];
+    if (gap !== null) throw new Undecided(gap);
+    return value;
+  }
+
+  /** Z:src/state/workload.rs find_uid. */
+  workloadByUid(uid: string): DumpWorkload | null {
+    return this.byUid.get(uid) ?? this.absent('workloads', null);
+  }
+
+  /** Z:src/state/workload.rs find_address: several with one address are ranked; the last inserted of equals is taken. */
+  workloadByAddress(network: string, ip: string, world: World): DumpWorkload | null {
+    const key = `${network}/${ip}`;
+    if (this.dump.workloadByAddress !== null) {
+      return this.dump.workloadByAddress.get(key) ?? this.absent('workloads', null);
+    }
+    const found = this.byAddress.get(key);
+    if (found === undefined) return this.absent('workloads', null);
+    if (!Array.isArray(found)) return found as DumpWorkload;
+    const chosen = world.choose(
+      `workload ${key}`,
+      found.length,
+      () =>
+        `${found.length} workloads have the address ${ip}; ztunnel takes the one inserted last, which the dump does not show`,
+    );
+    return found[chosen] as DumpWorkload;
+  }
+
+  /** Z:src/state/service.rs get_best_by_vip. */
+  serviceByVip(network: string, ip: string, namespace: string | null, world: World): DumpService | null {
+    const key = `${network}/${ip}`;
+    if (this.dump.serviceByVip !== null) return this.dump.serviceByVip.get(key) ?? this.absent('services', null);
+    const found = this.byVip.get(key);
+    if (found !== undefined) return this.best(`VIP ${ip}`, key, found, namespace, world);
+    return this.serviceByCidr(network, ip, namespace, world);
+  }
+
+  private serviceByCidr(network: string, ip: string, namespace: string | null, world: World): DumpService | null {
+    if (this.cidrs.length === 0) return this.absent('services', null);
+    const address = parseIp(ip);
+    if (address === null) return null;
+    let best: DumpService[] = [];
+    let bestRank = -1;
+    for (const entry of this.cidrs) {
+      if (entry.network !== network || !cidrContains(entry.cidr, address)) continue;
+      // (in_namespace, prefix_len, canonical), compared in this order
+      const rank =
+        (entry.service.namespace === namespace ? 1024 : 0) + entry.cidr.prefix * 2 + (entry.service.canonical ? 1 : 0);
+      if (rank > bestRank) {
+        best = [entry.service];
+        bestRank = rank;
+      } else if (rank === bestRank && !best.includes(entry.service)) best.push(entry.service);
+    }
+    if (best.length === 0) return this.absent('services', null);
+    const chosen = world.choose(
+      `cidr ${network}/${ip}`,
+      best.length,
+      () =>
+        `${best.length} Services have CIDR VIPs of equal rank for ${ip}; ztunnel takes the one inserted first, which the dump does not show`,
+    );
+    return best[chosen] ?? null;
+  }
+
+  /**
+   * Z:src/state/service.rs ServiceMatch::find_best_match: the client's namespace, then `canonical` (the last inserted of
+   * several), then the first inserted. Of several in one namespace only the last inserted is kept.
+   */
+  private best(
+    what: string,
+    key: string,
+    candidates: readonly DumpService[],
+    namespace: string | null,
+    world: World,
+  ): DumpService | null {
+    const only = candidates[0];
+    if (candidates.length === 1 && only !== undefined) return only;
+    const slots = new Map<string, DumpService[]>();
+    for (const service of candidates) {
+      const slot = slots.get(service.namespace);
+      if (slot === undefined) slots.set(service.namespace, [service]);
+      else slot.push(service);
+    }
+    const kept: DumpService[] = [];
+    for (const [slotNamespace, services] of slots) {
+      const chosen = world.choose(
+        `${key} in ${slotNamespace}`,
+        services.length,
+        () =>
+          `${services.length} Services of namespace ${slotNamespace} share ${what}; the last inserted replaced the others, which the dump does not show`,
+      );
+      const service = services[chosen];
+      if (service !== undefined) kept.push(service);
+    }
+    const own = kept.find((service) => service.namespace === namespace);
+    if (own !== undefined) return own;
+    const canonical = this.behaviour.canonical ? kept.filter((service) => service.canonical) : [];
+    const tied = canonical.length > 0 ? canonical : kept;
+    const chosen = world.choose(
+      `${key} for ${namespace ?? ''}`,
+      tied.length,
+      () =>
+        `${kept.length} Services share ${what}, ${canonical.length} canonical, none in ${namespace ?? 'a preferred namespace'}; the order of insertion decides, which the dump does not show`,
+    );
+    return tied[chosen] ?? null;
+  }
+
+  /** Z:src/state.rs find_address: a workload first, then a Service. */
+  find(network: string, ip: string, namespace: string | null, world: World): Found | null {
+    const workload = this.workloadByAddress(network, ip, world);
+    if (workload !== null) return { kind: 'workload', workload };
+    const service = this.serviceByVip(network, ip, namespace, world);
+    return service === null ? null : { kind: 'service', service };
+  }
+
+  /** Z:src/state/service.rs get_best_by_host. */
+  serviceByHost(hostname: string, namespace: string | null, world: World): DumpService | null {
+    const found = this.byHost.get(hostname);
+    if (found === undefined) return this.absent('services', null);
+    return this.best(`hostname ${hostname}`, `host ${hostname}`, found, namespace, world);
+  }
+
+  /** Z:src/state.rs find_hostname: a Service of that namespace, else any workload with that hostname and namespace. */
+  findHostname(namespace: string | null, hostname: string, world: World): Found | null {
+    const services = (this.byHost.get(hostname) ?? []).filter(
+      (service) => namespace === null || service.namespace === namespace,
+    );
+    const service = services[0];
+    if (service !== undefined) {
+      const chosen = world.choose(
+        `host ${namespace ?? '*'}/${hostname}`,
+        services.length,
+        () => `${services.length} Services have the hostname ${hostname}`,
+      );
+      return { kind: 'service', service: services[chosen] ?? service };
+    }
+    const workloads = this.dump.workloads.filter(
+      (workload) => workload.hostname === hostname && (namespace === null || workload.namespace === namespace),
+    );
+    const workload = workloads[0];
+    if (workload === undefined) return this.absent('services', this.absent('workloads', null));
+    const chosen = world.choose(
+      `workload host ${namespace ?? '*'}/${hostname}`,
+      workloads.length,
+      () => `${workloads.length} workloads have the hostname ${hostname}; ztunnel takes any`,
+    );
+    return { kind: 'workload', workload: workloads[chosen] ?? workload };
+  }
+
+  /** Z:src/state.rs find_destination. */
+  findDestination(gateway: GatewayAddress, namespace: string | null, world: World): Found | null {
+    const { destination } = gateway;
+    return destination.kind === 'address'
+      ? this.find(destination.network, destination.ip, namespace, world)
+      : this.findHostname(destination.namespace, destination.hostname, world);
+  }
+
+  /** The groups of policies for a workload, in the order in which ztunnel chains them, and which of them have an order. */
+  policiesFor(workload: { readonly namespace: string; readonly policies: readonly string[] }): {
+    readonly groups: readonly (readonly CompiledPolicy[])[];
+    readonly ordered: readonly boolean[];
+    readonly missing: readonly string[];
+  } {
+    this.absent('policies', null);
+    const enforced = (compiled: CompiledPolicy): boolean => !(this.behaviour.dryRun && compiled.policy.dryRun);
+    const own: CompiledPolicy[] = [];
+    const missing: string[] = [];
+    for (const key of workload.policies) {
+      const compiled = this.policyByKey.get(key);
+      if (compiled === undefined) missing.push(key);
+      else own.push(compiled);
+    }
+    const namespace = this.namespacePolicies.get(workload.namespace) ?? [];
+    return {
+      groups: [namespace, this.globalPolicies, own].map((group) => group.filter(enforced)),
+      ordered: [false, false, true],
+      missing,
+    };
+  }
+
+  /** Services that have the workload as endpoint, in the dump's order. */
+  servicesOf(uid: string): readonly DumpService[] {
+    if (this.byEndpoint === null) {
+      this.byEndpoint = new Map();
+      for (const service of this.dump.services) {
+        for (const endpoint of service.endpoints()) append(this.byEndpoint, endpoint.workloadUid, service);
+      }
+    }
+    return this.byEndpoint.get(uid) ?? [];
+  }
+}
+
+/** Pod+HBONE 3 > Pod 2 > HBONE 1 > other 0 (Z:src/state/workload.rs WorkloadByAddr::get); equals stay together. */
+function preferred(workloads: readonly DumpWorkload[]): DumpWorkload | readonly DumpWorkload[] {
+  const rank = (workload: DumpWorkload): number =>
+    (workload.uid.includes('//Pod/') ? 2 : 0) + (workload.protocol === 'HBONE' ? 1 : 0);
+  const best = Math.max(...workloads.map(rank));
+  const tied = workloads.filter((workload) => rank(workload) === best);
+  return tied.length === 1 && tied[0] !== undefined ? tied[0] : tied;
+}
+
+function append<T>(map: Map<string, readonly T[]>, key: string, value: T): void {
+  const known = map.get(key);
+  map.set(key, known === undefined ? [value] : [...known, value]);
+}
