@@ -114,6 +114,8 @@ export interface NetnsOutcome {
   readonly decidedBy: Evidence | null;
   /** What a fork depends on, in words ("-m recent at iptables-save.txt:12: if it matches"). */
   readonly conditions: readonly string[];
+  /** The kernel picks the source port by chance (MASQUERADE --random-fully): `src.port` is then the one before. */
+  readonly sourcePortRandom?: boolean;
   readonly unknowns: readonly Unknown[];
 }
 

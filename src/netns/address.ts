@@ -1,0 +1,91 @@
+import { formatIp, formatIpv4, ipv4Mask, parseIp, unmapIp, type Cidr, type Ip } from '../formats/ip.js';
+
+/** An address inside the engine: IPv4 as an unsigned 32-bit number, IPv6 as a bigint; the family is the flow's. */
+export type Addr = number | bigint;
+export type Family = 4 | 6;
+
+export function addrOf(ip: Ip): Addr {
+  return ip.value;
+}
+
+export function textOf(family: Family, addr: Addr): string {
+  return typeof addr === 'number' && family === 4 ? formatIpv4(addr) : formatIp({ family: 6, value: BigInt(addr) });
+}
+
+export function ipOf(family: Family, addr: Addr): Ip {
+  return family === 4 ? { family, value: Number(addr) } : { family, value: BigInt(addr) };
+}
+
+/** IPv4-mapped IPv6 addresses travel as IPv4 packets. */
+export function parseAddr(text: string): { readonly family: Family; readonly addr: Addr } | null {
+  const ip = parseIp(text);
+  if (ip === null) return null;
+  const plain = unmapIp(ip);
+  return { family: plain.family, addr: plain.value };
+}
+
+export type AddrTest = (addr: Addr) => boolean;
+
+/** Null where the prefix is of the other family. */
+export function prefixTest(family: Family, cidr: Cidr): AddrTest | null {
+  if (cidr.ip.family !== family) return null;
+  if (cidr.ip.family === 4) return maskTest(cidr.ip.value, ipv4Mask(cidr.prefix));
+  return maskTest(cidr.ip.value, prefixMask6(cidr.prefix));
+}
+
+export function prefixMask6(prefix: number): bigint {
+  return ((1n << BigInt(prefix)) - 1n) << BigInt(128 - prefix);
+}
+
+export function maskTest(value: Addr, mask: Addr): AddrTest {
+  if (typeof value === 'number' && typeof mask === 'number') {
+    const wanted = value & mask;
+    return (addr) => (Number(addr) & mask) === wanted;
+  }
+  const mask6 = BigInt(mask);
+  const wanted6 = BigInt(value) & mask6;
+  return (addr) => (BigInt(addr) & mask6) === wanted6;
+}
+
+/** The address with `count` low bits replaced by another's. */
+export function withPrefix(family: Family, network: Addr, prefix: number, host: Addr): Addr {
+  if (family === 4) {
+    const mask = ipv4Mask(prefix);
+    return ((Number(network) & mask) | (Number(host) & ~mask)) >>> 0;
+  }
+  const mask = prefixMask6(prefix);
+  const all = (1n << 128n) - 1n;
+  return (BigInt(network) & mask) | (BigInt(host) & (all ^ mask));
+}
+
+/** How many leading bits two addresses share. */
+export function commonPrefix(family: Family, a: Addr, b: Addr): number {
+  if (family === 4) return Math.clz32((Number(a) ^ Number(b)) >>> 0);
+  const bits = (BigInt(a) ^ BigInt(b)).toString(2);
+  return bits === '0' ? 128 : 128 - bits.length;
+}
+
+export function isLoopback(family: Family, addr: Addr): boolean {
+  return family === 4 ? Number(addr) >>> 24 === 127 : addr === 1n;
+}
+
+export function isMulticast(family: Family, addr: Addr): boolean {
+  return family === 4 ? Number(addr) >>> 28 === 0xe : BigInt(addr) >> 120n === 0xffn;
+}
+
+export function isZeroNet(addr: Addr): boolean {
+  return Number(addr) >>> 24 === 0;
+}
+
+export function isLinkLocal6(addr: Addr): boolean {
+  return BigInt(addr) >> 118n === 0x3fan;
+}
+
+/** Scope bits as in the kernel's ipv6_addr_type: what an IPv6 address can be compared by. */
+export function scope6(addr: Addr): 'loopback' | 'link' | 'site' | 'global' {
+  const value = BigInt(addr);
+  if (value === 1n) return 'loopback';
+  if (value >> 118n === 0x3fan) return 'link';
+  if (value >> 118n === 0x3fbn) return 'site';
+  return 'global';
+}

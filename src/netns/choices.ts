@@ -1,0 +1,110 @@
+import type { Unknown } from '../formats/evidence.js';
+
+/**
+ * Where a packet alone does not decide. The engine runs straight through one way; every point that could go otherwise asks
+ * `decide`. Afterwards the run is repeated with the next combination of answers until all ways were taken: no rule has to
+ * know that there are forks, and a flow without any costs nothing.
+ */
+export interface Option {
+  /** Share of the packets; null where nobody can say. */
+  readonly probability: number | null;
+  /** "-m recent at iptables-save.txt:12: it matches"; null where the share says all (a load balancer's pick). */
+  readonly condition: string | null;
+}
+
+interface Taken {
+  readonly key: string | null;
+  readonly options: readonly Option[];
+  readonly unknown: Unknown | null;
+  index: number;
+}
+
+export class Choices {
+  private readonly taken: Taken[] = [];
+  private at = 0;
+  private readonly answers = new Map<string, number>();
+
+  /**
+   * One of the options. The same key gives the same answer within one way; null: every question is a new one (random).
+   */
+  decide(key: string | null, options: readonly Option[], unknown: Unknown | null): number {
+    if (key !== null) {
+      const before = this.answers.get(key);
+      if (before !== undefined) return before;
+    }
+    let choice = this.taken[this.at];
+    if (choice === undefined) {
+      choice = { key, options, unknown, index: 0 };
+      this.taken.push(choice);
+    }
+    this.at++;
+    if (key !== null) this.answers.set(key, choice.index);
+    return choice.index;
+  }
+
+  /** Whether it is so: both ways, of unknown share. */
+  either(key: string, condition: string, unknown: Unknown | null): boolean {
+    return (
+      this.decide(
+        key,
+        [
+          { probability: null, condition },
+          { probability: null, condition: `not: ${condition}` },
+        ],
+        unknown,
+      ) === 0
+    );
+  }
+
+  /** Prepares the next way; false when all were taken. */
+  next(): boolean {
+    while (this.taken.length > 0) {
+      const last = this.taken[this.taken.length - 1];
+      if (last !== undefined && last.index + 1 < last.options.length) {
+        last.index++;
+        this.rewind();
+        return true;
+      }
+      this.taken.pop();
+    }
+    this.rewind();
+    return false;
+  }
+
+  private rewind(): void {
+    this.at = 0;
+    this.answers.clear();
+  }
+
+  get forked(): boolean {
+    return this.taken.length > 0;
+  }
+
+  probability(): number | null {
+    let product = 1;
+    for (const { options, index } of this.taken) {
+      const share = options[index]?.probability ?? null;
+      if (share === null) return null;
+      product *= share;
+    }
+    return product;
+  }
+
+  conditions(): readonly string[] {
+    return this.taken.flatMap(({ options, index }) => options[index]?.condition ?? []);
+  }
+
+  unknowns(): readonly Unknown[] {
+    return this.taken.flatMap(({ unknown }) => unknown ?? []);
+  }
+}
+
+/** Thrown where nothing can be said any more without a fact that is not there. Caught by the pipeline, never seen outside. */
+export class FactMissing extends Error {
+  readonly unknown: Unknown;
+
+  constructor(unknown: Unknown) {
+    super(`${unknown.fact}: ${unknown.reason}`);
+    this.unknown = unknown;
+  }
+}

@@ -1,0 +1,94 @@
+import type { Unknown } from '../formats/evidence.js';
+import type { IpAddresses, IpDevice } from '../formats/ip-address.js';
+import type { IpRoutes } from '../formats/ip-route.js';
+import type { IpRules } from '../formats/ip-rule.js';
+import type { IpsetSave } from '../formats/ipset-save.js';
+import type { Sockets } from '../formats/sockets.js';
+import type { Sysctls } from '../formats/sysctl.js';
+import type { Addr, Family } from './address.js';
+import { FactMissing } from './choices.js';
+
+/** A file's facts, or why there are none. */
+export type Fact<T> =
+  { readonly kind: 'known'; readonly value: T } | { readonly kind: 'unknown'; readonly unknown: Unknown };
+
+/** The value, or the end of this flow with the fact that is missing. */
+export function need<T>(fact: Fact<T>): T {
+  if (fact.kind === 'unknown') throw new FactMissing(fact.unknown);
+  return fact.value;
+}
+
+/** The files of one namespace but for its rules, each read when first asked for. */
+export interface NetnsFacts {
+  addresses(): Fact<IpAddresses>;
+  rules(family: Family): Fact<IpRules>;
+  routes(family: Family): Fact<IpRoutes>;
+  ipsets(): Fact<IpsetSave>;
+  sysctls(): Fact<Sysctls>;
+  sockets(): Fact<Sockets>;
+}
+
+/** Devices and sysctls in the form in which the engine asks for them. */
+export class Devices {
+  private readonly facts: NetnsFacts;
+  private byName: Map<string, IpDevice> | null = null;
+  private local: { 4: Set<Addr>; 6: Set<Addr> } | null = null;
+  private readonly sysctlCache = new Map<string, number>();
+
+  constructor(facts: NetnsFacts) {
+    this.facts = facts;
+  }
+
+  list(): readonly IpDevice[] {
+    return need(this.facts.addresses()).devices;
+  }
+
+  get(name: string): IpDevice | null {
+    this.byName ??= new Map(this.list().map((device) => [device.name, device]));
+    return this.byName.get(name) ?? null;
+  }
+
+  /** inet_lookup_ifaddr: one of the namespace's own addresses. */
+  isOwn(family: Family, addr: Addr): boolean {
+    if (this.local === null) {
+      this.local = { 4: new Set(), 6: new Set() };
+      for (const device of this.list()) {
+        for (const address of device.addresses) this.local[address.ip.family].add(address.ip.value);
+      }
+    }
+    return this.local[family].has(addr);
+  }
+
+  /** A number under `net.<key>`; ends the flow where sysctl.txt does not say. */
+  sysctl(key: string): number {
+    let value = this.sysctlCache.get(key);
+    if (value === undefined) {
+      const sysctls = need(this.facts.sysctls());
+      const text = sysctls.values.get(key)?.value;
+      value = Number(text);
+      if (text === undefined || Number.isNaN(value)) {
+        throw new FactMissing({ fact: `${key} in ${sysctls.file}`, reason: 'the file does not hold it' });
+      }
+      this.sysctlCache.set(key, value);
+    }
+    return value;
+  }
+
+  /** IN_DEV_FORWARD; a hand-made sysctl.txt may hold only net.ipv4.ip_forward, which sets them all. */
+  forwards4(device: string): boolean {
+    const { values } = need(this.facts.sysctls());
+    const own = `net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`;
+    return this.sysctl(values.has(own) ? own : 'net.ipv4.ip_forward') !== 0;
+  }
+
+  /** force_forwarding of newer kernels; absent on older ones. */
+  forces6(device: string): boolean {
+    const key = `net.ipv6.conf.${device.replaceAll('.', '/')}.force_forwarding`;
+    return need(this.facts.sysctls()).values.has(key) && this.sysctl(key) !== 0;
+  }
+
+  /** A per-device sysctl; the key has `*` in the place of the device: sysctl prints the dots of a name as slashes. */
+  deviceSysctl(pattern: string, device: string): number {
+    return this.sysctl(pattern.replace('*', device.replaceAll('.', '/')));
+  }
+}

@@ -1,0 +1,159 @@
+import { parseCidr, parseIp } from '../../formats/ip.js';
+import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
+import { maskTest, prefixTest, type Addr, type AddrTest, type Family } from '../address.js';
+import type { Flow, Predicate } from '../flow.js';
+import type { RouteResult } from '../routing.js';
+import { protocolNumber } from '../routing.js';
+import type { Runtime } from '../runtime.js';
+import { interfaceTest, Options } from './values.js';
+
+/** Matches on addresses and devices. Each returns null where it does not understand an option. */
+export type MatchCompiler = (match: RuleMatch, family: Family, runtime: Runtime) => Predicate | null;
+
+/** -s, -d, -i, -o, -p, and what stands before any -m. */
+export const baseMatch: MatchCompiler = (match, family) => {
+  const tests: Predicate[] = [];
+  for (const option of match.options) {
+    const test = baseOption(option, family);
+    if (test === null) return null;
+    tests.push(option.negated ? (flow) => !test(flow) : test);
+  }
+  const [first, second] = tests;
+  if (first === undefined) return () => true;
+  if (second === undefined) return first;
+  if (tests.length === 2) return (flow) => first(flow) && second(flow);
+  return (flow) => tests.every((test) => test(flow));
+};
+
+function baseOption(option: RuleOption, family: Family): Predicate | null {
+  const value = option.values[0];
+  if (value === undefined || option.values.length !== 1) return null;
+  switch (option.name) {
+    case '-s':
+    case '--source': {
+      const test = addressTest(value, family);
+      return test === null ? null : (flow) => test(flow.src);
+    }
+    case '-d':
+    case '--destination': {
+      const test = addressTest(value, family);
+      return test === null ? null : (flow) => test(flow.dst);
+    }
+    case '-i':
+    case '--in-interface': {
+      const test = interfaceTest(value);
+      return (flow) => test(flow.iif);
+    }
+    case '-o':
+    case '--out-interface': {
+      const test = interfaceTest(value);
+      return (flow) => test(flow.oif);
+    }
+    case '-p':
+    case '--protocol': {
+      if (value === 'all' || value === '0') return () => true;
+      const number = protocolNumber(value);
+      return number === null ? null : (flow) => flow.protocol === number;
+    }
+    default:
+      return null;
+  }
+}
+
+/** `10.0.0.0/8`, `10.0.0.0/255.0.255.0`: iptables keeps masks with holes. */
+export function addressTest(text: string, family: Family): AddrTest | null {
+  const cidr = parseCidr(text);
+  if (cidr !== null) return prefixTest(family, cidr);
+  const [base, mask] = text.split('/').map((part) => parseIp(part));
+  if (base === null || base === undefined || mask === null || mask === undefined) return null;
+  if (base.family !== family || mask.family !== family) return null;
+  return maskTest(base.value, mask.value);
+}
+
+export const iprange: MatchCompiler = (match, family) => {
+  const options = new Options(match);
+  const tests: Predicate[] = [];
+  for (const [name, pick] of [
+    ['--src-range', (flow: Flow) => flow.src],
+    ['--dst-range', (flow: Flow) => flow.dst],
+  ] as const) {
+    const option = options.take(name);
+    if (option === null) continue;
+    const [from, to] = (option.values[0] ?? '').split('-').map((part) => parseIp(part));
+    if (from?.family !== family || to?.family !== family) return null;
+    const { value: low } = from;
+    const { value: high } = to;
+    tests.push((flow) => {
+      const addr: Addr = pick(flow);
+      return (addr >= low && addr <= high) !== option.negated;
+    });
+  }
+  return options.done ? (flow) => tests.every((test) => test(flow)) : null;
+};
+
+const TYPES: Readonly<Record<string, readonly RouteResult['kind'][]>> = {
+  UNICAST: ['unicast'],
+  LOCAL: ['local'],
+  BROADCAST: ['broadcast'],
+  ANYCAST: ['anycast'],
+  MULTICAST: ['multicast'],
+  BLACKHOLE: ['blackhole'],
+  UNREACHABLE: ['unreachable'],
+  PROHIBIT: ['prohibit'],
+  UNSPEC: [],
+  THROW: [],
+  NAT: [],
+  XRESOLVE: [],
+};
+
+export const addrtype: MatchCompiler = (match, family, runtime) => {
+  const options = new Options(match);
+  const tests: Predicate[] = [];
+  const inside = options.flag('--limit-iface-in');
+  const outside = options.flag('--limit-iface-out');
+  for (const name of ['--src-type', '--dst-type'] as const) {
+    const option = options.take(name);
+    if (option === null) continue;
+    const names = (option.values[0] ?? '').split(',');
+    if (names.some((type) => !(type in TYPES))) return null;
+    const pick = name === '--src-type' ? (flow: Flow): Addr => flow.src : (flow: Flow): Addr => flow.dst;
+    const kinds = new Set(names.flatMap((type) => TYPES[type] ?? []));
+    const mask = new Set(names);
+    tests.push((flow) => {
+      const device = inside ? flow.iif : outside ? flow.oif : null;
+      const hit =
+        family === 4
+          ? kinds.has(runtime.addressType(4, pick(flow), device, flow))
+          : addrtype6(runtime, pick(flow), device, mask, flow);
+      return hit !== option.negated;
+    });
+  }
+  return options.done ? (flow) => tests.every((test) => test(flow)) : null;
+};
+
+/** match_type6 of linux net/netfilter/xt_addrtype.c (v6.12): only LOCAL, ANYCAST and UNREACHABLE ask the routes. */
+export function addrtype6(
+  runtime: Runtime,
+  addr: Addr,
+  device: string | null,
+  mask: ReadonlySet<string>,
+  flow: Flow,
+): boolean {
+  const value = BigInt(addr);
+  const multicast = value >> 120n === 0xffn;
+  const unspecified = value === 0n;
+  if (mask.has('MULTICAST') && !multicast) return false;
+  if (mask.has('UNICAST') && (multicast || unspecified)) return false;
+  if (mask.has('UNSPEC') && !unspecified) return false;
+  if (!mask.has('LOCAL') && !mask.has('ANYCAST') && !mask.has('UNREACHABLE')) return true;
+  const kind = runtime.addressType(6, addr, device, flow);
+  const type =
+    kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole'
+      ? 'UNREACHABLE'
+      : kind === 'local' && device === null
+        ? 'LOCAL'
+        : kind === 'anycast'
+          ? 'ANYCAST'
+          : 'UNICAST';
+  return mask.has(type);
+}

@@ -1,0 +1,159 @@
+import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
+import type { TcpFlag } from '../face.js';
+import { ICMP, ICMPV6, SCTP, TCP, UDP, type Flow, type Predicate } from '../flow.js';
+import type { MatchCompiler } from './match-address.js';
+import { numberRange, Options, type NumberRange } from './values.js';
+
+const inRange = (range: NumberRange, value: number): boolean => value >= range.from && value <= range.to;
+
+/** `-m tcp`, `-m udp`, `-m sctp`: the protocol is given by -p; a packet of another one never reaches the match. */
+function ports(protocol: number, options: Options, tests: Predicate[]): boolean {
+  for (const [names, pick] of [
+    [['--sport', '--source-port'], (flow: Flow): number => flow.sport],
+    [['--dport', '--destination-port'], (flow: Flow): number => flow.dport],
+  ] as const) {
+    const option = options.take(...names);
+    if (option === null) continue;
+    const range = numberRange(option.values[0], 65535);
+    if (range === null) return false;
+    const { negated } = option;
+    if (range.from === range.to) {
+      const wanted = range.from;
+      tests.push(negated ? (flow) => pick(flow) !== wanted : (flow) => pick(flow) === wanted);
+    } else tests.push((flow) => inRange(range, pick(flow)) !== negated);
+  }
+  tests.unshift((flow) => flow.protocol === protocol);
+  return true;
+}
+
+function all(tests: readonly Predicate[]): Predicate {
+  const [a, b] = tests;
+  if (tests.length === 2 && a !== undefined && b !== undefined) return (flow) => a(flow) && b(flow);
+  return (flow) => tests.every((test) => test(flow));
+}
+
+const FLAGS: ReadonlySet<string> = new Set(['SYN', 'ACK', 'FIN', 'RST', 'PSH', 'URG']);
+
+function flagSet(text: string | undefined): ReadonlySet<string> | null {
+  if (text === 'NONE') return new Set();
+  if (text === 'ALL') return FLAGS;
+  const flags = (text ?? '').split(',');
+  return flags.every((flag) => FLAGS.has(flag)) ? new Set(flags) : null;
+}
+
+export const tcp: MatchCompiler = (match) => {
+  const options = new Options(match);
+  const tests: Predicate[] = [];
+  if (!ports(TCP, options, tests)) return null;
+  const syn = options.take('--syn');
+  const flags = options.take('--tcp-flags');
+  if (syn !== null) tests.push(flagTest(new Set(['FIN', 'SYN', 'RST', 'ACK']), new Set(['SYN']), syn.negated));
+  if (flags !== null) {
+    const mask = flagSet(flags.values[0]);
+    const set = flagSet(flags.values[1]);
+    if (mask === null || set === null) return null;
+    tests.push(flagTest(mask, set, flags.negated));
+  }
+  const tcpOption = options.take('--tcp-option');
+  if (tcpOption !== null) return null;
+  return options.done ? all(tests) : null;
+};
+
+function flagTest(mask: ReadonlySet<string>, set: ReadonlySet<string>, negated: boolean): Predicate {
+  const wanted = [...mask].map((flag) => [flag, set.has(flag)] as const);
+  return (flow) => {
+    const has = (flag: string): boolean => flow.flags.some((one: TcpFlag) => one === flag);
+    return wanted.every(([flag, on]) => has(flag) === on) !== negated;
+  };
+}
+
+export const udp: MatchCompiler = (match) => {
+  const options = new Options(match);
+  const tests: Predicate[] = [];
+  return ports(UDP, options, tests) && options.done ? all(tests) : null;
+};
+
+export const sctp: MatchCompiler = (match) => {
+  const options = new Options(match);
+  const tests: Predicate[] = [];
+  return ports(SCTP, options, tests) && options.done ? all(tests) : null;
+};
+
+/** Flows of `icmp` are echo requests: type 8, code 0 (IPv6: 128). */
+const ECHO_REQUEST = { 4: 8, 6: 128 } as const;
+
+const ICMP_NAMES: ReadonlyMap<string, number> = new Map([
+  ['echo-reply', 0],
+  ['pong', 0],
+  ['destination-unreachable', 3],
+  ['source-quench', 4],
+  ['redirect', 5],
+  ['echo-request', 8],
+  ['ping', 8],
+  ['router-advertisement', 9],
+  ['router-solicitation', 10],
+  ['time-exceeded', 11],
+  ['ttl-exceeded', 11],
+  ['parameter-problem', 12],
+  ['timestamp-request', 13],
+  ['timestamp-reply', 14],
+]);
+
+const ICMPV6_NAMES: ReadonlyMap<string, number> = new Map([
+  ['destination-unreachable', 1],
+  ['packet-too-big', 2],
+  ['time-exceeded', 3],
+  ['parameter-problem', 4],
+  ['echo-request', 128],
+  ['ping', 128],
+  ['echo-reply', 129],
+  ['pong', 129],
+  ['router-solicitation', 133],
+  ['router-advertisement', 134],
+  ['neighbour-solicitation', 135],
+  ['neighbor-solicitation', 135],
+  ['neighbour-advertisement', 136],
+  ['neighbor-advertisement', 136],
+  ['redirect', 137],
+]);
+
+function icmpOf(family: 4 | 6, match: RuleMatch): Predicate | null {
+  const options = new Options(match);
+  const option: RuleOption | null = options.take('--icmp-type', '--icmpv6-type');
+  if (!options.done) return null;
+  const protocol = family === 4 ? ICMP : ICMPV6;
+  if (option === null) return (flow) => flow.protocol === protocol;
+  const text = option.values[0] ?? '';
+  // "any" is 255: xt_icmp takes it as every type
+  if (text === 'any' || text === '255') return (flow) => flow.protocol === protocol && !option.negated;
+  const match_ = /^(\d+)(?:\/(\d+))?$/.exec(text);
+  const type = match_ === null ? (family === 4 ? ICMP_NAMES : ICMPV6_NAMES).get(text) : Number(match_[1]);
+  if (type === undefined) return null;
+  const code = match_?.[2] === undefined ? null : Number(match_[2]);
+  const hit = type === ECHO_REQUEST[family] && (code === null || code === 0);
+  return (flow) => flow.protocol === protocol && hit !== option.negated;
+}
+
+export const icmp: MatchCompiler = (match) => icmpOf(4, match);
+export const icmp6: MatchCompiler = (match) => icmpOf(6, match);
+
+export const multiport: MatchCompiler = (match) => {
+  const options = new Options(match);
+  const option = options.take('--dports', '--destination-ports', '--sports', '--source-ports', '--ports', '--port');
+  if (option === null || !options.done) return null;
+  const ranges = (option.values[0] ?? '').split(',').map((text) => numberRange(text, 65535));
+  if (ranges.includes(null)) return null;
+  const hits = (port: number): boolean => ranges.some((range) => range !== null && inRange(range, port));
+  const { negated, name } = option;
+  const test: Predicate =
+    name === '--dports' || name === '--destination-ports'
+      ? (flow) => hits(flow.dport)
+      : name === '--sports' || name === '--source-ports'
+        ? (flow) => hits(flow.sport)
+        : (flow) => hits(flow.sport) || hits(flow.dport);
+  return (flow) => hasPorts(flow) && test(flow) !== negated;
+};
+
+function hasPorts({ protocol }: Flow): boolean {
+  return protocol === TCP || protocol === UDP || protocol === SCTP || protocol === 136 || protocol === 33;
+}

@@ -1,0 +1,111 @@
+import type { Evidence } from '../../formats/evidence.js';
+import type { RuleMatch } from '../../formats/iptables-save.js';
+import type { Family } from '../address.js';
+import type { Predicate } from '../flow.js';
+import { placeOf, unsupported, type Runtime } from '../runtime.js';
+import { addrtype, baseMatch, iprange } from './match-address.js';
+import {
+  connmark,
+  conntrack,
+  mark,
+  owner,
+  rpfilter,
+  set,
+  socket,
+  statistic,
+  undecidable,
+  type StateMatchCompiler,
+} from './match-state.js';
+import { icmp, icmp6, multiport, sctp, tcp, udp } from './match-transport.js';
+import { Options } from './values.js';
+
+const always: Predicate = () => true;
+
+/** `-m recent --rcheck` and its like on a list that nobody can see; `--set` always matches. */
+const recent: StateMatchCompiler = (match, _family, _runtime, evidence) => {
+  const options = new Options(match);
+  const set_ = options.take('--set');
+  if (set_ !== null) return set_.negated ? () => false : always;
+  return undecidable('recent', evidence, evidence.text);
+};
+
+/** Packets of `eval` and of a walk are addressed to this machine on the wire: host packets. */
+const pkttype: StateMatchCompiler = (match) => {
+  const options = new Options(match);
+  const option = options.take('--pkt-type');
+  if (option === null || !options.done) return null;
+  const wanted = option.values[0]?.toLowerCase();
+  if (wanted !== 'unicast' && wanted !== 'host' && wanted !== 'broadcast' && wanted !== 'multicast') return null;
+  return (flow) => {
+    // packets over lo carry PACKET_LOOPBACK only where they are copies; xt_pkttype looks at the address for those
+    const hit = (wanted === 'unicast' || wanted === 'host') && flow.dst !== 0xffffffff;
+    return hit !== option.negated;
+  };
+};
+
+const COMPILERS: ReadonlyMap<string, StateMatchCompiler> = new Map<string, StateMatchCompiler>([
+  ['', baseMatch],
+  ['comment', () => always],
+  ['iprange', iprange],
+  ['addrtype', addrtype],
+  ['tcp', tcp],
+  ['udp', udp],
+  ['sctp', sctp],
+  ['icmp', icmp],
+  ['icmp6', icmp6],
+  ['icmpv6', icmp6],
+  ['multiport', multiport],
+  ['mark', mark],
+  ['connmark', connmark],
+  ['conntrack', conntrack],
+  ['state', conntrack],
+  ['owner', owner],
+  ['socket', socket],
+  ['set', set],
+  ['statistic', statistic],
+  ['rpfilter', rpfilter],
+  ['recent', recent],
+  ['pkttype', pkttype],
+]);
+
+/** Matches that depend on what happened before, on time, on contents or on programs: both ways. */
+const UNDECIDABLE: ReadonlySet<string> = new Set([
+  'limit',
+  'hashlimit',
+  'bpf',
+  'cgroup',
+  'time',
+  'string',
+  'u32',
+  'connlimit',
+  'connbytes',
+  'quota',
+  'length',
+  'mac',
+  'physdev',
+  'ttl',
+  'hl',
+  'tos',
+  'dscp',
+  'ecn',
+  'helper',
+]);
+
+/** Never null: what is not understood forks, with the words of the rule. */
+export function compileMatch(match: RuleMatch, family: Family, runtime: Runtime, evidence: Evidence): Predicate {
+  const compiler = COMPILERS.get(match.name);
+  const compiled = compiler?.(match, family, runtime, evidence) ?? null;
+  if (compiled !== null) return compiled;
+  const words = wordsOf(match);
+  if (compiler === undefined && UNDECIDABLE.has(match.name)) return undecidable(match.name, evidence, words);
+  const unknown = unsupported(words, evidence);
+  const condition = `"${words}" at ${placeOf(evidence)} matches`;
+  return (flow) => flow.choices.either(`match ${placeOf(evidence)} ${words}`, condition, unknown);
+}
+
+function wordsOf({ name, options }: RuleMatch): string {
+  const words = options.map(({ name: option, negated, values }) =>
+    [...(negated ? ['!'] : []), option, ...values].join(' '),
+  );
+  return [...(name === '' ? [] : [`-m ${name}`]), ...words].join(' ');
+}

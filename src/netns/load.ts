@@ -1,0 +1,134 @@
+import type { ParseProblem, Unknown } from '../formats/evidence.js';
+import { formatIp } from '../formats/ip.js';
+import { parseIpAddresses, type IpDevice } from '../formats/ip-address.js';
+import { parseIpRoutes, type IpRoutes } from '../formats/ip-route.js';
+import { parseIpRules } from '../formats/ip-rule.js';
+import { parseIpsetSave } from '../formats/ipset-save.js';
+import { parseSockets } from '../formats/sockets.js';
+import { parseSysctl } from '../formats/sysctl.js';
+import type { Family } from './address.js';
+import type { Device, NetworkNamespace } from './face.js';
+import { type Fact, type NetnsFacts } from './facts.js';
+import { sendPacket } from './outcome.js';
+import { Pipeline } from './pipeline.js';
+import { loadHooks } from './rules.js';
+import { createRuntime } from './runtime.js';
+
+/** A file of the namespace's folder, as the snapshot hands it out. */
+export type NetnsRead =
+  { readonly kind: 'text'; readonly text: string } | { readonly kind: 'missing' | 'unusable'; readonly reason: string };
+
+export type ReadFile = (path: string) => NetnsRead;
+
+/** A file with its parsed facts, or why it cannot be used; damaged files are not used at all. */
+function factOf<T extends { readonly problems: readonly ParseProblem[] }>(
+  read: ReadFile,
+  file: string,
+  what: string,
+  parse: (file: string, text: string) => T,
+): Fact<T> {
+  const content = read(file);
+  const fact = `${what}: ${file}`;
+  if (content.kind !== 'text') return { kind: 'unknown', unknown: { fact, reason: content.reason } };
+  const value = parse(file, content.text);
+  const problem = value.problems[0];
+  if (problem === undefined) return { kind: 'known', value };
+  const place = problem.line === undefined ? '' : ` (line ${problem.line})`;
+  return { kind: 'unknown', unknown: { fact, reason: `damaged${place}: ${problem.message}` } };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+/**
+ * Compiles the files of one `netns/` folder. Files are read when a packet first needs them; a missing one makes unknown
+ * only what depends on it.
+ */
+export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNamespace {
+  const path = (name: string): string => (folder === '' ? name : `${folder}/${name}`);
+  const fact = <T extends { readonly problems: readonly ParseProblem[] }>(
+    name: string,
+    what: string,
+    parse: (file: string, text: string) => T,
+  ): (() => Fact<T>) => once(() => factOf(read, path(name), what, parse));
+  const rules = {
+    4: fact('ip-rule.json', 'policy rules', parseIpRules),
+    6: fact('ip6-rule.json', 'IPv6 policy rules', parseIpRules),
+  };
+  const routes4 = fact('ip-route.json', 'routes', parseIpRoutes);
+  const routes6 = fact('ip6-route.json', 'IPv6 routes', parseIpRoutes);
+  const facts: NetnsFacts = {
+    addresses: fact('ip-address.json', 'devices and addresses', parseIpAddresses),
+    rules: (family) => rules[family](),
+    routes: (family) => (family === 4 ? routes4() : ipv6Routes(routes4, routes6)),
+    ipsets: fact('ipset-save.txt', 'ipsets', parseIpsetSave),
+    sysctls: fact('sysctl.txt', 'sysctls', parseSysctl),
+    sockets: fact('sockets.txt', 'listening sockets', parseSockets),
+  };
+  const runtime = createRuntime(facts);
+  const hooks: Readonly<Record<Family, ReturnType<typeof loadHooks>>> = {
+    4: loadHooks(4, path, read, runtime),
+    6: loadHooks(6, path, read, runtime),
+  };
+  const pipeline = new Pipeline(runtime, { 4: () => hooks[4]().table, 6: () => hooks[6]().table });
+  const problems = once(() => problemsOf(facts, hooks));
+  const devices = once(() => {
+    const addresses = facts.addresses();
+    return addresses.kind === 'known' ? addresses.value.devices.map(toDevice) : [];
+  });
+  return {
+    folder,
+    get devices() {
+      return devices();
+    },
+    get problems() {
+      return problems();
+    },
+    send: (packet) => sendPacket(pipeline, packet),
+  };
+}
+
+/** `ip -j route show table all` prints IPv6 too: it stands in where the IPv6 file is missing. */
+function ipv6Routes(routes4: () => Fact<IpRoutes>, routes6: () => Fact<IpRoutes>): Fact<IpRoutes> {
+  const own = routes6();
+  if (own.kind === 'known') return own;
+  const other = routes4();
+  return other.kind === 'known' && other.value.routes.some(({ family }) => family === 6) ? other : own;
+}
+
+function problemsOf(
+  facts: NetnsFacts,
+  hooks: Readonly<Record<Family, ReturnType<typeof loadHooks>>>,
+): readonly Unknown[] {
+  const all: readonly Fact<unknown>[] = [
+    facts.addresses(),
+    facts.rules(4),
+    facts.routes(4),
+    facts.sysctls(),
+    facts.sockets(),
+  ];
+  const found = all.flatMap((one) => (one.kind === 'unknown' ? [one.unknown] : []));
+  return [...hooks[4]().problems, ...found];
+}
+
+function toDevice(device: IpDevice): Device {
+  // "link" names a parent in this namespace (a VLAN or the other veth end); only a bare index points to another one
+  const elsewhere = device.link === null && device.linkIndex !== null;
+  return {
+    name: device.name,
+    index: device.index,
+    peerIndex: elsewhere ? device.linkIndex : null,
+    kind: device.kind,
+    up: device.up,
+    mac: device.mac,
+    addresses: device.addresses.map(({ ip, prefix }) => ({ ip: formatIp(ip), prefix })),
+    master: device.master,
+    tunnel: device.tunnel,
+    evidence: device.evidence,
+  };
+}

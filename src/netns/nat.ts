@@ -1,0 +1,165 @@
+import { isMulticast, scope6, textOf, withPrefix, type Addr } from './address.js';
+import { FactMissing } from './choices.js';
+import type { Devices } from './facts.js';
+import { ACCEPT, DROP, SCTP, TCP, UDP, type Connection, type Flow, type Verdict } from './flow.js';
+import { selectAddress4, selectAddress6 } from './source-address.js';
+
+/** What a nat target asks for (struct nf_nat_range2). */
+export interface NatRange {
+  readonly addresses: { readonly from: Addr; readonly to: Addr } | null;
+  readonly ports: { readonly from: number; readonly to: number } | null;
+  readonly random: boolean;
+  /** NETMAP: only the prefix is replaced. */
+  readonly netmap: { readonly network: Addr; readonly prefix: number } | null;
+  /** `--to-destination ip:1-10/1`: shifted by the distance from this port. */
+  readonly basePort: number | null;
+}
+
+export type Manip = 'SRC' | 'DST';
+
+/** More ways than this are not listed one by one. */
+const MAX_CHOICES = 32;
+
+/** nf_nat_setup_info (linux net/netfilter/nf_nat_core.c, v6.12): binds the connection's first packet. */
+export function setupNat(flow: Flow, manip: Manip, range: NatRange): Verdict {
+  const { ct } = flow;
+  if (ct === null) return ACCEPT;
+  if (manip === 'SRC' ? ct.srcDone : ct.dstDone) return DROP;
+  const current = { src: ct.reply.dst, sport: ct.reply.dport, dst: ct.reply.src, dport: ct.reply.sport };
+  const addr = manip === 'SRC' ? current.src : current.dst;
+  const port = manip === 'SRC' ? current.sport : current.dport;
+  const newAddr = chooseAddress(flow, manip, range, addr, port);
+  const hasPorts = flow.protocol === TCP || flow.protocol === UDP || flow.protocol === SCTP;
+  const newPort = hasPorts ? choosePort(flow, manip, range, port) : port;
+  const random = hasPorts && manip === 'SRC' && range.random;
+  if (newAddr !== addr || newPort !== port || random) {
+    if (manip === 'SRC') {
+      ct.reply = { ...ct.reply, dst: newAddr, dport: newPort };
+      ct.srcNat = true;
+    } else {
+      ct.reply = { ...ct.reply, src: newAddr, sport: newPort };
+      ct.dstNat = true;
+    }
+  }
+  if (random) ct.randomPort = true;
+  if (manip === 'SRC') ct.srcDone = true;
+  else ct.dstDone = true;
+  return ACCEPT;
+}
+
+function chooseAddress(flow: Flow, manip: Manip, range: NatRange, addr: Addr, port: number): Addr {
+  if (range.netmap !== null) return withPrefix(flow.family, range.netmap.network, range.netmap.prefix, addr);
+  if (range.addresses === null) return addr;
+  const { from, to } = range.addresses;
+  if (from === to) return from;
+  // get_unique_tuple: a source that is in the range already stays as it is
+  const portInRange = range.ports === null || (port >= range.ports.from && port <= range.ports.to);
+  if (manip === 'SRC' && !range.random && addr >= from && addr <= to && portInRange) return addr;
+  const count = Number(BigInt(to) - BigInt(from)) + 1;
+  if (count > MAX_CHOICES) {
+    throw new FactMissing({
+      fact: `the member of ${textOf(flow.family, from)}-${textOf(flow.family, to)} that the kernel's hash picks`,
+      reason: `${count} addresses are too many to follow`,
+    });
+  }
+  const options = Array.from({ length: count }, () => ({ probability: 1 / count, condition: null }));
+  const index = flow.choices.decide(null, options, null);
+  return flow.family === 4 ? Number(from) + index : BigInt(from) + BigInt(index);
+}
+
+function choosePort(flow: Flow, manip: Manip, range: NatRange, port: number): number {
+  const { ports } = range;
+  if (ports === null) return port;
+  const { from, to } = ports;
+  const size = to - from + 1;
+  if (range.basePort !== null) return from + ((((port - range.basePort) % size) + size) % size);
+  if (size === 1) return from;
+  if (!range.random && port >= from && port <= to) return port;
+  if (manip === 'SRC' && range.random) return port;
+  if (size > MAX_CHOICES) {
+    throw new FactMissing({
+      fact: `the port of ${from}-${to} that the kernel picks by chance`,
+      reason: `${size} ports are too many to follow`,
+    });
+  }
+  const options = Array.from({ length: size }, () => ({ probability: 1 / size, condition: null }));
+  return from + flow.choices.decide(null, options, null);
+}
+
+/** nf_nat_packet: what an established binding does to a packet at a hook of this kind. */
+export function translate(flow: Flow, ct: Connection, manip: Manip): boolean {
+  if (flow.ctReply) {
+    if (manip === 'DST') {
+      if (!ct.srcNat) return false;
+      flow.dst = ct.original.src;
+      flow.dport = ct.original.sport;
+      return true;
+    }
+    if (!ct.dstNat) return false;
+    flow.src = ct.original.dst;
+    flow.sport = ct.original.dport;
+    return true;
+  }
+  if (manip === 'DST') {
+    if (!ct.dstNat) return false;
+    flow.dst = ct.reply.src;
+    flow.dport = ct.reply.sport;
+    return true;
+  }
+  if (!ct.srcNat) return false;
+  flow.src = ct.reply.dst;
+  flow.sport = ct.reply.dport;
+  return true;
+}
+
+/** nf_nat_redirect_ipv4, _ipv6: to this machine; the address depends on the hook. */
+export function redirect(flow: Flow, devices: Devices, ports: NatRange['ports'], random: boolean): Verdict {
+  const addr = redirectAddress(flow, devices);
+  if (addr === null) return DROP;
+  return setupNat(flow, 'DST', { addresses: { from: addr, to: addr }, ports, random, netmap: null, basePort: null });
+}
+
+function redirectAddress(flow: Flow, devices: Devices): Addr | null {
+  if (flow.hook === 'OUTPUT') return flow.family === 4 ? 0x7f000001 : 1n;
+  const device = flow.iif === null ? null : devices.get(flow.iif);
+  if (device === null) return null;
+  if (flow.family === 4) return device.addresses.find(({ ip }) => ip.family === 4)?.ip.value ?? null;
+  // the scope bits of the destination pick among the device's addresses (nf_nat_redirect_ipv6_usable)
+  const wanted = scope6(flow.dst);
+  for (const { ip, tentative } of device.addresses) {
+    if (ip.family !== 6 || tentative) continue;
+    if (wanted === 'global' || isMulticast(6, flow.dst) || scope6(ip.value) === wanted) return ip.value;
+  }
+  return null;
+}
+
+/** nf_nat_masquerade_ipv4, _ipv6: the outgoing device's address towards the next hop. */
+export function masquerade(flow: Flow, devices: Devices, ports: NatRange['ports'], random: boolean): Verdict {
+  const { ct, oif } = flow;
+  if (ct === null || oif === null) return ACCEPT;
+  let addr: Addr;
+  if (flow.family === 4) {
+    if (ct.original.src === 0) return ACCEPT;
+    const gateway = flow.route?.nexthop?.gateway ?? null;
+    const nexthop = gateway === null ? flow.dst : gatewayValue(gateway, flow.dst);
+    addr = selectAddress4(devices, oif, nexthop, 0);
+    if (addr === 0) return DROP;
+  } else {
+    addr = selectAddress6(devices, oif, flow.dst);
+    if (addr === 0n) return DROP;
+  }
+  return setupNat(flow, 'SRC', { addresses: { from: addr, to: addr }, ports, random, netmap: null, basePort: null });
+}
+
+function gatewayValue(gateway: string, fallback: Addr): Addr {
+  const parts = gateway.split('.');
+  // a gateway of the other family (via inet6): the destination itself is asked for
+  return parts.length === 4 ? parts.reduce((sum, part) => sum * 256 + Number(part), 0) : fallback;
+}
+
+export function natSummary(flow: Flow, manip: Manip): string {
+  const addr = manip === 'SRC' ? flow.src : flow.dst;
+  const port = manip === 'SRC' ? flow.sport : flow.dport;
+  const text = textOf(flow.family, addr);
+  return flow.family === 6 ? `[${text}]:${port}` : `${text}:${port}`;
+}

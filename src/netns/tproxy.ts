@@ -1,0 +1,46 @@
+import type { Evidence } from '../formats/evidence.js';
+import { textOf, type Addr } from './address.js';
+import { TCP, UDP, type Flow } from './flow.js';
+import type { Runtime } from './runtime.js';
+
+/**
+ * tproxy_tg4, tproxy_tg6 (linux net/netfilter/xt_TPROXY.c, v6.12): an own connection first, then a listener on the given
+ * address and port. False: there is none, and the packet is dropped. ss does not print IP_TRANSPARENT: a listener where a
+ * TPROXY rule points is taken to have it.
+ */
+export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: number, evidence: Evidence): boolean {
+  if (flow.protocol !== TCP && flow.protocol !== UDP) return false;
+  const { connectedSocket } = flow.packet;
+  if (connectedSocket !== null) {
+    if (!connectedSocket.transparent) return false;
+    flow.tproxy = { name: connectedSocket.name, process: null, evidence: null, wildcard: false, transparent: true };
+    flow.note('netfilter', () => `to its own socket ${connectedSocket.name}`, evidence);
+    return true;
+  }
+  const any = onIp === 0 || onIp === 0n;
+  const addr = any ? primaryAddress(flow, runtime) : onIp;
+  const port = onPort === 0 ? flow.dport : onPort;
+  const found = runtime.sockets.lookup(flow.family, flow.protocol, addr, port, flow.iif);
+  if (found === null) {
+    flow.note('netfilter', () => `TPROXY: nobody listens on ${textOf(flow.family, addr)}:${port}, dropped`, evidence);
+    return false;
+  }
+  flow.tproxy = { ...found, transparent: true };
+  flow.note('netfilter', () => `TPROXY to ${found.name}`, evidence);
+  return true;
+}
+
+/** nf_tproxy_laddr4: without --on-ip the first address of the incoming device, else the destination itself. */
+function primaryAddress(flow: Flow, runtime: Runtime): Addr {
+  const device = flow.iif === null ? null : runtime.devices.get(flow.iif);
+  const first = device?.addresses.find(
+    (address) => address.ip.family === flow.family && !address.secondary && !address.tentative,
+  );
+  if (flow.family === 6) {
+    const usable = device?.addresses.find(
+      ({ ip, tentative, deprecated }) => ip.family === 6 && !tentative && !deprecated,
+    );
+    return usable?.ip.value ?? flow.dst;
+  }
+  return first?.ip.value ?? flow.dst;
+}

@@ -1,0 +1,97 @@
+import { isLoopback } from './address.js';
+import type { Flow } from './flow.js';
+import type { Runtime } from './runtime.js';
+import type { RouteResult } from './routing.js';
+
+/**
+ * Martians and reverse-path filtering of IPv4 input (ip_route_input_slow in linux net/ipv4/route.c, fib_validate_source in
+ * fib_frontend.c, v6.12; IPv6 has none of it). Null: the source is accepted; else why it is not.
+ */
+export function martian(flow: Flow, runtime: Runtime): string | null {
+  const src = Number(flow.src);
+  const dst = Number(flow.dst);
+  if (src >>> 28 === 0xe || src === 0xffffffff) return 'a multicast or broadcast address as source';
+  if (dst === 0xffffffff || (src === 0 && dst === 0)) return null;
+  if (src >>> 24 === 0) return 'a source in 0.0.0.0/8';
+  if (dst >>> 24 === 0) return 'a destination in 0.0.0.0/8';
+  const device = flow.iif ?? 'lo';
+  if (isLoopback(4, dst) && !either(runtime, 'route_localnet', device)) {
+    return 'a destination in 127.0.0.0/8 from outside (route_localnet is 0)';
+  }
+  if (isLoopback(4, src)) {
+    if (!isLoopback(4, dst) && !either(runtime, 'route_localnet', device))
+      return 'a source in 127.0.0.0/8 from outside';
+  }
+  return null;
+}
+
+/** IN_DEV_ORCONF: set for all devices or for this one. */
+function either(runtime: Runtime, name: string, device: string): boolean {
+  return (
+    runtime.devices.sysctl(`net.ipv4.conf.all.${name}`) !== 0 ||
+    runtime.devices.deviceSysctl(`net.ipv4.conf.*.${name}`, device) !== 0
+  );
+}
+
+function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number, bound: string | null): RouteResult {
+  const routing = runtime.routing(4);
+  const ports = routing.dissects();
+  return routing.lookup(
+    {
+      dst: flow.src,
+      src: flow.dst,
+      iif: oif ?? 'lo',
+      oif: bound,
+      mark,
+      uid: 0,
+      protocol: ports ? flow.protocol : 0,
+      sport: ports ? flow.dport : 0,
+      dport: ports ? flow.sport : 0,
+    },
+    flow.choices,
+  );
+}
+
+function usesDevice({ route }: RouteResult, device: string): boolean {
+  return route?.nexthops.some((hop) => hop.device === device) ?? false;
+}
+
+/**
+ * fib_validate_source for a packet routed to `oif` (null: local delivery). Where sysctl.txt is missing, a source that even
+ * the strictest setting would accept is accepted.
+ */
+export function rejectsSource(flow: Flow, runtime: Runtime, oif: string | null): string | null {
+  const device = flow.iif ?? 'lo';
+  if (runtime.facts.sysctls().kind === 'unknown') {
+    const back = reverse(flow, runtime, oif, 0, null);
+    const marked = reverse(flow, runtime, oif, flow.mark, null);
+    const fine = [back, marked].every((result) => result.kind === 'unicast' && usesDevice(result, device));
+    if (fine && !runtime.devices.isOwn(4, flow.src)) return null;
+  }
+  const rpf = Math.max(
+    runtime.devices.sysctl('net.ipv4.conf.all.rp_filter'),
+    runtime.devices.deviceSysctl('net.ipv4.conf.*.rp_filter', device),
+  );
+  const acceptLocal = either(runtime, 'accept_local', device);
+  if (rpf === 0 && (device !== oif || !either(runtime, 'send_redirects', device))) {
+    if (acceptLocal) return null;
+    const routing = runtime.routing(4);
+    if (!routing.hasCustomLocalRoutes() && !routing.hasCustomRules()) {
+      return runtime.devices.isOwn(4, flow.src) ? 'a source that is an address of this machine (martian)' : null;
+    }
+  }
+  const mark = either(runtime, 'src_valid_mark', device) ? flow.mark : 0;
+  const back = reverse(flow, runtime, oif, mark, null);
+  const noAddress = !(runtime.devices.get(device)?.addresses.some(({ ip }) => ip.family === 4) ?? false);
+  if (back.kind === 'unreachable' || back.kind === 'prohibit' || back.kind === 'blackhole') {
+    return rpf === 0 ? null : `rp_filter: no route back (${back.summary})`;
+  }
+  if (back.kind !== 'unicast' && !(back.kind === 'local' && acceptLocal)) {
+    return `a source that is ${back.kind === 'local' ? 'an address of this machine' : back.kind} (martian)`;
+  }
+  if (usesDevice(back, device)) return null;
+  if (noAddress) return rpf === 0 ? null : 'rp_filter: the device has no address';
+  if (rpf === 1)
+    return `rp_filter is strict and the way back leaves through ${back.nexthop?.device ?? 'another device'}`;
+  return null;
+}
