@@ -58,6 +58,10 @@ export interface DumpWorkload {
   /** Keys `ns/name` of selector policies. */
   readonly policies: readonly string[];
   readonly capacity: number;
+  /** Of its owner (a waypoint's is the Gateway's name). */
+  readonly workloadName: string;
+  /** `ns/hostname` of the Services that select it (1.24+; not with a local configuration). */
+  readonly services: readonly string[];
   /** `Healthy` | `Unhealthy`, as printed. */
   readonly status: string;
   readonly evidence: Evidence;

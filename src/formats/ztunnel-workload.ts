@@ -108,6 +108,8 @@ export function readWorkload(
     applicationTunnel: applicationTunnel(fields.child('applicationTunnel')),
     policies: fields.texts('authorizationPolicies'),
     capacity: fields.number('capacity', 1),
+    workloadName: fields.text('workloadName'),
+    services: fields.texts('services'),
     status: fields.text('status'),
     evidence: { file: problems.file, pointer, text: `workload ${namespace}/${name}` },
   };

@@ -131,7 +131,7 @@ function withSteps(outcomes: Outcomes, steps: readonly Step[], more: Partial<Ztu
 
 /** Z:src/proxy/inbound_passthrough.rs proxy_inbound_plaintext. */
 export function decidePlaintext(request: InboundRequest, port: number): Outcomes {
-  const { state, local, sourceIp, arrivedIp } = request;
+  const { local, sourceIp, arrivedIp } = request;
   const steps = [step(`plain TCP for ${local.namespace}/${local.name}`, local.evidence)];
   const connection = { sourceIp: ipOf(sourceIp), destinationIp: ipOf(arrivedIp), port, identity: null };
   return guarded(request, connection, { ip: arrivedIp, port }, steps);

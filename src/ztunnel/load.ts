@@ -1,6 +1,6 @@
-import { canonicalIp, splitHostPort } from '../formats/ip.js';
+import { splitHostPort } from '../formats/ip.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
-import type { DumpCertificate, DumpPodState, DumpWorkload, ZtunnelDump } from '../formats/ztunnel-types.js';
+import type { DumpCertificate, DumpWorkload, ZtunnelDump } from '../formats/ztunnel-types.js';
 import { readZtunnelDump } from '../formats/ztunnel-dump.js';
 import { behavioursOf, type Behaviour } from './behaviour.js';
 import type { Ztunnel, ZtunnelConnection, ZtunnelOutcome } from './face.js';
@@ -8,17 +8,7 @@ import { canonicalSource, decideConnect, decidePlaintext, parseAuthority, selfCa
 import { decideLegacy } from './legacy.js';
 import { LocalPods, type Local } from './local.js';
 import { decideOutbound } from './outbound.js';
-import {
-  certain,
-  failure,
-  outcome,
-  outcomeKey,
-  settle,
-  step,
-  undecided,
-  workloadIdentity,
-  type Branch,
-} from './outcome.js';
+import { certain, failure, outcomeKey, settle, step, undecided, workloadIdentity, type Branch } from './outcome.js';
 import { State, Undecided } from './state.js';
 import { acrossWorlds, type World } from './world.js';
 

@@ -88,17 +88,25 @@ function wantedAddress(gateway: GatewayAddress, target: Target): string {
 
 /** The Service behind the reference, or, where it names a workload, the Service that this workload is an endpoint of. */
 function gatewayName(state: State, choice: Choice, gateway: GatewayAddress): string {
-  const service = choice.service ?? waypointServiceOf(state, choice.workload.uid, gateway.port);
+  const service = choice.service ?? waypointServiceOf(state, choice.workload, gateway.port);
   if (service !== null) return `${service.namespace}/${service.name}`;
   return gateway.destination.kind === 'address'
     ? gateway.destination.ip
     : `${gateway.destination.namespace ?? ''}/${gateway.destination.hostname}`;
 }
 
-/** Of several Services the one with the HBONE port: a waypoint's. */
-function waypointServiceOf(state: State, uid: string, port: number): DumpService | null {
-  const services = state.servicesOf(uid);
-  return services.find((service) => service.ports[port] !== undefined) ?? services[0] ?? null;
+/** Of several Services the one with the HBONE port: a waypoint's. An unhealthy pod is no endpoint, but still selected. */
+function waypointServiceOf(state: State, workload: DumpWorkload, port: number): DumpService | null {
+  const endpointOf = state.servicesOf(workload.uid);
+  const candidates =
+    endpointOf.length > 0
+      ? endpointOf
+      : state.dump.services.filter(
+          (service) =>
+            workload.services.includes(serviceName(service)) ||
+            (service.namespace === workload.namespace && service.name === workload.workloadName),
+        );
+  return candidates.find((service) => service.ports[port] !== undefined) ?? candidates[0] ?? null;
 }
 
 function pickedFailure(
