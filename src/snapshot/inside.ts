@@ -3,7 +3,6 @@
  * names, `..`, backslashes (a separator on Windows), control characters, drive letters.
  */
 export function insidePath(path: string): string | null {
-  // eslint-disable-next-line no-control-regex -- NUL and its like end a path early in some system calls
   if (/[\u0000-\u001f\\]/.test(path) || path.startsWith('/') || /^[A-Za-z]:/.test(path)) return null;
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   return parts.includes('..') ? null : parts.join('/');

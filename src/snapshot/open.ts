@@ -16,7 +16,7 @@ const WHAT =
   'A snapshot is a folder with kubernetes/, nodes/ or pods/ in it, or that folder as .tar.gz (meshpath capture).';
 
 /**
- * Opens a folder (or the `snapshot/` folder inside it), a `.tar.gz`, `.tgz` or `.tar`, or `-` for an archive on standard
+ * Opens a folder (or the `snapshot/` folder or `snapshot.tar.gz` inside it), a `.tar.gz`, `.tgz` or `.tar`, or `-` for an archive on standard
  * input. Throws SnapshotError where there is none; whatever is damaged inside is a problem of the snapshot, not an error.
  */
 export async function openSnapshot(given: string): Promise<Snapshot> {
@@ -35,6 +35,10 @@ export async function openSnapshot(given: string): Promise<Snapshot> {
   if (!isFolder) return archive(createReadStream(given), given);
   for (const folder of [given, path.join(given, 'snapshot')]) {
     if (SNAPSHOT_ENTRIES.some((entry) => existsSync(path.join(folder, entry)))) return folderSnapshot(folder, given);
+  }
+  for (const name of ['snapshot.tar.gz', 'snapshot.tgz']) {
+    const file = path.join(given, name);
+    if (existsSync(file)) return archive(createReadStream(file), given);
   }
   throw new SnapshotError(`no snapshot in ${given}`, [WHAT]);
 }

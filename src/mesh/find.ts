@@ -1,0 +1,256 @@
+import { assertNever, type Unknown } from '../formats/evidence.js';
+import type { Pod } from '../formats/kubernetes-types.js';
+import { describeCandidate, podsOfService, spellingOf, type Candidate } from './candidates.js';
+import { lookUp, type Names, type Role } from './find-names.js';
+import { destinationOf, type Wanted } from './find-ports.js';
+import { failed, type FindResult, type NotFound } from './find-result.js';
+import type { Mesh } from './model.js';
+import type { Destination, Source } from './question.js';
+import { parseReference, type Reading, type Reference } from './reference.js';
+
+/** Who sends. `namespace`: of -n, null where it was not given. */
+export function findSource(
+  mesh: Mesh,
+  text: string,
+  options: { readonly namespace: string | null },
+): FindResult<Source> {
+  const reference = parseReference(text);
+  const found = (value: Source, unknowns: readonly Unknown[] = []): FindResult<Source> => ({
+    kind: 'found',
+    value,
+    path: null,
+    scheme: null,
+    unknowns,
+  });
+  switch (reference.form) {
+    case 'invalid':
+      return failed('invalid', `"${text}": ${reference.reason}`);
+    case 'external':
+      return found({ kind: 'external', name: reference.name });
+    case 'node':
+      return findNode(mesh, reference.name, (name, node) => found({ kind: 'node', name, node }));
+    case 'ip':
+      return sourceByIp(mesh, reference.ip, found);
+    case 'named': {
+      const picked = pick(mesh, text, reference, 'source', [options.namespace]);
+      if (picked.kind === 'failed') return picked;
+      const pods = podsBehind(mesh, picked.candidate);
+      const [pod, ...also] = pods;
+      if (pod === undefined) return failed('not-found', `${describeCandidate(picked.candidate)} has no running pod`);
+      return found({ kind: 'pod', pod, also }, picked.unknowns);
+    }
+    default:
+      return assertNever(reference);
+  }
+}
+
+/**
+ * What is called. `namespace`: of -n · `sourceNamespace`: where a bare name is looked up next, as the client's DNS search
+ * would · `port`: of --port · `direct`: the pod's own address instead of the Service's.
+ */
+export function findDestination(mesh: Mesh, text: string, options: DestinationOptions): FindResult<Destination> {
+  const reference = parseReference(text);
+  switch (reference.form) {
+    case 'invalid':
+      return failed('invalid', `"${text}": ${reference.reason}`);
+    case 'external':
+      return failed('invalid', `"${text}": say which host or address outside the cluster is called`);
+    case 'node':
+      return findNode(mesh, reference.name, (name, node) => {
+        const ip = node?.internalIps[0];
+        if (node === null || ip === undefined) return failed('unknown', `the address of node ${name} is not known`);
+        return finish(mesh, { kind: 'node', node, ip }, text, reference, null, options);
+      });
+    case 'ip':
+      return finish(mesh, { kind: 'ip', ip: reference.ip }, text, reference, reference.path, options);
+    case 'named': {
+      const role: Role = options.direct ? 'direct' : 'destination';
+      const picked = pick(mesh, text, reference, role, [options.namespace, options.sourceNamespace]);
+      if (picked.kind === 'failed') {
+        const host = externalHost(mesh, reference, picked);
+        if (host === null) return picked;
+        return finish(mesh, { kind: 'host', host }, text, reference, reference.path, options, picked.unknowns);
+      }
+      const wanted: Wanted = { kind: 'candidate', candidate: picked.candidate, direct: options.direct };
+      return finish(mesh, wanted, text, reference, reference.path, options, picked.unknowns);
+    }
+    default:
+      return assertNever(reference);
+  }
+}
+
+export interface DestinationOptions {
+  readonly namespace: string | null;
+  readonly sourceNamespace: string | null;
+  readonly port: number | null;
+  readonly direct: boolean;
+  readonly protocol: 'http' | 'tcp' | 'udp';
+}
+
+function finish(
+  mesh: Mesh,
+  wanted: Wanted,
+  text: string,
+  reference: Exclude<Reference, { readonly form: 'invalid' }>,
+  path: string | null,
+  options: DestinationOptions,
+  unknowns: readonly Unknown[] = [],
+): FindResult<Destination> {
+  const said = reference.form === 'ip' || reference.form === 'named' ? reference.port : null;
+  if (said !== null && options.port !== null && said !== options.port) {
+    return failed('invalid', `"${text}" names port ${said}, --port ${options.port}: which one?`);
+  }
+  const result = destinationOf(mesh, wanted, options.port ?? said, options.protocol);
+  if (result.kind === 'failed') return result;
+  const scheme = reference.form === 'named' ? reference.scheme : null;
+  return { kind: 'found', value: result.value, path, scheme, unknowns: [...unknowns, ...result.unknowns] };
+}
+
+function findNode<T>(
+  mesh: Mesh,
+  name: string,
+  make: (name: string, node: ReturnType<Mesh['nodeByName']>) => FindResult<T>,
+): FindResult<T> {
+  const node = mesh.nodeByName(name);
+  if (node !== null) return make(node.name, node);
+  const missing = mesh.unknownOf('nodes', `node ${name}`);
+  // a snapshot without the list may still hold the node's own files
+  if (missing !== null && mesh.snapshot.list('nodes').includes(name)) return make(name, null);
+  if (missing !== null) return failed('unknown', `the list of nodes is not known: ${missing.reason}`, [], [missing]);
+  const nodes = mesh.list('nodes').items.map((entry) => ({ type: `node/${entry.name}`, what: `Node ${entry.name}` }));
+  return failed('not-found', `there is no node ${name}`, nodes);
+}
+
+function sourceByIp(
+  mesh: Mesh,
+  ip: string,
+  found: (value: Source, unknowns?: readonly Unknown[]) => FindResult<Source>,
+): FindResult<Source> {
+  const [pod, ...also] = mesh.podsByIp(ip);
+  if (pod !== undefined) return found({ kind: 'pod', pod, also });
+  const node = mesh.nodeByIp(ip);
+  if (node !== null) return found({ kind: 'node', name: node.name, node });
+  const missing =
+    mesh.unknownOf('pods', `pod with address ${ip}`) ?? mesh.unknownOf('nodes', `node with address ${ip}`);
+  if (missing !== null) return failed('unknown', `who has ${ip} is not known: ${missing.reason}`, [], [missing]);
+  return failed('not-found', `no pod and no node has ${ip}; "external" is a client outside the cluster`);
+}
+
+export function podsBehind(mesh: Mesh, candidate: Candidate): readonly Pod[] {
+  switch (candidate.is) {
+    case 'pods':
+      return candidate.pods;
+    case 'service':
+      return podsOfService(mesh, candidate.service);
+    case 'serviceEntry':
+      return [];
+  }
+}
+
+type Picked =
+  { readonly kind: 'picked'; readonly candidate: Candidate; readonly unknowns: readonly Unknown[] } | NotFound;
+
+/**
+ * One candidate of all that the words can mean. A name without namespace is looked for in `namespaces` first, in their
+ * order; then everywhere, and only one thing of that name will do.
+ */
+function pick(
+  mesh: Mesh,
+  text: string,
+  reference: Extract<Reference, { readonly form: 'named' }>,
+  role: Role,
+  namespaces: readonly (string | null)[],
+): Picked {
+  const within = (names: readonly Names[], namespace: string | null, take: (entry: Names) => readonly Candidate[]) =>
+    unique(names.flatMap(take)).filter((entry) => namespace === null || entry.namespace === namespace);
+  const names = reference.readings.map((reading) => lookUp(mesh, reading, role));
+  const unknowns = dedupe(names.flatMap((entry) => entry.unknowns));
+  const preferred = hasNamespace(reference.readings) ? [] : namespaces.filter((name) => name !== null);
+  for (const take of [(entry: Names) => entry.exact, (entry: Names) => entry.prefix]) {
+    for (const namespace of [...preferred, null]) {
+      const found = within(names, namespace, take);
+      const first = found[0];
+      if (first === undefined) continue;
+      // -n was given and the thing is elsewhere: a source must be named where it is
+      if (namespace === null && role === 'source' && preferred.length > 0) {
+        return failed('not-found', `no "${text}" in namespace ${preferred[0] ?? ''}`, listOf(found, reference.port));
+      }
+      if (found.length > 1) {
+        return failed('ambiguous', `"${text}" can be ${found.length} things`, listOf(found, reference.port));
+      }
+      return { kind: 'picked', candidate: first, unknowns };
+    }
+    if (unknowns.length > 0) break;
+  }
+  if (unknowns.length > 0) {
+    const reasons = unknowns.map((unknown) => `${unknown.fact}: ${unknown.reason}`).join('; ');
+    return failed('unknown', `"${text}" is in no list that could be read (${reasons})`, [], unknowns);
+  }
+  return notFound(mesh, text, reference, role);
+}
+
+function hasNamespace(readings: readonly Reading[]): boolean {
+  return readings.every((reading) => reading.as === 'object' && reading.namespace !== null);
+}
+
+function unique(candidates: readonly Candidate[]): readonly Candidate[] {
+  const seen = new Map<string, Candidate>();
+  for (const candidate of candidates) {
+    const key = `${candidate.kind} ${candidate.namespace}/${candidate.name}`;
+    if (!seen.has(key)) seen.set(key, candidate);
+  }
+  return [...seen.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, candidate]) => candidate);
+}
+
+function dedupe(unknowns: readonly Unknown[]): readonly Unknown[] {
+  return [...new Map(unknowns.map((unknown) => [unknown.fact, unknown])).values()];
+}
+
+function listOf(candidates: readonly Candidate[], port: number | string | null): NotFound['candidates'] {
+  return candidates.map((entry) => ({ type: spellingOf(entry, port), what: describeCandidate(entry) }));
+}
+
+/** Says what is there instead: things whose name begins alike, or a workload that has no pods. */
+function notFound(
+  mesh: Mesh,
+  text: string,
+  reference: Extract<Reference, { readonly form: 'named' }>,
+  role: Role,
+): NotFound {
+  for (const reading of reference.readings) {
+    if (reading.as !== 'object') continue;
+    const idle = [...mesh.list('deployments').items, ...mesh.list('statefulSets').items].find(
+      (entry) => entry.name === reading.name && (reading.namespace === null || entry.namespace === reading.namespace),
+    );
+    if (idle !== undefined) {
+      return failed('not-found', `${idle.kind} ${idle.namespace}/${idle.name} has no running pod`);
+    }
+  }
+  const elsewhere = reference.readings.flatMap((reading) => {
+    if (reading.as !== 'object' || reading.namespace === null) return [];
+    const names = lookUp(mesh, { ...reading, namespace: null }, role);
+    return names.exact.length > 0 ? names.exact : names.prefix;
+  });
+  const what = role === 'source' ? 'pod, workload or Service with pods' : 'pod, workload, Service or host';
+  return failed('not-found', `there is no ${what} "${text}"`, listOf(unique(elsewhere).slice(0, 20), reference.port));
+}
+
+/**
+ * A host outside the mesh, where the words can be one: they have a dot, no kind, and their first part is the name of
+ * nothing in the cluster (`httpbin.bra` is a slip, `example.com` a host).
+ */
+function externalHost(
+  mesh: Mesh,
+  reference: Extract<Reference, { readonly form: 'named' }>,
+  failure: NotFound,
+): string | null {
+  if (failure.problem !== 'not-found' && failure.problem !== 'unknown') return null;
+  const host = reference.readings.find((reading) => reading.as === 'host');
+  if (host === undefined || failure.candidates.length > 0) return null;
+  if (/\.svc(\.|$)/.test(host.host)) return null;
+  if (failure.problem === 'unknown') {
+    // only the ServiceEntries may be missing: who is called is then known, how it is published is not
+    return failure.unknowns.every((unknown) => unknown.fact.includes('serviceentries')) ? host.host : null;
+  }
+  return host.host;
+}
