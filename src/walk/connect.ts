@@ -89,7 +89,7 @@ function carriageOf(engines: Engines, phase: Carriage['phase'], stop: number, en
 
 function connectionOf(opening: Opening, arrival: Arrival, result: ConnectResult, reason: string): Connection {
   const moved = arrival.place.id !== opening.from.id;
-  const fallback = moved && arrival.outcome !== null ? arrival.outcome.dst : opening.dst;
+  const fallback = moved && arrival.outcome !== null ? arrival.outcome.originalDst : opening.dst;
   return {
     probability: arrival.probability,
     result,
@@ -116,7 +116,7 @@ function answered(engines: Engines, opening: Opening, stop: number, syn: Arrival
     case 'loop':
       return [connectionOf(opening, syn, 'hangs', syn.summary)];
     case 'refused':
-      return [connectionOf(opening, syn, 'refused', `connection to ${to} is refused: ${syn.summary}`)];
+      return refused(engines, opening, stop, syn, to);
     case 'rejected':
       return [
         connectionOf(
@@ -136,10 +136,12 @@ function answered(engines: Engines, opening: Opening, stop: number, syn: Arrival
   const outcome = syn.outcome;
   const ends = [opening.from, syn.place];
   const server = { from: syn.place, src: outcome.dst, dst: outcome.src };
-  const answers =
-    opening.arrivesBy === null
-      ? send(engines, carriageOf(engines, 'reply', stop, ends), server, ['SYN', 'ACK'], syn.flow)
-      : send(engines, carriageOf(engines, 'reply', stop, [syn.place]), server, ['SYN', 'ACK'], syn.flow);
+  const answers = send(
+    carriageOf(engines, 'reply', stop, opening.arrivesBy === null ? ends : [syn.place]),
+    server,
+    ['SYN', 'ACK'],
+    syn.flow,
+  );
   return answers.flatMap((answer): readonly Connection[] => {
     const base = connectionOf(opening, merge(syn, answer), 'connected', '');
     const connection: Connection = {
@@ -152,6 +154,27 @@ function answered(engines: Engines, opening: Opening, stop: number, syn: Arrival
     const lost = lostAnswer(opening, answer, to);
     if (lost !== null) return [{ ...connection, ...lost }];
     return [continued(engines, opening, stop, syn, answer, connection)];
+  });
+}
+
+/** Nobody listens: the kernel there answers with a RST, which has to find its way back as any answer. */
+function refused(engines: Engines, opening: Opening, stop: number, syn: Arrival, to: string): readonly Connection[] {
+  const reason = `connection to ${to} is refused: ${syn.summary}`;
+  if (syn.outcome === null || opening.protocol !== 'tcp' || syn.place.id === opening.from.id) {
+    return [connectionOf(opening, syn, 'refused', reason)];
+  }
+  const server = { from: syn.place, src: syn.outcome.dst, dst: syn.outcome.src };
+  const resets = send(carriageOf(engines, 'reply', stop, [opening.from]), server, ['RST', 'ACK'], syn.flow);
+  return resets.map((reset): Connection => {
+    const connection = { ...connectionOf(opening, syn, 'refused', reason), hops: [...syn.hops, ...reset.hops] };
+    const shared = { ...connection, probability: multiply(syn.probability, reset.probability) };
+    const lost = lostAnswer(opening, reset, to);
+    if (lost === null) return shared;
+    const why =
+      lost.result === 'hangs'
+        ? `${syn.summary}, and the RST is lost on its way back (${reset.place.id}): the client hangs`
+        : lost.reason;
+    return { ...shared, result: lost.result, reason: why, unknowns: [...shared.unknowns, ...reset.unknowns] };
   });
 }
 
@@ -216,7 +239,7 @@ function continued(
     uid: opening.uid,
     gid: opening.gid,
   };
-  const later = send(engines, carriage, client, ['ACK'], answer.flow)[0];
+  const later = send(carriage, client, ['ACK'], answer.flow)[0];
   if (later === undefined) return connection;
   const hops = [...connection.hops, ...later.hops];
   if (later.ending === 'unknown') {
@@ -236,13 +259,7 @@ function continued(
       reason: `the first packet arrives, the packets after it do not (${later.summary}): the connection hangs`,
     };
   }
-  const data = send(
-    engines,
-    carriage,
-    { from: syn.place, src: outcome.dst, dst: outcome.src },
-    ['PSH', 'ACK'],
-    later.flow,
-  )[0];
+  const data = send(carriage, { from: syn.place, src: outcome.dst, dst: outcome.src }, ['PSH', 'ACK'], later.flow)[0];
   if (data === undefined) return connection;
   const lost = lostAnswer(opening, data, addressText(opening.dst));
   return { ...connection, hops: [...hops, ...data.hops], ...(lost ?? {}) };
@@ -258,13 +275,7 @@ interface Sender {
 }
 
 /** A packet of an established connection. */
-function send(
-  engines: Engines,
-  carriage: Carriage,
-  sender: Sender,
-  flags: readonly TcpFlag[],
-  flow: Flow,
-): readonly Arrival[] {
+function send(carriage: Carriage, sender: Sender, flags: readonly TcpFlag[], flow: Flow): readonly Arrival[] {
   const packet: Packet = {
     direction: 'out',
     iif: null,
@@ -280,7 +291,6 @@ function send(
     connectedSocket: null,
     sourceBound: true,
   };
-  void engines;
   return carry(carriage, sender.from, packet, flow);
 }
 

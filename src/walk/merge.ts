@@ -1,5 +1,5 @@
 import type { Mesh } from '../mesh/model.js';
-import type { Path, Stop } from './trace.js';
+import type { Link, Path, Stop } from './trace.js';
 import type { Walked } from './walk.js';
 
 /**
@@ -71,5 +71,10 @@ function mergeGroup(group: readonly Walked[]): Walked {
     if (distinct.length === 0) return stop;
     return { ...stop, also: distinct.map(({ namespace, name, node }) => ({ namespace, name, node })) };
   });
-  return { path: { ...first.path, probability, stops }, unknowns: group.flatMap((one) => one.unknowns) };
+  const links = first.path.links.map((link, index): Link => {
+    const also = new Set(rest.flatMap((one) => one.path.links[index]?.to ?? []));
+    also.delete(link.to);
+    return also.size === 0 ? link : { ...link, also: [...also].sort() };
+  });
+  return { path: { ...first.path, probability, stops, links }, unknowns: group.flatMap((one) => one.unknowns) };
 }

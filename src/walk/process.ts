@@ -52,7 +52,8 @@ export function processOf(mesh: Mesh, connection: Connection): Process {
   const { place } = connection;
   if (place.kind === 'node') return processOnNode(mesh, place, connection);
   const { pod } = place;
-  const name = connection.socket?.process ?? null;
+  // as ss prints it, "envoy (pid 1291)"
+  const name = connection.socket?.process?.split(' ')[0] ?? null;
   const port = acceptedPort(connection);
   const { mode } = modeOf(mesh, pod);
   if (name === 'ztunnel' || mode === 'ztunnel') return ztunnelIn(mesh, place, pod, connection);

@@ -67,6 +67,8 @@ export interface Link {
   readonly protocol: 'tcp' | 'tls' | 'hbone' | 'udp';
   /** `ip:port` of the connection on this link. */
   readonly to: string;
+  /** The same for the other endpoints that share this way. */
+  readonly also?: readonly string[];
   readonly via?: string;
   /** Absent between a workload and its own proxy. */
   readonly encrypted?: boolean;

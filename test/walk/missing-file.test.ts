@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { answer, type AnswerOptions } from '../../src/commands/_answer.js';
+import { answer } from '../../src/commands/_answer.js';
+import { FindError, type QuestionWords } from '../../src/commands/_question.js';
 import { openSnapshot } from '../../src/snapshot/open.js';
 import type { FileRead, Snapshot } from '../../src/snapshot/snapshot.js';
 import type { Path, Trace } from '../../src/walk/trace.js';
@@ -11,7 +12,7 @@ import type { Path, Trace } from '../../src/walk/trace.js';
  */
 const ROOT = path.join(import.meta.dirname, '../fixtures/recordings');
 
-const QUESTIONS: readonly (readonly [recording: string, options: AnswerOptions])[] = [
+const QUESTIONS: readonly (readonly [recording: string, options: QuestionWords])[] = [
   ['coexistence-1.18.2', { from: 'foo/sleep', to: 'bar/httpbin:8000' }],
   ['coexistence-1.18.2', { from: 'foo-sc/sleep', to: 'bar-2/helloworld:5000' }],
   ['coexistence-1.18.2', { from: 'foo/sleep', to: 'bar-2/helloworld:5000' }],
