@@ -57,6 +57,17 @@ export interface EnvoyOutcome {
     readonly sans: readonly string[];
   } | null;
   readonly hbone: { readonly to: string; readonly authority: string } | null;
+  /** TLS of the outer HBONE connection: its SANs are what the peer on 15008 must show. Absent without HBONE. */
+  readonly hboneTls?: {
+    readonly tls: 'none' | 'tls' | 'mtls' | null;
+    readonly upstreamTls: EnvoyOutcome['upstreamTls'];
+  };
+  /** Double HBONE: authority of the CONNECT inside `hbone`. */
+  readonly innerAuthority?: string;
+  /** Name of the certificate (SDS secret) that is shown upstream, on the outermost TLS. */
+  readonly certificate?: string;
+  /** SPIFFE identity of that certificate, where it is the proxy's own (`default`) and the dump tells it. */
+  readonly identity?: string;
   /** The request as the upstream gets it (host and path rewrites). */
   readonly upstreamHttp: HttpRequest | null;
   /** Source address that the cluster binds (`127.0.0.6` of InboundPassthroughCluster), null: the kernel's choice. */

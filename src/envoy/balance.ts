@@ -1,0 +1,325 @@
+import {
+  boolean,
+  list,
+  number,
+  object,
+  objectOrNull,
+  string,
+  strings,
+  typed,
+  type Json,
+  type JsonObject,
+} from '../formats/envoy-json.js';
+import type { ClusterModel, Health, Host, HostSet } from './cluster.js';
+
+/** Share of each host that the load balancer may choose. `p` null: the share is not known. */
+export interface Share {
+  readonly host: Host;
+  readonly p: number | null;
+}
+
+export interface Balance {
+  readonly shares: readonly Share[];
+  /** What the choice depends on ("hash of the source address"), null where it is random or a turn. */
+  readonly dependsOn: string | null;
+  /** What was decided on the way: priority, panic, subset. */
+  readonly notes: readonly string[];
+  /** Set where the policy is not understood. */
+  readonly unknown: string | null;
+}
+
+interface Policy {
+  readonly kind: 'turn' | 'random' | 'hash' | 'unknown';
+  readonly name: string;
+  readonly localityWeighted: boolean;
+  readonly panicThreshold: number;
+  readonly failOnPanic: boolean;
+  readonly zoneAware: boolean;
+}
+
+const POLICIES: Readonly<Record<string, Policy['kind']>> = {
+  ROUND_ROBIN: 'turn',
+  LEAST_REQUEST: 'turn',
+  RANDOM: 'random',
+  RING_HASH: 'hash',
+  MAGLEV: 'hash',
+  CLUSTER_PROVIDED: 'turn',
+  'envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin': 'turn',
+  'envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest': 'turn',
+  'envoy.extensions.load_balancing_policies.random.v3.Random': 'random',
+  'envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash': 'hash',
+  'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': 'hash',
+};
+
+function policy(cluster: JsonObject): Policy {
+  const common = object(cluster['common_lb_config']);
+  const threshold = objectOrNull(common['healthy_panic_threshold']);
+  const zone = object(common['zone_aware_lb_config']);
+  const base = {
+    localityWeighted: common['locality_weighted_lb_config'] !== undefined,
+    panicThreshold: threshold === null ? 50 : (number(threshold['value']) ?? 0),
+    failOnPanic: boolean(zone['fail_traffic_on_panic']) === true,
+    zoneAware: false,
+  };
+  const extension = objectOrNull(cluster['load_balancing_policy']);
+  if (extension === null) {
+    const name = string(cluster['lb_policy']) ?? 'ROUND_ROBIN';
+    return { ...base, kind: POLICIES[name] ?? 'unknown', name };
+  }
+  let config = typed(object(object(list(extension['policies'])[0])['typed_extension_config'])['typed_config']);
+  let weighted = base.localityWeighted;
+  if (config.type.endsWith('.WrrLocality')) {
+    weighted = true;
+    const inner = object(config.value['endpoint_picking_policy']);
+    config = typed(object(object(list(inner['policies'])[0])['typed_extension_config'])['typed_config']);
+  }
+  const locality = object(config.value['locality_lb_config']);
+  if (locality['locality_weighted_lb_config'] !== undefined) weighted = true;
+  return { ...base, localityWeighted: weighted, kind: POLICIES[config.type] ?? 'unknown', name: config.type };
+}
+
+/** Shares that add up to 1, or nothing at all. */
+type Weights = Map<Host, number>;
+
+function spread(hosts: readonly Host[], kind: Policy['kind'], share: number, into: Weights): void {
+  let total = 0;
+  for (const host of hosts) total += kind === 'random' ? 1 : host.weight;
+  if (total === 0) return;
+  for (const host of hosts) {
+    const weight = kind === 'random' ? 1 : host.weight;
+    if (weight > 0) into.set(host, (into.get(host) ?? 0) + (share * weight) / total);
+  }
+}
+
+interface Level {
+  readonly priority: number;
+  readonly hosts: readonly Host[];
+  readonly healthy: readonly Host[];
+  readonly degraded: readonly Host[];
+  /** Percent, with the over-provisioning factor. */
+  readonly health: number;
+  readonly degradation: number;
+  readonly panic: boolean;
+}
+
+/** Availability in percent, in integers as Envoy counts (LoadBalancerBase::recalculatePerPriorityState). */
+function availability(part: readonly Host[], all: readonly Host[], set: HostSet): number {
+  const counted = all.filter((host) => !host.excluded);
+  if (counted.length === 0) return 0;
+  const size = (hosts: readonly Host[]): number =>
+    set.weightedPriorityHealth ? hosts.reduce((sum, host) => sum + host.weight, 0) : hosts.length;
+  return Math.min(100, Math.floor((set.overprovisioning * size(part)) / size(counted)));
+}
+
+function levels(hosts: readonly Host[], set: HostSet, threshold: number): readonly Level[] {
+  const last = hosts.reduce((max, host) => Math.max(max, host.priority), 0);
+  const found: Omit<Level, 'panic'>[] = [];
+  for (let priority = 0; priority <= last; priority++) {
+    const members = hosts.filter((host) => host.priority === priority);
+    const of = (health: Health): readonly Host[] => members.filter((host) => host.health === health && !host.excluded);
+    const healthy = of('healthy');
+    const degraded = of('degraded');
+    found.push({
+      priority,
+      hosts: members,
+      healthy,
+      degraded,
+      health: availability(healthy, members, set),
+      degradation: availability(degraded, members, set),
+    });
+  }
+  const total = normalizedTotal(found);
+  return found.map((level) => {
+    const counted = level.hosts.filter((host) => !host.excluded).length;
+    const percent = counted === 0 ? 0 : (100 * (level.healthy.length + level.degraded.length)) / counted;
+    const panic = total === 100 || (threshold === 0 && total === 0) ? false : percent < threshold;
+    return { ...level, panic };
+  });
+}
+
+function normalizedTotal(found: readonly Pick<Level, 'health' | 'degradation'>[]): number {
+  return Math.min(
+    100,
+    found.reduce((sum, level) => sum + level.health + level.degradation, 0),
+  );
+}
+
+interface Load {
+  readonly level: Level;
+  readonly healthy: number;
+  readonly degraded: number;
+}
+
+/** Percent of the traffic that each priority gets. */
+function loads(found: readonly Level[]): readonly Load[] {
+  const total = normalizedTotal(found);
+  if (found.every((level) => level.panic)) {
+    const hosts = found.reduce((sum, level) => sum + level.hosts.length, 0);
+    let left = 100;
+    const shares = found.map((level) => {
+      const share = hosts === 0 ? 0 : Math.floor((100 * level.hosts.length) / hosts);
+      left -= share;
+      return share;
+    });
+    const first = found.findIndex((level) => level.hosts.length > 0);
+    return found.map((level, i) => ({ level, healthy: (shares[i] ?? 0) + (i === first ? left : 0), degraded: 0 }));
+  }
+  if (total === 0) return found.map((level, i) => ({ level, healthy: i === 0 ? 100 : 0, degraded: 0 }));
+  let left = 100;
+  const distribute = (of: (level: Level) => number): number[] => {
+    const shares = found.map((level) => {
+      const share = Math.min(left, Math.floor((of(level) * 100) / total));
+      left -= share;
+      return share;
+    });
+    return shares;
+  };
+  const healthy = distribute((level) => level.health);
+  const degraded = distribute((level) => level.degradation);
+  if (left > 0) {
+    const first = found.findIndex((level) => level.health > 0);
+    const target = first >= 0 ? healthy : degraded;
+    const at = first >= 0 ? first : found.findIndex((level) => level.degradation > 0);
+    target[at] = (target[at] ?? 0) + left;
+  }
+  return found.map((level, i) => ({ level, healthy: healthy[i] ?? 0, degraded: degraded[i] ?? 0 }));
+}
+
+/** Locality by weight, each weight cut down where too few of its hosts are available. */
+function byLocality(
+  part: readonly Host[],
+  level: Level,
+  set: HostSet,
+  kind: Policy['kind'],
+  share: number,
+  into: Weights,
+): boolean {
+  const effective: { readonly hosts: readonly Host[]; readonly weight: number }[] = [];
+  let total = 0;
+  set.localities.forEach((locality, index) => {
+    const all = level.hosts.filter((host) => host.locality === index);
+    if (locality.priority !== level.priority || all.length === 0) return;
+    const hosts = part.filter((host) => host.locality === index);
+    const weight = locality.weight * Math.min(1, ((set.overprovisioning / 100) * hosts.length) / all.length);
+    total += weight;
+    effective.push({ hosts, weight });
+  });
+  if (total === 0) return false;
+  for (const { hosts, weight } of effective) spread(hosts, kind, (share * weight) / total, into);
+  return true;
+}
+
+/** Distribution over a set of hosts (the whole cluster, or one subset of it). */
+function distribute(
+  hosts: readonly Host[],
+  set: HostSet,
+  by: Policy,
+  localityWeighted: boolean,
+  notes: string[],
+): Weights {
+  const into: Weights = new Map();
+  if (hosts.length === 0) return into;
+  const found = levels(hosts, set, by.panicThreshold);
+  for (const load of loads(found)) {
+    const { level } = load;
+    const parts: readonly (readonly [readonly Host[], number])[] = [
+      [level.healthy, load.healthy / 100],
+      [level.degraded, load.degraded / 100],
+    ];
+    for (const [part, share] of parts) {
+      if (share === 0) continue;
+      if (level.panic) {
+        notes.push(`priority ${level.priority} is in panic: health is ignored`);
+        if (!by.failOnPanic) spread(level.hosts, by.kind, share, into);
+        continue;
+      }
+      if (localityWeighted && byLocality(part, level, set, by.kind, share, into)) continue;
+      spread(part, by.kind, share, into);
+    }
+  }
+  return into;
+}
+
+function subsetKeys(value: JsonObject): readonly string[] {
+  return [...strings(value['keys'])].sort();
+}
+
+function sameValue(a: Json | undefined, b: Json | undefined): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function matching(hosts: readonly Host[], criteria: JsonObject): readonly Host[] {
+  const keys = Object.keys(criteria);
+  return hosts.filter((host) => {
+    const metadata = object(host.metadata['envoy.lb']);
+    return keys.every((key) => metadata[key] !== undefined && sameValue(metadata[key], criteria[key]));
+  });
+}
+
+type Subset =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'some'; readonly hosts: readonly Host[]; readonly note: string }
+  | { readonly kind: 'none'; readonly note: string }
+  | { readonly kind: 'unknown'; readonly note: string };
+
+const SUBSET_FIELDS = new Set(['subset_selectors', 'fallback_policy', 'default_subset', 'locality_weight_aware']);
+const SELECTOR_FIELDS = new Set(['keys', 'fallback_policy']);
+
+function fallback(name: string, config: JsonObject, hosts: readonly Host[]): Subset {
+  switch (name) {
+    case 'NO_FALLBACK':
+      return { kind: 'none', note: 'no subset fits, and there is no fallback' };
+    case 'ANY_ENDPOINT':
+      return { kind: 'some', hosts, note: 'subset fallback: any endpoint' };
+    case 'DEFAULT_SUBSET': {
+      const wanted = object(config['default_subset']);
+      return { kind: 'some', hosts: matching(hosts, wanted), note: `default subset ${JSON.stringify(wanted)}` };
+    }
+    default:
+      return { kind: 'unknown', note: `subset fallback ${name}` };
+  }
+}
+
+/** envoy 1.40 source/extensions/load_balancing_policies/subset/subset_lb.cc. */
+function subset(cluster: JsonObject, hosts: readonly Host[], criteria: JsonObject | null): Subset {
+  const config = objectOrNull(cluster['lb_subset_config']);
+  const selectors = list(config?.['subset_selectors']).map(object);
+  if (config === null || selectors.length === 0) return { kind: 'all' };
+  for (const key in config) if (!SUBSET_FIELDS.has(key)) return { kind: 'unknown', note: `lb_subset_config.${key}` };
+  const wanted = Object.keys(criteria ?? {}).sort();
+  const selector = selectors.find((item) => sameValue(subsetKeys(item), wanted));
+  for (const key in selector ?? {}) {
+    if (!SELECTOR_FIELDS.has(key)) return { kind: 'unknown', note: `subset_selectors.${key}` };
+  }
+  if (criteria !== null && wanted.length > 0 && selector !== undefined) {
+    const found = matching(hosts, criteria);
+    if (found.length > 0) return { kind: 'some', hosts: found, note: `subset ${JSON.stringify(criteria)}` };
+    const own = string(selector['fallback_policy']);
+    if (own !== null && own !== 'NOT_DEFINED') return fallback(own, config, hosts);
+  }
+  return fallback(string(config['fallback_policy']) ?? 'NO_FALLBACK', config, hosts);
+}
+
+const EMPTY: Balance = { shares: [], dependsOn: null, notes: [], unknown: null };
+
+/**
+ * Which hosts a new connection (or request) can go to, and how often. `criteria`: the `envoy.lb` metadata of the route
+ * (or tcp_proxy), null without. No hosts: no healthy upstream.
+ */
+export function balance(cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balance {
+  const by = policy(cluster.entry.value);
+  const chosen = subset(cluster.entry.value, set.hosts, criteria);
+  const notes: string[] = [];
+  if (chosen.kind === 'unknown') return { ...EMPTY, unknown: `${chosen.note} is not understood by this program` };
+  if (chosen.kind !== 'all') notes.push(chosen.note);
+  if (chosen.kind === 'none') return { ...EMPTY, notes };
+  const hosts = chosen.kind === 'some' ? chosen.hosts : set.hosts;
+  const subsetLocality = boolean(object(cluster.entry.value['lb_subset_config'])['locality_weight_aware']) === true;
+  const weighted = by.localityWeighted && (chosen.kind === 'all' || subsetLocality);
+  const weights = distribute(hosts, set, by, weighted, notes);
+  const single = weights.size === 1;
+  const hashed = by.kind === 'hash' || by.kind === 'unknown';
+  const shares = [...weights].map(([host, p]) => ({ host, p: hashed && !single ? null : p }));
+  const dependsOn = hashed && !single && shares.length > 0 ? `load-balancing policy ${by.name}` : null;
+  return { shares, dependsOn, notes, unknown: null };
+}

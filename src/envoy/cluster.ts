@@ -1,0 +1,247 @@
+import {
+  address,
+  boolean,
+  list,
+  number,
+  object,
+  objectOrNull,
+  string,
+  typed,
+  type DumpAddress,
+  type JsonObject,
+} from '../formats/envoy-json.js';
+import type { DumpEntry, EnvoyDump } from '../formats/envoy-dump.js';
+import type { ClustersFile, HostStatus } from '../formats/envoy-clusters.js';
+import { joinHostPort } from '../formats/ip.js';
+
+export type Health = 'healthy' | 'degraded' | 'unhealthy';
+
+/** One host of a cluster, as Envoy holds it. */
+export interface Host {
+  readonly address: DumpAddress;
+  /** `ip:port`, or `internal:listener/id`. */
+  readonly text: string;
+  readonly hostname: string;
+  readonly health: Health;
+  /** Why it is not healthy, in Envoy's words. */
+  readonly healthNote: string;
+  /** Left out of every count (`pending_active_hc` and the like). */
+  readonly excluded: boolean;
+  readonly weight: number;
+  readonly priority: number;
+  /** Index of the group of its locality. */
+  readonly locality: number;
+  readonly metadata: JsonObject;
+  readonly additionalAddresses: number;
+  readonly pointer: string;
+}
+
+export interface Locality {
+  readonly weight: number;
+  readonly priority: number;
+}
+
+export interface HostSet {
+  readonly hosts: readonly Host[];
+  readonly localities: readonly Locality[];
+  readonly overprovisioning: number;
+  readonly weightedPriorityHealth: boolean;
+  readonly file: string;
+}
+
+export type Discovery =
+  | 'STATIC'
+  | 'STRICT_DNS'
+  | 'LOGICAL_DNS'
+  | 'EDS'
+  | 'ORIGINAL_DST'
+  | { readonly custom: string; readonly config: JsonObject };
+
+export interface SocketMatch {
+  readonly name: string;
+  /** Null: the cluster's own transport socket. */
+  readonly match: JsonObject | null;
+  readonly socket: { readonly type: string; readonly config: JsonObject } | null;
+  readonly pointer: string;
+}
+
+export interface ClusterModel {
+  readonly entry: DumpEntry;
+  readonly name: string;
+  readonly discovery: Discovery;
+  /** In order; the last one is the cluster's own transport socket (or plain text). */
+  readonly sockets: readonly SocketMatch[];
+  readonly protocol: 'http1' | 'http2' | 'http3' | 'downstream' | 'auto';
+  readonly sourceBind: string | null;
+  /** Null: the dump has no endpoints of it (taken without `include_eds`). */
+  hosts(): HostSet | null;
+}
+
+function hostText(at: DumpAddress): string {
+  switch (at.kind) {
+    case 'socket':
+      return joinHostPort(at.host, at.port);
+    case 'internal':
+      return `internal:${at.listener}/${at.id}`;
+    case 'pipe':
+      return `pipe:${at.path}`;
+  }
+}
+
+/** `lb_endpoints[].health_status`: UNKNOWN counts as healthy, and the dump prints TIMEOUT and DRAINING as UNHEALTHY. */
+function healthOf(printed: string, status: HostStatus | undefined): { readonly health: Health; readonly note: string } {
+  if (status !== undefined && status.failed.length > 0) return { health: 'unhealthy', note: status.failed.join(', ') };
+  switch (printed) {
+    case 'UNHEALTHY':
+    case 'DRAINING':
+    case 'TIMEOUT':
+      return { health: 'unhealthy', note: `EDS says ${printed}` };
+    case 'DEGRADED':
+      return { health: 'degraded', note: 'EDS says DEGRADED' };
+    default:
+      return status?.degraded === true
+        ? { health: 'degraded', note: 'failed_active_degraded_check' }
+        : { health: 'healthy', note: '' };
+  }
+}
+
+function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostStatus[]): HostSet {
+  const byAddress = new Map(statuses.map((status) => [`${status.priority} ${status.address}`, status]));
+  const hosts: Host[] = [];
+  const localities: Locality[] = [];
+  list(assignment.value['endpoints']).forEach((group, i) => {
+    const locality = object(group);
+    const priority = number(locality['priority']) ?? 0;
+    localities.push({ weight: number(locality['load_balancing_weight']) ?? 0, priority });
+    list(locality['lb_endpoints']).forEach((item, j) => {
+      const lb = object(item);
+      const endpoint = object(lb['endpoint']);
+      const at = address(endpoint['address']);
+      if (at === null) return;
+      const text = hostText(at);
+      const status = byAddress.get(`${priority} ${text}`);
+      const { health, note } = healthOf(string(lb['health_status']) ?? '', status);
+      hosts.push({
+        address: at,
+        text,
+        hostname: string(endpoint['hostname']) ?? '',
+        health,
+        healthNote: note,
+        excluded: status?.excluded === true,
+        weight: number(lb['load_balancing_weight']) ?? 1,
+        priority,
+        locality: i,
+        metadata: object(object(lb['metadata'])['filter_metadata']),
+        additionalAddresses: list(endpoint['additional_addresses']).length,
+        pointer: `${assignment.pointer}/endpoints/${i}/lb_endpoints/${j}`,
+      });
+    });
+  });
+  const policy = object(assignment.value['policy']);
+  return {
+    hosts,
+    localities,
+    overprovisioning: number(policy['overprovisioning_factor']) ?? 140,
+    weightedPriorityHealth: boolean(policy['weighted_priority_health']) === true,
+    file,
+  };
+}
+
+const TYPES: Readonly<Record<string, 'STATIC' | 'STRICT_DNS' | 'LOGICAL_DNS' | 'EDS' | 'ORIGINAL_DST'>> = {
+  STATIC: 'STATIC',
+  STRICT_DNS: 'STRICT_DNS',
+  LOGICAL_DNS: 'LOGICAL_DNS',
+  EDS: 'EDS',
+  ORIGINAL_DST: 'ORIGINAL_DST',
+  'envoy.cluster.static': 'STATIC',
+  'envoy.cluster.strict_dns': 'STRICT_DNS',
+  'envoy.cluster.logical_dns': 'LOGICAL_DNS',
+  'envoy.cluster.dns': 'STRICT_DNS',
+  'envoy.clusters.dns': 'STRICT_DNS',
+  'envoy.cluster.eds': 'EDS',
+  'envoy.cluster.original_dst': 'ORIGINAL_DST',
+};
+
+function discovery(value: JsonObject): Discovery {
+  const custom = objectOrNull(value['cluster_type']);
+  if (custom === null) return TYPES[string(value['type']) ?? 'STATIC'] ?? 'STATIC';
+  const config = typed(custom['typed_config']);
+  const name = string(custom['name']) ?? '';
+  return TYPES[name] ?? { custom: config.type === '' ? name : config.type, config: config.value };
+}
+
+function sockets(value: JsonObject, pointer: string): readonly SocketMatch[] {
+  const found: SocketMatch[] = list(value['transport_socket_matches']).map((item, i) => {
+    const entry = object(item);
+    const config = typed(object(entry['transport_socket'])['typed_config']);
+    return {
+      name: string(entry['name']) ?? '',
+      match: object(entry['match']),
+      socket: { type: config.type, config: config.value },
+      pointer: `${pointer}/transport_socket_matches/${i}`,
+    };
+  });
+  const own = objectOrNull(value['transport_socket']);
+  const config = own === null ? null : typed(own['typed_config']);
+  found.push({
+    name: string(own?.['name']) ?? '',
+    match: null,
+    socket: config === null ? null : { type: config.type, config: config.value },
+    pointer: own === null ? pointer : `${pointer}/transport_socket`,
+  });
+  return found;
+}
+
+const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+function protocol(value: JsonObject): ClusterModel['protocol'] {
+  const options = objectOrNull(object(value['typed_extension_protocol_options'])[HTTP_OPTIONS]);
+  if (options === null) return value['http2_protocol_options'] !== undefined ? 'http2' : 'http1';
+  if (options['use_downstream_protocol_config'] !== undefined) return 'downstream';
+  if (options['auto_config'] !== undefined) return 'auto';
+  const explicit = object(options['explicit_http_config']);
+  if (explicit['http2_protocol_options'] !== undefined) return 'http2';
+  return explicit['http3_protocol_options'] !== undefined ? 'http3' : 'http1';
+}
+
+function bind(value: JsonObject): string | null {
+  const source = object(object(value['upstream_bind_config'])['source_address']);
+  return string(source['address']);
+}
+
+export function clusterModel(entry: DumpEntry, dump: EnvoyDump, health: ClustersFile | null): ClusterModel {
+  const { value, name } = entry;
+  const kind = discovery(value);
+  let made: HostSet | null | undefined;
+  const assignment = (): DumpEntry | null => {
+    const service = string(object(value['eds_cluster_config'])['service_name']) ?? '';
+    const printed = (service !== '' ? dump.endpoints.get(service) : undefined) ?? dump.endpoints.get(name);
+    if (printed !== undefined) return printed;
+    const inline = objectOrNull(value['load_assignment']);
+    if (inline !== null && kind === 'STATIC')
+      return { name, value: inline, pointer: `${entry.pointer}/load_assignment` };
+    if (kind === 'STATIC') return { name, value: {}, pointer: entry.pointer };
+    // With include_eds, a cluster that is not listed has no hosts.
+    return dump.hasEndpoints ? { name, value: {}, pointer: entry.pointer } : null;
+  };
+  return {
+    entry,
+    name,
+    discovery: kind,
+    sockets: sockets(value, entry.pointer),
+    protocol: protocol(value),
+    sourceBind: bind(value),
+    hosts: () => {
+      if (made === undefined) {
+        const found = assignment();
+        made = found === null ? null : readHosts(found, dump.file, health?.hosts.get(name) ?? []);
+      }
+      return made;
+    },
+  };
+}
+
+/** `["a", "b"]` of repeated `{key}` path segments, as MetadataKey writes them. */
+export function metadataPath(value: JsonObject): readonly string[] {
+  return list(value['path']).map((item) => string(object(item)['key']) ?? '');
+}

@@ -1,0 +1,133 @@
+import type { Evidence } from '../formats/evidence.js';
+import { formatIp, joinHostPort, parseIp, splitHostPort, unmapIp, type Ip } from '../formats/ip.js';
+import type { JsonObject } from '../formats/envoy-json.js';
+import type { EndpointAddressType, EnvoyAction, EnvoyOutcome, HttpRequest } from './face.js';
+import type { Path } from './path.js';
+
+/** Address of one end of a connection: IP and port, or an internal listener's. */
+export type Address =
+  | { readonly kind: 'ip'; readonly ip: Ip; readonly host: string; readonly port: number }
+  | { readonly kind: 'internal'; readonly listener: string; readonly id: string };
+
+export function ipAddress(text: string): Address | null {
+  const split = splitHostPort(text);
+  if (split === null) return null;
+  return ipAddressOf(split.host, split.port);
+}
+
+export function ipAddressOf(host: string, port: number): Address | null {
+  const parsed = parseIp(host);
+  if (parsed === null) return null;
+  const ip = unmapIp(parsed);
+  return { kind: 'ip', ip, host: formatIp(ip), port };
+}
+
+export function addressText(address: Address): string {
+  return address.kind === 'ip'
+    ? joinHostPort(address.host, address.port)
+    : `internal:${address.listener}/${address.id}`;
+}
+
+export interface Tls {
+  readonly sni: string | null;
+  readonly alpn: readonly string[];
+  readonly peer: string | null;
+}
+
+/** The bytes of a connection, layer by layer: TLS or not, and what runs inside. */
+export interface Payload {
+  readonly tls: Tls | null;
+  readonly app: Application;
+}
+
+export type Application =
+  | { readonly kind: 'tcp' }
+  | { readonly kind: 'http'; readonly request: HttpRequest }
+  /** An HTTP/2 CONNECT (HBONE) with the bytes that are tunnelled. */
+  | {
+      readonly kind: 'connect';
+      readonly authority: string;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly inner: Payload;
+    };
+
+/** A text, or null where it depends on something that the dump does not tell. */
+export type StateValue = string | null;
+
+/** A connection on its way through the listener and its filter chain. */
+export interface Connection {
+  readonly payload: Payload;
+  readonly local: Address;
+  /** The local address was put back to the original destination (listener filter original_dst). */
+  readonly localRestored: boolean;
+  readonly remote: Address | null;
+  /** Filter state by key. */
+  readonly filterState: ReadonlyMap<string, StateValue>;
+  /** Filter state that the next internal connection inherits. */
+  readonly shared: ReadonlySet<string>;
+  /** Dynamic metadata by namespace. */
+  readonly metadata: ReadonlyMap<string, JsonObject>;
+  /** Found by the listener filters. */
+  readonly transport: 'tls' | 'raw_buffer';
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  /** TLS ended here: the peer's identity (null without a certificate). Undefined: no TLS on this connection. */
+  readonly terminated: Tls | undefined;
+  readonly listener: string | null;
+  readonly filterChain: string | null;
+}
+
+/** How one branch ends: the outcome without its history. */
+export type Ending = Omit<EnvoyOutcome, 'probability' | 'steps' | 'conditions' | 'unknowns'>;
+
+export type End = (ending: Ending, path: Path) => void;
+
+const BLANK: Ending = {
+  action: 'unknown',
+  listener: null,
+  filterChain: null,
+  route: null,
+  cluster: null,
+  endpoint: null,
+  endpointAddressType: null,
+  to: null,
+  tls: null,
+  upstreamTls: null,
+  hbone: null,
+  upstreamHttp: null,
+  sourceBind: null,
+  keepsSource: false,
+  policy: null,
+  status: null,
+  reason: null,
+  decidedBy: null,
+};
+
+/** An ending on this connection, with what is not given left null. */
+export function ending(
+  connection: Connection | null,
+  action: EnvoyAction,
+  decidedBy: Evidence | null,
+  fields: Partial<Ending> = {},
+): Ending {
+  return {
+    ...BLANK,
+    listener: connection?.listener ?? null,
+    filterChain: connection?.filterChain ?? null,
+    action,
+    decidedBy,
+    ...fields,
+  };
+}
+
+/** Address type as the contract names it, of a dump address. */
+export function addressType(kind: 'socket' | 'internal' | 'pipe'): EndpointAddressType {
+  switch (kind) {
+    case 'socket':
+      return 'socket_address';
+    case 'internal':
+      return 'envoy_internal_address';
+    case 'pipe':
+      return 'pipe';
+  }
+}

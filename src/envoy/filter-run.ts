@@ -1,0 +1,40 @@
+import type { Evidence } from '../formats/evidence.js';
+import { ending, type End, type Ending } from './connection.js';
+import type { Filter } from './listener.js';
+import type { Path } from './path.js';
+import type { Stream } from './stream.js';
+import { localStatus } from './upstream.js';
+
+/** One HTTP filter at work on one branch. */
+export interface FilterRun {
+  readonly filter: Filter;
+  readonly stream: Stream;
+  readonly path: Path;
+  readonly evidence: Evidence;
+  readonly end: End;
+  /** Hands the request to the filter after this one. */
+  readonly next: (stream: Stream, path: Path) => void;
+}
+
+/** What a local reply looks like: HTTP status, with the route that was matched. */
+export function reply(
+  run: FilterRun,
+  action: 'deny' | 'respond' | 'error',
+  status: number,
+  reason: string,
+  fields: Partial<Ending> = {},
+): Ending {
+  const { stream } = run;
+  return ending(stream.connection, action, run.evidence, {
+    route: routeName(stream),
+    status: localStatus(status, stream.grpc),
+    reason,
+    ...fields,
+  });
+}
+
+export function routeName(stream: Stream): string | null {
+  const name = stream.route?.name ?? null;
+  if (name === null) return null;
+  return stream.table?.name === null || stream.table?.name === undefined ? name : `${stream.table.name}/${name}`;
+}

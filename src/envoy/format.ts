@@ -1,0 +1,90 @@
+import { string, object, objectOrNull, type JsonObject } from '../formats/envoy-json.js';
+import { addressText, type Connection, type StateValue } from './connection.js';
+import type { HttpRequest } from './face.js';
+import { lookup } from './metadata.js';
+
+/** What a format string can see. */
+export interface FormatContext {
+  readonly connection: Connection;
+  readonly request: HttpRequest | null;
+}
+
+/**
+ * Envoy's substitution format (`%COMMAND(ARGUMENT)%`), for the commands that steer traffic in a mesh. Null where a
+ * command is not known to this program or its value is not in the dump.
+ */
+export function formatted(template: string, context: FormatContext): StateValue {
+  let result = '';
+  let at = 0;
+  while (at < template.length) {
+    const open = template.indexOf('%', at);
+    if (open < 0) return result + template.slice(at);
+    result += template.slice(at, open);
+    if (template[open + 1] === '%') {
+      result += '%';
+      at = open + 2;
+      continue;
+    }
+    const match = /^%([A-Z0-9_]+)(?:\(([^)]*)\))?%/.exec(template.slice(open));
+    if (match === null) return null;
+    const value = command(match[1] ?? '', match[2] ?? '', context);
+    if (value === null) return null;
+    result += value;
+    at = open + match[0].length;
+  }
+  return result;
+}
+
+/** Inline text of a SubstitutionFormatString; null where it is given in another form. */
+export function template(value: JsonObject): string | null {
+  const source = object(value['text_format_source']);
+  return string(source['inline_string']) ?? string(value['text_format']);
+}
+
+function header(request: HttpRequest | null, name: string): string | null {
+  if (request === null) return null;
+  switch (name.toLowerCase()) {
+    case ':authority':
+    case 'host':
+      return request.authority;
+    case ':method':
+      return request.method;
+    case ':path':
+      return request.path;
+    default:
+      return request.headers[name.toLowerCase()] ?? '-';
+  }
+}
+
+function command(name: string, argument: string, { connection, request }: FormatContext): StateValue {
+  switch (name) {
+    case 'REQ':
+      return header(request, argument.split('?')[0] ?? '');
+    case 'DOWNSTREAM_LOCAL_ADDRESS':
+      return addressText(connection.local);
+    case 'DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT':
+      return connection.local.kind === 'ip' ? connection.local.host : null;
+    case 'DOWNSTREAM_REMOTE_ADDRESS':
+    case 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS':
+      return connection.remote === null ? null : addressText(connection.remote);
+    case 'DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT':
+      return connection.remote?.kind === 'ip' ? connection.remote.host : null;
+    case 'DOWNSTREAM_PEER_URI_SAN':
+      return connection.terminated === undefined ? '-' : (connection.terminated.peer ?? '-');
+    case 'REQUESTED_SERVER_NAME':
+      return connection.sni === '' ? '-' : connection.sni;
+    case 'FILTER_STATE': {
+      const [key = '', form] = argument.split(':');
+      if (form !== 'PLAIN') return null;
+      const found = connection.filterState.get(key);
+      return found === undefined ? '-' : found;
+    }
+    case 'DYNAMIC_METADATA': {
+      const [space = '', ...path] = argument.split(':');
+      const found = lookup(objectOrNull(connection.metadata.get(space)) ?? {}, path);
+      return found === undefined ? '-' : typeof found === 'string' ? found : JSON.stringify(found);
+    }
+    default:
+      return null;
+  }
+}

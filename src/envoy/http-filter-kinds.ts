@@ -1,0 +1,216 @@
+import {
+  boolean,
+  list,
+  number,
+  object,
+  objectOrNull,
+  string,
+  strings,
+  type JsonObject,
+} from '../formats/envoy-json.js';
+import { reply, type FilterRun } from './filter-run.js';
+import { fork, step, weigh, type Path } from './path.js';
+import { percent } from './routes.js';
+import { headerMatchers, objects, stringMatcher } from './strings.js';
+import { all, any, doubt, type Tri } from './tri.js';
+import { uriTemplate, withoutQuery } from './http-path.js';
+import { regex } from './regex.js';
+
+/** Share of requests as a fraction of 1. */
+function share(value: JsonObject): number {
+  const { numerator, denominator } = percent(value);
+  return Math.min(1, numerator / denominator);
+}
+
+/** envoy.extensions.filters.http.fault: an abort as a share of the requests, a delay as a remark. */
+export function fault(run: FilterRun, config: JsonObject): void {
+  const { stream, path, end, next } = run;
+  const cluster = string(config['upstream_cluster']);
+  const target = stream.cluster?.name ?? string(object(stream.route?.value['route'])['cluster']);
+  if (cluster !== null && cluster !== '' && cluster !== target) return next(stream, path);
+  const applies = headerMatchers(objects(config['headers']))(stream.headers);
+  if (applies === false) return next(stream, path);
+  const nodes = strings(config['downstream_nodes']);
+  const node = stream.headers.get('x-envoy-downstream-service-node');
+  if (nodes.length > 0 && (node === null || !nodes.includes(node))) return next(stream, path);
+  const delay = objectOrNull(config['delay']);
+  const delayed =
+    delay === null
+      ? path
+      : step(
+          path,
+          `fault: ${string(delay['fixed_delay']) ?? 'some'} delay for ${100 * share(object(delay['percentage']))} %`,
+          run.evidence,
+        );
+  const abort = objectOrNull(config['abort']);
+  if (abort === null) return next(stream, delayed);
+  const inject = (branch: Path): void => {
+    const aborted = share(object(abort['percentage']));
+    if (aborted > 0) {
+      const status = number(abort['http_status']) ?? 200;
+      end(reply(run, 'respond', status, 'fault_filter_abort'), weigh(branch, aborted));
+    }
+    if (aborted < 1) next(stream, weigh(branch, 1 - aborted));
+  };
+  if (applies === true) return inject(delayed);
+  fork(delayed, applies, 'unknown', inject, (no) => next(stream, no));
+}
+
+/** Preflight requests of a route with a CORS policy are answered here. */
+export function cors(run: FilterRun, own: JsonObject | null): void {
+  const { stream, path, end, next } = run;
+  const policy =
+    own ??
+    objectOrNull(object(stream.route?.value['route'])['cors']) ??
+    objectOrNull(stream.virtualHost?.value['cors']);
+  const origin = stream.headers.get('origin');
+  const preflight = stream.request.method === 'OPTIONS' && stream.headers.get('access-control-request-method') !== null;
+  if (policy === null || origin === null || origin === '' || !preflight) return next(stream, path);
+  const enabled = objectOrNull(policy['filter_enabled']);
+  if (enabled !== null && share(object(enabled['default_value'])) === 0) return next(stream, path);
+  const allowed = any(objects(policy['allow_origin_string_match']), (item) => stringMatcher(item)(origin));
+  const answer = (branch: Path): void => end(reply(run, 'respond', 200, 'cors_response'), branch);
+  if (allowed === true) return answer(path);
+  if (allowed === false) {
+    // 1.31 on: preflights that match no origin are answered too unless they are to be forwarded
+    const forward = policy['forward_not_matching_preflights'];
+    return forward !== undefined && boolean(forward) === false ? answer(path) : next(stream, path);
+  }
+  fork(path, allowed, 'unknown', answer, (no) => next(stream, no));
+}
+
+function jwtPath(match: JsonObject, path: string): Tri {
+  const fold = boolean(match['case_sensitive']) === false;
+  const text = fold ? path.toLowerCase() : path;
+  const want = (value: string | null): string => (fold ? (value ?? '').toLowerCase() : (value ?? ''));
+  if (match['prefix'] !== undefined) return text.startsWith(want(string(match['prefix'])));
+  if (match['path'] !== undefined) return text === want(string(match['path']));
+  if (match['path_separated_prefix'] !== undefined) {
+    const prefix = want(string(match['path_separated_prefix']));
+    return text.startsWith(prefix) && (text.length === prefix.length || text[prefix.length] === '/');
+  }
+  if (match['safe_regex'] !== undefined) {
+    const compiled = regex(string(object(match['safe_regex'])['regex']) ?? '');
+    return compiled === null
+      ? doubt('JWT rule matches', 'its regular expression is not understood')
+      : compiled.fullMatch(path);
+  }
+  const policy = objectOrNull(object(match['path_match_policy'])['typed_config']);
+  const template = uriTemplate(string(policy?.['path_template']) ?? '');
+  return template === null
+    ? doubt('JWT rule matches', 'its kind of path match is not understood')
+    : template.test(path);
+}
+
+type Requirement = 'pass' | 'fail' | 'open';
+
+/** What a requirement makes of a request with or without a token: without one the answer is certain. */
+function requirement(value: JsonObject, config: JsonObject, run: FilterRun): Requirement {
+  const provider = string(value['provider_name']) ?? string(object(value['provider_and_audiences'])['provider_name']);
+  if (provider !== null) {
+    return hasToken(object(object(config['providers'])[provider]), run) ? 'open' : 'fail';
+  }
+  if (value['requires_any'] !== undefined) {
+    const parts = list(object(value['requires_any'])['requirements']).map((item) =>
+      requirement(object(item), config, run),
+    );
+    return parts.includes('pass') ? 'pass' : parts.includes('open') ? 'open' : 'fail';
+  }
+  if (value['requires_all'] !== undefined) {
+    const parts = list(object(value['requires_all'])['requirements']).map((item) =>
+      requirement(object(item), config, run),
+    );
+    return parts.includes('fail') ? 'fail' : parts.includes('open') ? 'open' : 'pass';
+  }
+  if (value['allow_missing_or_failed'] !== undefined) return 'pass';
+  if (value['allow_missing'] !== undefined) {
+    const providers = Object.values(object(config['providers'])).map((item) => object(item));
+    return providers.some((item) => hasToken(item, run)) ? 'open' : 'pass';
+  }
+  return 'pass';
+}
+
+/** Whether the request carries a token where this provider looks for one. */
+function hasToken(provider: JsonObject, { stream }: FilterRun): boolean {
+  const headers = objects(provider['from_headers']);
+  const params = strings(provider['from_params']);
+  const cookies = strings(provider['from_cookies']);
+  const query = (name: string): boolean =>
+    new RegExp(`[?&]${name.replace(/[^\w-]/g, '\\$&')}=`).test(stream.request.path);
+  if (headers.length === 0 && params.length === 0 && cookies.length === 0) {
+    return (stream.headers.get('authorization') ?? '').startsWith('Bearer ') || query('access_token');
+  }
+  return (
+    headers.some((item) => {
+      const found = stream.headers.get((string(item['name']) ?? '').toLowerCase());
+      return found !== null && found.includes(string(item['value_prefix']) ?? '');
+    }) ||
+    params.some(query) ||
+    cookies.some((name) => (stream.headers.get('cookie') ?? '').includes(`${name}=`))
+  );
+}
+
+/** envoy.filters.http.jwt_authn: the first rule that matches; a token's validity is an open question. */
+export function jwt(run: FilterRun, own: JsonObject | null): void {
+  const { filter, stream, path, end, next } = run;
+  const { config } = filter;
+  const opened = {
+    ...stream,
+    openMetadata: new Set([...stream.openMetadata, 'envoy.filters.http.jwt_authn', 'istio_authn']),
+  };
+  const apply = (required: JsonObject | null, branch: Path): void => {
+    if (required === null) return next(stream, branch);
+    switch (requirement(required, config, run)) {
+      case 'pass': {
+        const carries = Object.values(object(config['providers'])).some((item) => hasToken(object(item), run));
+        return next(carries ? opened : stream, branch);
+      }
+      case 'fail':
+        return end(reply(run, 'deny', 401, 'jwt_authn_access_denied{Jwt_is_missing}', { policy: filter.name }), branch);
+      case 'open': {
+        const question = doubt(`the JWT is valid for ${filter.name}`, 'tokens are not verified by this program');
+        return fork(
+          branch,
+          question,
+          'condition',
+          (yes) => next(opened, yes),
+          (no) => end(reply(run, 'deny', 401, 'jwt_authn_access_denied', { policy: filter.name }), no),
+        );
+      }
+    }
+  };
+  if (own !== null) {
+    if (boolean(own['disabled']) === true) return next(stream, path);
+    const name = string(own['requirement_name']);
+    if (name !== null) return apply(objectOrNull(object(config['requirement_map'])[name]), path);
+  }
+  if (boolean(config['bypass_cors_preflight']) === true && stream.request.method === 'OPTIONS') {
+    if (stream.headers.get('origin') !== null && stream.headers.get('access-control-request-method') !== null) {
+      return next(stream, path);
+    }
+  }
+  const rules = objects(config['rules']);
+  const from = (index: number, branch: Path): void => {
+    const rule = rules[index];
+    if (rule === undefined) return next(stream, branch);
+    const match = object(rule['match']);
+    const required =
+      objectOrNull(rule['requires']) ??
+      objectOrNull(object(config['requirement_map'])[string(rule['requirement_name']) ?? '']);
+    const headers = headerMatchers(objects(match['headers']));
+    const result = all(
+      [() => jwtPath(match, withoutQuery(stream.request.path)), () => headers(stream.headers)],
+      (test) => test(),
+    );
+    if (result === true) return apply(required, branch);
+    if (result === false) return from(index + 1, branch);
+    fork(
+      branch,
+      result,
+      'unknown',
+      (yes) => apply(required, yes),
+      (no) => from(index + 1, no),
+    );
+  };
+  from(0, path);
+}

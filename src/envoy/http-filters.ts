@@ -1,0 +1,239 @@
+import type { Evidence } from '../formats/evidence.js';
+import { boolean, list, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
+import { ending, type Connection, type End } from './connection.js';
+import { formatted } from './format.js';
+import { metadataMatcher } from './metadata.js';
+import { cors, fault, jwt } from './http-filter-kinds.js';
+import { reply, routeName, type FilterRun } from './filter-run.js';
+import { filter as readFilter, type Filter } from './listener.js';
+import { AUTHORITY_PORT_STATE, AUTHORITY_STATE } from './listener-filters.js';
+import { networkSubject, runRbac } from './rbac-run.js';
+import { builtInTelemetry, setFilterState } from './filter-state.js';
+import { fork, withUnknown, type Path } from './path.js';
+import type { RbacSubject } from './rbac.js';
+import { routeRequest } from './router.js';
+import { perRoute, type Stream } from './stream.js';
+import { doubt } from './tri.js';
+
+const HTTP = 'envoy.extensions.filters.http';
+
+/** Filters that count, tell or change what routing does not look at. */
+const PASSIVE = new Set([
+  `${HTTP}.grpc_stats.v3.FilterConfig`,
+  `${HTTP}.compressor.v3.Compressor`,
+  `${HTTP}.decompressor.v3.Decompressor`,
+  `${HTTP}.grpc_web.v3.GrpcWeb`,
+  `${HTTP}.buffer.v3.Buffer`,
+  `${HTTP}.tap.v3.Tap`,
+  `${HTTP}.stateful_session.v3.StatefulSession`,
+  'stats.PluginConfig',
+  'io.istio.http.peer_metadata.Config',
+  'io.istio.http.connect_baggage.Config',
+  'io.istio.stats.Config',
+  'istio.envoy.config.filter.http.authn.v2alpha1.FilterConfig',
+  'istio.envoy.config.filter.http.authn.v2alpha2.FilterConfig',
+]);
+
+/** Runs the HTTP filters in order; the router at the end sends the request on. */
+export function runHttpFilters(stream: Stream, path: Path, end: End): void {
+  const filters = list(stream.hcm.config['http_filters']);
+  const from = (index: number, current: Stream, branch: Path): void => {
+    const raw = filters[index];
+    if (raw === undefined) {
+      const reason = 'no router filter';
+      end(
+        ending(current.connection, 'unknown', current.evidence, { reason }),
+        withUnknown(branch, 'router filter', reason),
+      );
+      return;
+    }
+    const found = resolve(readFilter(object(raw), `${current.hcm.pointer}/http_filters/${index}`), current);
+    const run: FilterRun = {
+      filter: found,
+      stream: current,
+      path: branch,
+      evidence: { file: current.engine.dump.file, pointer: found.pointer, text: `HTTP filter ${found.name}` },
+      end,
+      next: (changed, after) => from(index + 1, changed, after),
+    };
+    runOne(run);
+  };
+  from(0, stream, path);
+}
+
+/** ECDS: the configuration stands in another part of the dump. */
+function resolve(found: Filter, stream: Stream): Filter {
+  if (found.raw['config_discovery'] === undefined) return found;
+  const entry = stream.engine.dump.extensions.get(found.name);
+  return entry === undefined
+    ? { ...found, type: 'config_discovery' }
+    : { ...readFilter(entry.value, entry.pointer), name: found.name };
+}
+
+function subject(stream: Stream): RbacSubject {
+  return {
+    ...networkSubject(stream.connection),
+    headers: stream.headers,
+    path: stream.isConnect ? null : stream.request.path,
+    remoteIp: stream.remoteIp,
+    openMetadata: stream.openMetadata,
+    routeMetadata: objectOrNull(object(stream.route?.value['metadata'])['filter_metadata']),
+  };
+}
+
+function withConnection(stream: Stream, change: Partial<Connection>): Stream {
+  return { ...stream, connection: { ...stream.connection, ...change } };
+}
+
+/** `disabled` on the filter itself or, per route, by FilterConfig or the filter's own per-route message. */
+function isDisabled(run: FilterRun, own: JsonObject | null): boolean {
+  const type = typed(own ?? undefined).type;
+  if (type === 'envoy.config.route.v3.FilterConfig' && own?.['disabled'] === true) return true;
+  if (own !== null && type !== 'envoy.config.route.v3.FilterConfig') return false;
+  return run.filter.raw['disabled'] === true;
+}
+
+function routeConfig(own: JsonObject | null): { readonly type: string; readonly value: JsonObject } | null {
+  if (own === null) return null;
+  const outer = typed(own);
+  if (outer.type !== 'envoy.config.route.v3.FilterConfig') return outer;
+  const inner = objectOrNull(outer.value['config']);
+  return inner === null ? null : typed(inner);
+}
+
+function runOne(run: FilterRun): void {
+  const { filter, stream, path, end, next } = run;
+  const written = perRoute(stream, filter);
+  if (isDisabled(run, written)) return next(stream, path);
+  const own = routeConfig(written);
+  if (PASSIVE.has(filter.type) || builtInTelemetry(filter.config)) return next(stream, path);
+  const { request, connection } = stream;
+  switch (filter.type) {
+    case `${HTTP}.router.v3.Router`:
+      return routeRequest(run);
+    case `${HTTP}.rbac.v3.RBAC`: {
+      // RBACPerRoute: its `rbac` replaces the filter's; without one RBAC is off.
+      const replaced = own?.type.endsWith('RBACPerRoute') === true;
+      const config = replaced ? objectOrNull(own.value['rbac']) : filter.config;
+      if (config === null) return next(stream, path);
+      const denied = (policy: string | null, at: Evidence, after: Path): void =>
+        end({ ...reply(run, 'deny', 403, 'rbac_access_denied', { policy }), decidedBy: at }, after);
+      return runRbac(
+        stream.engine,
+        { ...filter, config },
+        subject(stream),
+        connection.metadata,
+        path,
+        denied,
+        (metadata, after) => next(withConnection(stream, { metadata }), after),
+      );
+    }
+    case `${HTTP}.set_filter_state.v3.Config`: {
+      const values = list(filter.config['on_request_headers']).map(object);
+      const changed = setFilterState(values, connection, (text) => formatted(text, { connection, request }));
+      return next({ ...stream, connection: changed }, path);
+    }
+    case 'io.istio.http.connect_authority.Config': {
+      if (own === null || boolean(own.value['enabled']) !== true) return next(stream, path);
+      const filterState = new Map(connection.filterState);
+      filterState.set(AUTHORITY_STATE, request.authority);
+      filterState.set(AUTHORITY_PORT_STATE, String(own.value['port'] ?? 0));
+      const shared = new Set([...connection.shared, AUTHORITY_STATE, AUTHORITY_PORT_STATE]);
+      return next(withConnection(stream, { filterState, shared }), path);
+    }
+    case 'istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig':
+      return next({ ...stream, alpn: alpnOverride(filter.config, stream) }, path);
+    case `${HTTP}.fault.v3.HTTPFault`:
+      return fault(run, own?.value ?? filter.config);
+    case `${HTTP}.cors.v3.Cors`:
+      return cors(run, own?.value ?? null);
+    case `${HTTP}.jwt_authn.v3.JwtAuthentication`:
+      return jwt(run, own?.value ?? null);
+    case `${HTTP}.ext_authz.v3.ExtAuthz`:
+      return extAuthz(run, own?.value ?? null);
+    case `${HTTP}.local_ratelimit.v3.LocalRateLimit`:
+    case `${HTTP}.ratelimit.v3.RateLimit`: {
+      const question = doubt(`the rate limit of ${filter.name} is not reached`, 'depends on the load');
+      return fork(
+        path,
+        question,
+        'condition',
+        (yes) => next(stream, yes),
+        (no) => end(reply(run, 'respond', 429, 'request_rate_limited'), no),
+      );
+    }
+    default:
+      return unknownFilter(run);
+  }
+}
+
+function unknownFilter(run: FilterRun): void {
+  const { filter, stream, path, end, next } = run;
+  const reason = `${filter.type === '' ? filter.name : filter.type} may answer, or change the request`;
+  const question = doubt(`HTTP filter ${filter.name} lets the request pass as it is`, reason);
+  fork(
+    path,
+    question,
+    'unknown',
+    (yes) => next(stream, yes),
+    (no) => end(ending(stream.connection, 'unknown', run.evidence, { route: routeName(stream), reason }), no),
+  );
+}
+
+/** istio.alpn: ALPN by upstream protocol, unless the cluster's metadata switches it off. */
+function alpnOverride(config: JsonObject, stream: Stream): Stream['alpn'] {
+  const overrides = new Map<string, readonly string[]>();
+  for (const item of list(config['alpn_override'])) {
+    const entry = object(item);
+    overrides.set(string(entry['upstream_protocol']) ?? 'HTTP10', strings(entry['alpn_override']));
+  }
+  return (cluster) => {
+    const metadata = object(object(object(cluster.entry.value['metadata'])['filter_metadata'])['istio']);
+    if (metadata['alpn_override'] === 'false') return null;
+    const downstream = stream.isConnect || stream.grpc ? 'HTTP2' : 'HTTP11';
+    switch (cluster.protocol) {
+      case 'http1':
+        return overrides.get('HTTP11') ?? null;
+      case 'http2':
+        return overrides.get('HTTP2') ?? null;
+      case 'downstream':
+        return overrides.get(downstream) ?? null;
+      case 'http3':
+      case 'auto':
+        return null;
+    }
+  };
+}
+
+/** Asked while it runs: both answers. `filter_enabled_metadata` ties it to the shadow verdict of Istio's CUSTOM rules. */
+function extAuthz(run: FilterRun, own: JsonObject | null): void {
+  const { filter, stream, path, end, next } = run;
+  if (own !== null && boolean(own['disabled']) === true) return next(stream, path);
+  const ask = (branch: Path): void => {
+    const question = doubt(`external authorization ${filter.name} answers OK`, 'asked while it runs');
+    fork(
+      branch,
+      question,
+      'condition',
+      (yes) => next({ ...stream, openMetadata: opened(stream, filter) }, yes),
+      (no) => end(reply(run, 'deny', 403, 'ext_authz_denied', { policy: filter.name }), no),
+    );
+  };
+  const enabled = objectOrNull(filter.config['filter_enabled_metadata']);
+  if (enabled === null) return ask(path);
+  const test = stream.engine.compiled('metadata', enabled, () => metadataTest(enabled));
+  const result = test(stream.connection.metadata);
+  if (result === true) return ask(path);
+  if (result === false) return next(stream, path);
+  fork(path, result, 'unknown', ask, (no) => next(stream, no));
+}
+
+function metadataTest(value: JsonObject) {
+  const test = metadataMatcher(value);
+  const name = string(value['filter']) ?? '';
+  return (metadata: Connection['metadata']) => test(metadata.get(name) ?? {});
+}
+
+function opened(stream: Stream, filter: Filter): ReadonlySet<string> {
+  return new Set([...stream.openMetadata, filter.name, 'envoy.filters.http.ext_authz']);
+}

@@ -1,0 +1,146 @@
+import { address, boolean, list, object, objectOrNull, string, typed, type JsonObject } from '../formats/envoy-json.js';
+import type { DumpEntry } from '../formats/envoy-dump.js';
+import { chainMatch, type ChainMatch } from './chain-match.js';
+import { ipAddressOf, type Address } from './connection.js';
+
+/** A filter of a listener or chain, by the type of its configuration. */
+export interface Filter {
+  readonly name: string;
+  readonly type: string;
+  readonly config: JsonObject;
+  /** Pointer of the configuration. */
+  readonly pointer: string;
+  readonly raw: JsonObject;
+}
+
+export interface FilterChain {
+  readonly name: string | null;
+  readonly match: ChainMatch;
+  readonly filters: readonly Filter[];
+  /** Transport socket that ends TLS here; null for plain. */
+  readonly transport: { readonly type: string; readonly config: JsonObject; readonly pointer: string } | null;
+  readonly pointer: string;
+}
+
+export interface ListenerModel {
+  readonly entry: DumpEntry;
+  readonly name: string | null;
+  readonly addresses: readonly Address[];
+  readonly internal: boolean;
+  readonly bound: boolean;
+  readonly useOriginalDst: boolean;
+  /** Compiled on first use. */
+  body(): ListenerBody;
+}
+
+export interface ListenerBody {
+  readonly filters: readonly Filter[];
+  readonly chains: readonly FilterChain[];
+  readonly defaultChain: FilterChain | null;
+  readonly matcher: { readonly value: JsonObject; readonly pointer: string } | null;
+}
+
+export function filter(raw: JsonObject, pointer: string): Filter {
+  const config = typed(raw['typed_config']);
+  return {
+    name: string(raw['name']) ?? '',
+    type: config.type,
+    config: config.value,
+    pointer: `${pointer}/typed_config${config.inner}`,
+    raw,
+  };
+}
+
+function filters(value: JsonObject[string], pointer: string): readonly Filter[] {
+  return list(value).map((item, i) => filter(object(item), `${pointer}/${i}`));
+}
+
+function chain(value: JsonObject, pointer: string): FilterChain {
+  const socket = objectOrNull(value['transport_socket']);
+  const config = socket === null ? null : typed(socket['typed_config']);
+  return {
+    name: string(value['name']),
+    match: chainMatch(object(value['filter_chain_match'])),
+    filters: filters(value['filters'], `${pointer}/filters`),
+    transport:
+      config === null
+        ? null
+        : {
+            type: config.type,
+            config: config.value,
+            pointer: `${pointer}/transport_socket/typed_config${config.inner}`,
+          },
+    pointer,
+  };
+}
+
+function body(entry: DumpEntry): ListenerBody {
+  const { value, pointer } = entry;
+  const fallback = objectOrNull(value['default_filter_chain']);
+  const matcher = objectOrNull(value['filter_chain_matcher']);
+  return {
+    filters: filters(value['listener_filters'], `${pointer}/listener_filters`),
+    chains: list(value['filter_chains']).map((item, i) => chain(object(item), `${pointer}/filter_chains/${i}`)),
+    defaultChain: fallback === null ? null : chain(fallback, `${pointer}/default_filter_chain`),
+    matcher: matcher === null ? null : { value: matcher, pointer: `${pointer}/filter_chain_matcher` },
+  };
+}
+
+export function listenerModel(entry: DumpEntry): ListenerModel {
+  const { value } = entry;
+  const addresses: Address[] = [];
+  const written = [value['address'], ...list(value['additional_addresses']).map((item) => object(item)['address'])];
+  for (const item of written) {
+    const at = address(item);
+    if (at?.kind !== 'socket' || at.udp) continue;
+    const ip = ipAddressOf(at.host, at.port);
+    if (ip !== null) addresses.push(ip);
+  }
+  const internal = value['internal_listener'] !== undefined || address(value['address'])?.kind === 'internal';
+  const deprecated = objectOrNull(value['deprecated_v1']);
+  const bound = boolean(value['bind_to_port']) ?? boolean(deprecated?.['bind_to_port']) ?? true;
+  let made: ListenerBody | null = null;
+  return {
+    entry,
+    name: entry.name === '' ? null : entry.name,
+    addresses,
+    internal,
+    bound,
+    useOriginalDst: boolean(value['use_original_dst']) === true,
+    body: () => (made ??= body(entry)),
+  };
+}
+
+/** Index of listeners by address, made once. */
+export interface ListenerIndex {
+  /** The listener of exactly this address, else the wildcard of its port (`0.0.0.0`, `::`). */
+  find(at: Address, boundOnly: boolean): ListenerModel | null;
+  internal(name: string): ListenerModel | null;
+}
+
+const WILDCARDS = ['0.0.0.0', '::'];
+
+export function listenerIndex(listeners: readonly ListenerModel[]): ListenerIndex {
+  const byAddress = new Map<string, ListenerModel[]>();
+  const byName = new Map<string, ListenerModel>();
+  for (const listener of listeners) {
+    if (listener.internal && listener.name !== null) byName.set(listener.name, listener);
+    for (const at of listener.addresses) {
+      if (at.kind !== 'ip') continue;
+      const key = `${at.host}|${at.port}`;
+      byAddress.set(key, [...(byAddress.get(key) ?? []), listener]);
+    }
+  }
+  return {
+    find: (at, boundOnly) => {
+      if (at.kind !== 'ip') return null;
+      const hosts = at.ip.family === 4 ? [at.host, ...WILDCARDS] : [at.host, '::'];
+      for (const host of hosts) {
+        const found = byAddress.get(`${host}|${at.port}`)?.find((listener) => listener.bound || !boundOnly);
+        if (found !== undefined) return found;
+      }
+      return null;
+    },
+    internal: (name) => byName.get(name) ?? null,
+  };
+}

@@ -1,0 +1,196 @@
+import type { Evidence, Unknown } from '../formats/evidence.js';
+import { readEnvoyClusters, type ClustersFile } from '../formats/envoy-clusters.js';
+import { readEnvoyDump, type DumpEntry } from '../formats/envoy-dump.js';
+import { object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
+import { clusterModel, type ClusterModel } from './cluster.js';
+import { addressText, ending, ipAddress, type Connection, type Ending, type Payload } from './connection.js';
+import { endpointsOf } from './endpoints.js';
+import type { Engine } from './engine.js';
+import type { Envoy, EnvoyOutcome, EnvoyRequest } from './face.js';
+import { listenerIndex, listenerModel, type ListenerIndex } from './listener.js';
+import { accept } from './network.js';
+import { linked, START, step, withUnknown, type Path } from './path.js';
+import { routeTable, type RouteTable } from './routes.js';
+
+/** Reads `/config_dump?include_eds` (and `/clusters?format=json`, for health). Never throws. */
+export function loadEnvoy(file: string, text: string, clusters: { file: string; text: string } | null): Envoy {
+  const dump = readEnvoyDump(file, text);
+  const health = clusters === null ? null : readEnvoyClusters(clusters.file, clusters.text);
+  const listeners = dump.listeners.map(listenerModel);
+  const index = listenerIndex(listeners);
+  const problems: Unknown[] = dump.problems.map((problem) => ({
+    fact: `${problem.file}${problem.pointer === undefined ? '' : `#${problem.pointer}`}`,
+    reason: problem.message,
+  }));
+  if (health?.problem != null) problems.push({ fact: health.file, reason: health.problem });
+  const engine = makeEngine(dump, health, listeners, index);
+  const node = object(dump.bootstrap?.value['node']);
+  const metadata = object(node['metadata']);
+  return {
+    file,
+    nodeId: string(node['id']),
+    istioVersion: string(metadata['ISTIO_VERSION']),
+    metadata,
+    problems,
+    listeners: dump.listeners.map((entry) => entry.name).filter((name) => name !== ''),
+    clusters: [...dump.clusters.keys()],
+    endpoints: (name) => endpointsOf(engine, name),
+    decide: (request) => decide(engine, index, identityOf(node), request),
+  };
+}
+
+function makeEngine(
+  dump: Engine['dump'],
+  health: ClustersFile | null,
+  listeners: Engine['listeners'],
+  index: ListenerIndex,
+): Engine {
+  const clusters = new Map<string, ClusterModel>();
+  const tables = new WeakMap<JsonObject, RouteTable>();
+  const pieces = new Map<string, WeakMap<JsonObject, unknown>>();
+  const engine: Engine = {
+    dump,
+    health,
+    listeners,
+    cluster: (name) => {
+      const known = clusters.get(name);
+      if (known !== undefined) return known;
+      const entry = dump.clusters.get(name);
+      if (entry === undefined) return null;
+      const made = clusterModel(entry, dump, health);
+      clusters.set(name, made);
+      return made;
+    },
+    routeTable: (entry) => {
+      const known = tables.get(entry.value);
+      if (known !== undefined) return known;
+      const made = routeTable(entry);
+      tables.set(entry.value, made);
+      return made;
+    },
+    evidence: (entry: DumpEntry, shown: string): Evidence => ({ file: dump.file, pointer: entry.pointer, text: shown }),
+    compiled: (kind, value, make) => {
+      let cache = pieces.get(kind);
+      if (cache === undefined) pieces.set(kind, (cache = new WeakMap()));
+      const known = cache.get(value);
+      if (known !== undefined) return known as ReturnType<typeof make>;
+      const made = make();
+      cache.set(value, made);
+      return made;
+    },
+    toInternal: (name, connection, path, depth, end) => {
+      const listener = index.internal(name);
+      if (listener === null) {
+        const text = `no internal listener ${name}`;
+        const fields = { reason: 'upstream_reset_before_response_started{connection_failure}' };
+        end(ending(connection, 'error', null, fields), step(path, text, null));
+        return;
+      }
+      accept(engine, listener, connection, path, depth, end);
+    },
+  };
+  return engine;
+}
+
+/** The proxy's own identity: service account and namespace of the node, trust domain of the mesh. */
+function identityOf(node: JsonObject): string | null {
+  const metadata = object(node['metadata']);
+  const account = string(metadata['SERVICE_ACCOUNT']);
+  const namespace = string(metadata['NAMESPACE']);
+  if (account === null || namespace === null) return null;
+  const config = objectOrNull(metadata['PROXY_CONFIG']);
+  const domain = string(metadata['TRUST_DOMAIN']) ?? string(config?.['trustDomain']) ?? 'cluster.local';
+  return `spiffe://${domain}/ns/${namespace}/sa/${account}`;
+}
+
+function payloadOf(request: EnvoyRequest): Payload {
+  const app: Payload['app'] = request.http === null ? { kind: 'tcp' } : { kind: 'http', request: request.http };
+  if (request.connect === null) return { tls: request.tls, app };
+  const { authority, headers } = request.connect;
+  return { tls: request.tls, app: { kind: 'connect', authority, headers, inner: { tls: request.innerTls, app } } };
+}
+
+function decide(
+  engine: Engine,
+  index: ListenerIndex,
+  identity: string | null,
+  request: EnvoyRequest,
+): readonly EnvoyOutcome[] {
+  const found: EnvoyOutcome[] = [];
+  const end = (result: Ending, path: Path): void => {
+    found.push(finish(result, path, identity));
+  };
+  const bound = ipAddress(request.listener);
+  const local = ipAddress(request.dst);
+  if (bound === null || local === null) {
+    const fact = bound === null ? request.listener : request.dst;
+    const reason = `${fact} is not an address with a port`;
+    end(ending(null, 'unknown', null, { reason }), withUnknown(START, fact, reason));
+    return found;
+  }
+  const listener = index.find(bound, true);
+  if (listener === null) {
+    const reason = `no listener is bound to ${request.listener}`;
+    const missing = engine.listeners.length === 0;
+    const next = missing ? withUnknown(START, `listeners of ${engine.dump.file}`, 'the dump has none') : START;
+    end(ending(null, missing ? 'unknown' : 'error', null, { reason }), step(next, reason, null));
+    return found;
+  }
+  const connection: Connection = {
+    payload: payloadOf(request),
+    local,
+    localRestored: false,
+    remote: ipAddress(request.src),
+    filterState: new Map(),
+    shared: new Set(),
+    metadata: new Map(),
+    transport: 'raw_buffer',
+    sni: '',
+    alpn: [],
+    terminated: undefined,
+    listener: listener.name,
+    filterChain: null,
+  };
+  if (listener.useOriginalDst) {
+    // A listener for the original destination takes the connection over; otherwise this one keeps it.
+    const target = index.find(local, false) ?? listener;
+    const text = `listener ${listener.name ?? addressText(bound)} hands ${request.dst} to listener ${target.name ?? ''}`;
+    const path =
+      target === listener
+        ? START
+        : step(START, text, engine.evidence(listener.entry, `listener ${listener.name ?? ''}`));
+    accept(engine, target, { ...connection, localRestored: true }, path, 0, end);
+  } else {
+    accept(engine, listener, connection, START, 0, end);
+  }
+  return found.length > 1 ? merged(found) : found;
+}
+
+function finish(result: Ending, path: Path, identity: string | null): EnvoyOutcome {
+  const own = result.certificate === 'default' && identity !== null ? { identity } : {};
+  return {
+    ...result,
+    ...own,
+    probability: path.p,
+    steps: linked(path.steps),
+    conditions: linked(path.conditions),
+    unknowns: linked(path.unknowns),
+  };
+}
+
+/** Branches that end in the same way are one outcome. */
+function merged(outcomes: readonly EnvoyOutcome[]): readonly EnvoyOutcome[] {
+  const found = new Map<string, EnvoyOutcome>();
+  for (const outcome of outcomes) {
+    const { probability, steps, decidedBy, ...rest } = outcome;
+    void steps;
+    const key = JSON.stringify([rest, decidedBy?.pointer]);
+    const known = found.get(key);
+    if (known === undefined) found.set(key, outcome);
+    else {
+      const sum = known.probability === null || probability === null ? null : known.probability + probability;
+      found.set(key, { ...known, probability: sum });
+    }
+  }
+  return [...found.values()];
+}

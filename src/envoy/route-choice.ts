@@ -1,0 +1,116 @@
+import type { Evidence } from '../formats/evidence.js';
+import { list, number, object, objectOrNull, string } from '../formats/envoy-json.js';
+import { ending, type End } from './connection.js';
+import { draw, fork, step, withUnknown, type Path } from './path.js';
+import type { Route, RouteSubject } from './routes.js';
+import type { Stream } from './stream.js';
+import { queryOf } from './strings.js';
+
+type Next = (stream: Stream, path: Path) => void;
+
+function subject(stream: Stream): RouteSubject {
+  const path = stream.isConnect ? null : stream.request.path;
+  return {
+    host: stream.request.authority,
+    path,
+    connect: stream.isConnect,
+    grpc: stream.grpc,
+    headers: stream.headers,
+    query: queryOf(path ?? ''),
+    tls: stream.connection.terminated === undefined ? null : { peer: stream.connection.terminated.peer },
+    metadata: stream.connection.metadata,
+    filterState: stream.connection.filterState,
+  };
+}
+
+/** Virtual host by authority, then the first route that matches (RouteMatcher::route). `route` null: none does. */
+export function chooseRoute(stream: Stream, path: Path, end: End, next: Next): void {
+  const { table } = stream;
+  if (table === null) return next(stream, path);
+  const { file } = stream.engine.dump;
+  const host = stream.request.authority === '' ? null : table.find(stream.request.authority);
+  if (host === null) {
+    const evidence = stream.engine.evidence(table.entry, `route configuration ${table.name ?? ''}`);
+    const text = `no virtual host for ${stream.request.authority} in route configuration ${table.name ?? ''}`;
+    if (table.entry.value['vhds'] !== undefined) {
+      const reason = 'virtual hosts are fetched on demand (VHDS)';
+      const fact = `virtual host for ${stream.request.authority}`;
+      end(ending(stream.connection, 'unknown', evidence, { reason }), withUnknown(path, fact, reason));
+      return;
+    }
+    return next(stream, step(path, text, evidence));
+  }
+  const evidence: Evidence = { file, pointer: host.pointer, text: `virtual host ${host.name}` };
+  const routed: Stream = { ...stream, virtualHost: host };
+  const after = step(path, `virtual host ${host.name}`, evidence);
+  if (host.value['matcher'] !== undefined) return byMatcherTree(routed, `${host.pointer}/matcher`, after, end);
+  fromRoute(routed, subject(stream), host.routes(), 0, after, next);
+}
+
+function fromRoute(
+  stream: Stream,
+  request: RouteSubject,
+  routes: readonly Route[],
+  from: number,
+  path: Path,
+  next: Next,
+): void {
+  const { file } = stream.engine.dump;
+  for (let i = from; i < routes.length; i++) {
+    const route = routes[i];
+    if (route === undefined) break;
+    const result = route.matches(request);
+    if (result === false) continue;
+    const take = (branch: Path): void => {
+      const name = route.name ?? `#${i}`;
+      const evidence: Evidence = { file, pointer: route.pointer, text: `route ${name}` };
+      chooseCluster({ ...stream, route }, step(branch, `route ${name}`, evidence), next);
+    };
+    const skip = (branch: Path): void => fromRoute(stream, request, routes, i + 1, branch, next);
+    const hit = (branch: Path): void => {
+      if (route.fraction === null) return take(branch);
+      const { numerator, denominator } = route.fraction;
+      const inside = draw(branch, denominator, 0, Math.min(numerator, denominator));
+      const outside = draw(branch, denominator, Math.min(numerator, denominator), denominator);
+      if (inside !== null) take(inside);
+      if (outside !== null) skip(outside);
+    };
+    if (result === true) return hit(path);
+    return fork(path, result, 'unknown', hit, skip);
+  }
+  next(stream, step(path, 'no route matches', null));
+}
+
+/** Weighted clusters are chosen with the route, by the same random number. */
+function chooseCluster(stream: Stream, path: Path, next: Next): void {
+  const action = object(stream.route?.value['route']);
+  const weighted = objectOrNull(action['weighted_clusters']);
+  if (weighted === null) return next(stream, path);
+  const clusters = list(weighted['clusters']).map(object);
+  const total = clusters.reduce((sum, item) => sum + (number(item['weight']) ?? 0), 0);
+  const header = string(weighted['header_name']);
+  const given = header === null ? null : stream.headers.get(header.toLowerCase());
+  const random = given !== null && /^\d+$/.test(given) ? BigInt(given) : null;
+  let low = 0;
+  for (const item of clusters) {
+    const weight = number(item['weight']) ?? 0;
+    const from = low;
+    low += weight;
+    const name = string(item['name']) ?? stream.headers.get((string(item['cluster_header']) ?? '').toLowerCase()) ?? '';
+    const choice: Stream = { ...stream, cluster: { name, value: item } };
+    if (random !== null) {
+      const rest = Number(random % BigInt(total));
+      if (rest >= from && rest < low) next(choice, path);
+      continue;
+    }
+    const branch = draw(path, total, from, low);
+    if (branch !== null) next(choice, branch);
+  }
+}
+
+/** A virtual host that chooses by a matcher tree: its actions are routes that this program does not take apart. */
+function byMatcherTree(stream: Stream, pointer: string, path: Path, end: End): void {
+  const evidence: Evidence = { file: stream.engine.dump.file, pointer, text: 'matcher of the virtual host' };
+  const reason = 'the virtual host chooses its route by a matcher tree, which this program does not evaluate';
+  end(ending(stream.connection, 'unknown', evidence, { reason }), withUnknown(path, 'route of the request', reason));
+}

@@ -1,0 +1,285 @@
+import {
+  boolean,
+  list,
+  number,
+  object,
+  objectOrNull,
+  oneof,
+  string,
+  strings,
+  typed,
+  unknownFields,
+  type JsonObject,
+} from '../formats/envoy-json.js';
+import type { DumpEntry } from '../formats/envoy-dump.js';
+import type { StateValue } from './connection.js';
+import { uriTemplate, withoutQuery } from './http-path.js';
+import { filterStateMatcher, metadataMatcher } from './metadata.js';
+import { regex } from './regex.js';
+import { asciiLower, headerMatchers, objects, queryMatcher, type Headers } from './strings.js';
+import { all, doubt, type Tri } from './tri.js';
+
+/** A request as routes see it. */
+export interface RouteSubject {
+  readonly host: string;
+  /** With query; null for a CONNECT, which has none. */
+  readonly path: string | null;
+  readonly connect: boolean;
+  readonly grpc: boolean;
+  readonly headers: Headers;
+  readonly query: ReadonlyMap<string, string>;
+  readonly tls: { readonly peer: string | null } | null;
+  readonly metadata: ReadonlyMap<string, JsonObject>;
+  readonly filterState: ReadonlyMap<string, StateValue>;
+}
+
+/** A runtime fraction: `numerator` of `denominator` requests. */
+export interface Fraction {
+  readonly key: string;
+  readonly numerator: number;
+  readonly denominator: number;
+}
+
+export interface Route {
+  readonly name: string | null;
+  readonly value: JsonObject;
+  readonly pointer: string;
+  readonly fraction: Fraction | null;
+  matches(subject: RouteSubject): Tri;
+  /** Part of the path that a prefix rewrite replaces; null where the kind of match has none. */
+  readonly prefix: string | null;
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  readonly value: JsonObject;
+  readonly pointer: string;
+  routes(): readonly Route[];
+}
+
+export interface RouteTable {
+  readonly name: string | null;
+  readonly entry: DumpEntry;
+  /** Null: no virtual host for this authority. */
+  find(host: string): VirtualHost | null;
+}
+
+const DENOMINATORS: Readonly<Record<string, number>> = { HUNDRED: 100, TEN_THOUSAND: 10_000, MILLION: 1_000_000 };
+
+/** A FractionalPercent; absent numerator is 0. */
+export function percent(value: JsonObject): { readonly numerator: number; readonly denominator: number } {
+  return {
+    numerator: number(value['numerator']) ?? 0,
+    denominator: DENOMINATORS[string(value['denominator']) ?? 'HUNDRED'] ?? 100,
+  };
+}
+
+function fraction(value: JsonObject): Fraction | null {
+  const runtime = objectOrNull(value['runtime_fraction']);
+  if (runtime === null) return null;
+  const { numerator, denominator } = percent(object(runtime['default_value']));
+  return { key: string(runtime['runtime_key']) ?? '', numerator, denominator };
+}
+
+const PATHS = [
+  'prefix',
+  'path',
+  'safe_regex',
+  'connect_matcher',
+  'path_separated_prefix',
+  'path_match_policy',
+] as const;
+
+const MATCH_FIELDS = new Set<string>([
+  ...PATHS,
+  'case_sensitive',
+  'runtime_fraction',
+  'headers',
+  'query_parameters',
+  'grpc',
+  'tls_context',
+  'dynamic_metadata',
+  'filter_state',
+]);
+
+type Test = (subject: RouteSubject) => Tri;
+
+function onPath(test: (path: string) => Tri): Test {
+  return (subject) => (subject.path === null ? false : test(withoutQuery(subject.path)));
+}
+
+function pathTest(value: JsonObject): { readonly test: Test; readonly prefix: string | null } {
+  const fold = boolean(value['case_sensitive']) === false;
+  const text = (path: string): string => (fold ? asciiLower(path) : path);
+  const kind = oneof(value, PATHS);
+  switch (kind) {
+    case 'prefix': {
+      const written = string(value[kind]) ?? '';
+      const want = text(written);
+      return { test: onPath((path) => text(path).startsWith(want)), prefix: written };
+    }
+    case 'path': {
+      const written = string(value[kind]) ?? '';
+      const want = text(written);
+      return { test: onPath((path) => text(path) === want), prefix: written };
+    }
+    case 'path_separated_prefix': {
+      const written = string(value[kind]) ?? '';
+      const want = text(written);
+      const test = onPath((path) => {
+        const found = text(path);
+        return found.startsWith(want) && (found.length === want.length || found[want.length] === '/');
+      });
+      return { test, prefix: written };
+    }
+    case 'safe_regex': {
+      const pattern = string(object(value[kind])['regex']) ?? '';
+      const compiled = regex(pattern);
+      const broken = doubt(`path matches ${pattern}`, 'the regular expression is not understood by this program');
+      return { test: onPath((path) => compiled?.fullMatch(path) ?? broken), prefix: null };
+    }
+    case 'connect_matcher':
+      return { test: (subject) => subject.connect, prefix: null };
+    case 'path_match_policy': {
+      const config = typed(object(value[kind])['typed_config']);
+      const pattern = string(config.value['path_template']);
+      const compiled = pattern === null ? null : uriTemplate(pattern);
+      const broken = doubt(
+        `path fits ${pattern ?? config.type}`,
+        'the path template is not understood by this program',
+      );
+      return { test: onPath((path) => (compiled === null ? broken : compiled.test(path))), prefix: null };
+    }
+    case null:
+      return { test: () => doubt('route matches', 'its kind of path match is not understood'), prefix: null };
+  }
+}
+
+function tlsTest(value: JsonObject): Test {
+  const presented = value['presented'] === undefined ? null : boolean(value['presented']);
+  const validated = value['validated'] === undefined ? null : boolean(value['validated']);
+  return ({ tls }) => {
+    // Without TLS nothing is asked (RouteEntryImplBase::evaluateTlsContextMatch).
+    if (tls === null) return presented === null && validated === null;
+    const shown = tls.peer !== null;
+    return (presented === null || presented === shown) && (validated === null || validated === shown);
+  };
+}
+
+function matcher(value: JsonObject): { readonly test: Test; readonly prefix: string | null } {
+  const extra = unknownFields(value, MATCH_FIELDS);
+  const path = pathTest(value);
+  const headers = headerMatchers(objects(value['headers']));
+  const query = objects(value['query_parameters']).map(queryMatcher);
+  const grpc = value['grpc'] !== undefined;
+  const tls = objectOrNull(value['tls_context']);
+  const tests: Test[] = [path.test];
+  if (grpc) tests.push((subject) => subject.grpc);
+  tests.push((subject) => headers(subject.headers));
+  if (query.length > 0) tests.push((subject) => all(query, (test) => test(subject.query)));
+  if (tls !== null) tests.push(tlsTest(tls));
+  for (const item of objects(value['dynamic_metadata'])) {
+    const test = metadataMatcher(item);
+    tests.push((subject) => test(subject.metadata.get(string(item['filter']) ?? '') ?? {}));
+  }
+  for (const item of objects(value['filter_state'])) {
+    const test = filterStateMatcher(item);
+    tests.push((subject) => test(subject.filterState));
+  }
+  if (extra.length > 0) {
+    const reason = `its match has ${extra.join(', ')}, not known to this program`;
+    tests.push(() => doubt('route matches', reason));
+  }
+  const connectOnly = value['connect_matcher'] !== undefined;
+  return {
+    prefix: path.prefix,
+    // A request without a path (CONNECT) is for CONNECT routes only.
+    test: (subject) => (subject.path === null && !connectOnly ? false : all(tests, (test) => test(subject))),
+  };
+}
+
+function route(value: JsonObject, pointer: string): Route {
+  const match = object(value['match']);
+  const { test, prefix } = matcher(match);
+  return {
+    name: string(value['name']) === '' ? null : string(value['name']),
+    value,
+    pointer,
+    fraction: fraction(match),
+    prefix,
+    matches: (subject) => {
+      const result = test(subject);
+      return typeof result === 'boolean' ? result : { ...result, fact: `${result.fact} (${pointer})` };
+    },
+  };
+}
+
+function virtualHost(value: JsonObject, pointer: string): VirtualHost {
+  let made: readonly Route[] | null = null;
+  return {
+    name: string(value['name']) ?? '',
+    value,
+    pointer,
+    routes: () => (made ??= list(value['routes']).map((item, i) => route(object(item), `${pointer}/routes/${i}`))),
+  };
+}
+
+/** Wildcards by length, longest first; `length` is that of the part without `*`. */
+type Wildcards = { readonly length: number; readonly hosts: Map<string, VirtualHost> }[];
+
+function addWildcard(into: Wildcards, text: string, host: VirtualHost): void {
+  let level = into.find((item) => item.length === text.length);
+  if (level === undefined) {
+    level = { length: text.length, hosts: new Map() };
+    into.push(level);
+    into.sort((a, b) => b.length - a.length);
+  }
+  if (!level.hosts.has(text)) level.hosts.set(text, host);
+}
+
+function stripPort(host: string): string {
+  const colon = host.lastIndexOf(':');
+  if (colon < 0 || host.lastIndexOf(']') > colon) return host;
+  return host.slice(0, colon);
+}
+
+/** Exact name, then the longest `*suffix`, then the longest `prefix*`, then `*` (RouteMatcher::findVirtualHost). */
+export function routeTable(entry: DumpEntry): RouteTable {
+  const { value, pointer } = entry;
+  const exact = new Map<string, VirtualHost>();
+  const suffixes: Wildcards = [];
+  const prefixes: Wildcards = [];
+  let fallback: VirtualHost | null = null;
+  list(value['virtual_hosts']).forEach((item, i) => {
+    const host = virtualHost(object(item), `${pointer}/virtual_hosts/${i}`);
+    for (const written of strings(object(item)['domains'])) {
+      const domain = asciiLower(written);
+      if (domain === '*') fallback ??= host;
+      else if (domain.startsWith('*')) addWildcard(suffixes, domain.slice(1), host);
+      else if (domain.endsWith('*')) addWildcard(prefixes, domain.slice(0, -1), host);
+      else if (!exact.has(domain)) exact.set(domain, host);
+    }
+  });
+  const ignorePort = boolean(value['ignore_port_in_host_matching']) === true;
+  const name = string(value['name']);
+  return {
+    name: name === '' ? null : name,
+    entry,
+    find: (written) => {
+      const host = asciiLower(ignorePort ? stripPort(written) : written);
+      const found = exact.get(host);
+      if (found !== undefined) return found;
+      for (const { length, hosts } of suffixes) {
+        if (length >= host.length) continue;
+        const match = hosts.get(host.slice(host.length - length));
+        if (match !== undefined) return match;
+      }
+      for (const { length, hosts } of prefixes) {
+        if (length >= host.length) continue;
+        const match = hosts.get(host.slice(0, length));
+        if (match !== undefined) return match;
+      }
+      return fallback;
+    },
+  };
+}
