@@ -1,0 +1,195 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+import { redactObject } from '../snapshot/redact.js';
+import type { SnapshotSink } from '../snapshot/write.js';
+import { listAll, type Selection, type Served } from './api.js';
+import { asCollectError, CollectError } from './errors.js';
+import { asString, at, type Doc } from './json.js';
+import { kindFile, KINDS, type Kind } from './kinds.js';
+import type { Progress } from './plan.js';
+import type { Session } from './request.js';
+
+/**
+ * One cluster while it is being read: what is there so far, what could not be read and why. Objects are held without
+ * their secrets, and written as lists in the order of their names, so that the same objects make the same file whatever
+ * the order in which they came.
+ */
+export class Cluster {
+  readonly session: Session;
+  readonly served: Served;
+  readonly limit: LimitFunction;
+  /** Namespaces that the question is about; where a list of all namespaces is refused, these are tried. */
+  readonly namespaces = new Set<string>();
+  readonly debugImage: string | null;
+  private readonly sink: SnapshotSink;
+  private readonly progress: (progress: Progress) => void;
+  private readonly objects = new Map<string, Map<string, Doc>>();
+  private readonly dirty = new Set<string>();
+  private readonly selections = new Map<string, Promise<readonly Doc[]>>();
+  readonly problems = new Map<string, string>();
+  readonly sources = new Map<string, string>();
+  private total = 0;
+  private done = 0;
+
+  constructor(parts: {
+    readonly session: Session;
+    readonly served: Served;
+    readonly sink: SnapshotSink;
+    readonly concurrency: number;
+    readonly debugImage: string | null;
+    readonly progress: (progress: Progress) => void;
+  }) {
+    this.session = parts.session;
+    this.served = parts.served;
+    this.sink = parts.sink;
+    this.limit = pLimit(parts.concurrency);
+    this.debugImage = parts.debugImage;
+    this.progress = parts.progress;
+  }
+
+  /** Runs one piece of work among at most `concurrency`, shown to the person. Never throws but for a cancelled run. */
+  async task(what: string, file: string, work: () => Promise<void>): Promise<void> {
+    this.total++;
+    await this.limit(async () => {
+      if (this.session.signal.aborted) {
+        this.problem(file, 'interrupted');
+      } else {
+        this.progress({ kind: 'step', what, done: this.done, total: this.total });
+        await this.guarded(file, work);
+      }
+      this.done++;
+    });
+  }
+
+  /** Turns a failure into the one entry that says why `file` is not there. */
+  async guarded(file: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof CollectError)) throw error;
+      this.problem(file, error.message);
+    }
+  }
+
+  notice(message: string): void {
+    this.progress({ kind: 'notice', message });
+  }
+
+  problem(file: string, reason: string): void {
+    if (!this.problems.has(file)) this.problems.set(file, reason);
+  }
+
+  put(file: string, text: string): void {
+    this.sink.put(file, text);
+  }
+
+  stream(file: string, chunks: AsyncIterable<Buffer>): Promise<number> {
+    return this.sink.stream(file, chunks);
+  }
+
+  /** Adds the objects of a selection to the list of their kind. The same selection is read once. Throws CollectError. */
+  select(kind: Kind, selection: Selection): Promise<readonly Doc[]> {
+    const key = `${kindFile(kind)} ${JSON.stringify(selection)}`;
+    let reading = this.selections.get(key);
+    if (reading === undefined) {
+      reading = this.read(kind, selection);
+      this.selections.set(key, reading);
+    }
+    return reading;
+  }
+
+  private async read(kind: Kind, selection: Selection): Promise<readonly Doc[]> {
+    const version = this.served(kind);
+    const items = version === null ? [] : await listAll(this.session, kind, version, selection);
+    const clean = items.map((item) => redactObject(item));
+    this.add(kind, clean);
+    return clean;
+  }
+
+  private add(kind: Kind, items: readonly Doc[]): void {
+    const file = kindFile(kind);
+    const held = this.objects.get(file) ?? new Map<string, Doc>();
+    for (const item of items) held.set(keyOf(item), item);
+    this.objects.set(file, held);
+    this.dirty.add(file);
+  }
+
+  /**
+   * A whole list, or, where the cluster-wide one is refused, that of the namespaces concerned: then the list is there and
+   * the manifest says that it is not whole.
+   */
+  async list(kind: Kind, namespaces: 'all' | readonly string[]): Promise<void> {
+    const file = kindFile(kind);
+    if (namespaces === 'all' || !kind.namespaced) {
+      try {
+        await this.select(kind, {});
+        return;
+      } catch (error) {
+        const failure = asCollectError(error);
+        if (failure.kind !== 'forbidden' || !kind.namespaced || this.namespaces.size === 0) {
+          this.problem(file, failure.message);
+          return;
+        }
+        this.problem(file, `only of the namespaces ${[...this.namespaces].sort().join(', ')}: ${failure.message}`);
+      }
+      await this.list(kind, [...this.namespaces]);
+      return;
+    }
+    await Promise.all(
+      namespaces.map((namespace) =>
+        this.guarded(file, async () => {
+          await this.select(kind, { namespace });
+        }),
+      ),
+    );
+  }
+
+  items(kind: Kind): readonly Doc[] {
+    return [...(this.objects.get(kindFile(kind))?.values() ?? [])];
+  }
+
+  object(kind: Kind, namespace: string, name: string): Doc | null {
+    return this.objects.get(kindFile(kind))?.get(`${namespace}/${name}`) ?? null;
+  }
+
+  /** Writes the lists that have changed since the last time. */
+  flush(): void {
+    for (const file of this.dirty) {
+      const held = [...(this.objects.get(file) ?? new Map<string, Doc>())].sort(([a], [b]) => (a < b ? -1 : 1));
+      const items = held.map(([, item]) => JSON.stringify(item)).join(',\n');
+      this.sink.put(file, `{"apiVersion":"v1","kind":"List","metadata":{},"items":[\n${items}\n]}\n`);
+    }
+    this.dirty.clear();
+  }
+}
+
+export function nameOf(object: Doc): string {
+  return asString(at(object, 'metadata', 'name')) ?? '';
+}
+
+export function namespaceOf(object: Doc): string {
+  return asString(at(object, 'metadata', 'namespace')) ?? '';
+}
+
+function keyOf(object: Doc): string {
+  return `${namespaceOf(object)}/${nameOf(object)}`;
+}
+
+function byPlural(plural: string, group = ''): Kind {
+  const found = KINDS.find((kind) => kind.plural === plural && kind.group === group);
+  if (found === undefined) throw new Error(`no kind ${plural}.${group}`);
+  return found;
+}
+
+export const PODS = byPlural('pods');
+export const NODES = byPlural('nodes');
+export const SERVICES = byPlural('services');
+export const ENDPOINTSLICES = byPlural('endpointslices', 'discovery.k8s.io');
+export const CONFIGMAPS = byPlural('configmaps');
+export const NAMESPACES = byPlural('namespaces');
+/** Kinds that a person may name, and that select pods. */
+export const WORKLOADS = [
+  byPlural('deployments', 'apps'),
+  byPlural('statefulsets', 'apps'),
+  byPlural('daemonsets', 'apps'),
+];
+export const REPLICASETS = byPlural('replicasets', 'apps');

@@ -1,0 +1,155 @@
+import { CONFIGMAPS, PODS, type Cluster } from './cluster.js';
+import { CollectError } from './errors.js';
+import { adminPath, ENVOY_FILES, fetchDump, fetchLog, ZTUNNEL_FILES } from './dumps.js';
+import { kindFile, kindOfFile, type Kind } from './kinds.js';
+import { fetchCniFiles, fetchNamespaces } from './netns.js';
+import { isEnvoy, isZtunnel, podFacts, podFolder, podId, type PodFacts } from './pod.js';
+import type { TraceScope } from './trace-scope.js';
+
+/** Turns paths of the snapshot into what has to be read for them, and reads each thing once. */
+export class Fetcher {
+  private readonly cluster: Cluster;
+  private readonly scope: TraceScope;
+  /** A capture: connections and logs too, which a trace does not need. */
+  private readonly whole: boolean;
+  private readonly tried = new Set<string>();
+  private readonly listsAsked = new Set<string>();
+
+  constructor(cluster: Cluster, scope: TraceScope, options: { readonly whole: boolean }) {
+    this.cluster = cluster;
+    this.scope = scope;
+    this.whole = options.whole;
+  }
+
+  /** Reads what was asked for and not tried yet. False: there was nothing of that kind. */
+  async fetch(asked: ReadonlySet<string>): Promise<boolean> {
+    const pods = new Map<string, Set<string>>();
+    const nodes = new Map<string, { own: boolean; pods: PodFacts[] }>();
+    const work: Promise<void>[] = [];
+    for (const path of asked) {
+      const kind = kindOfFile(path);
+      if (kind !== null) this.listsAsked.add(path);
+      const node = /^nodes\/([^/]+)\/(netns|cni)\//.exec(path);
+      if (node !== null && this.first(`${node[0]}`)) {
+        const name = node[1] ?? '';
+        if (node[2] === 'cni') work.push(this.cniFiles(name));
+        else wantsOf(nodes, name).own = true;
+      }
+      const pod = /^(pods\/([^/]+)\/([^/]+))\/(?:netns\/|(ztunnel\/.+|envoy\/.+)|logs\/(.+)\.log$)/.exec(path);
+      if (pod === null) continue;
+      const part = path.slice((pod[1] ?? '').length + 1);
+      const key = part.startsWith('netns/') ? 'netns' : part;
+      if (!this.first(`${pod[1]}/${key}`)) continue;
+      const id = `${pod[2]}/${pod[3]}`;
+      pods.set(id, (pods.get(id) ?? new Set()).add(key));
+    }
+    const lists = this.lists();
+    if (pods.size === 0 && nodes.size === 0 && work.length === 0 && lists.length === 0) return false;
+    await Promise.all([...lists, ...[...pods].map(([id, parts]) => this.pod(id, parts, nodes, work))]);
+    for (const [node, wants] of nodes) work.push(this.namespaces(node, wants));
+    await Promise.all(work);
+    return true;
+  }
+
+  private first(key: string): boolean {
+    if (this.tried.has(key)) return false;
+    this.tried.add(key);
+    return true;
+  }
+
+  /** Lists that were asked for, in every namespace that the question has come to concern since. */
+  private lists(): Promise<void>[] {
+    return [...this.listsAsked].flatMap((path) => {
+      const kind = kindOfFile(path);
+      // pods come by name, selector, address and node: a list of a whole namespace would grow with it
+      if (kind === null || kind.size === 'config' || kind === PODS) return [];
+      const namespaces = kind === CONFIGMAPS ? this.scope.istioNamespaces : this.cluster.namespaces;
+      const fresh = [...namespaces].filter((namespace) => this.first(`${path} ${namespace}`));
+      return fresh.length === 0 ? [] : [this.list(kind, fresh)];
+    });
+  }
+
+  private list(kind: Kind, namespaces: readonly string[]): Promise<void> {
+    return this.cluster.task(`reading ${kind.plural}`, kindFile(kind), () => this.cluster.list(kind, namespaces));
+  }
+
+  private async pod(
+    id: string,
+    parts: ReadonlySet<string>,
+    nodes: Map<string, { own: boolean; pods: PodFacts[] }>,
+    work: Promise<void>[],
+  ): Promise<void> {
+    const [namespace = '', name = ''] = id.split('/');
+    const pod = await this.scope.podNamed(namespace, name);
+    if (pod === null) {
+      this.cluster.problem(`pods/${id}`, 'the pod is not there (any more)');
+      return;
+    }
+    for (const part of parts) {
+      if (part === 'netns') {
+        if (pod.node === '') this.cluster.problem(`pods/${id}/netns`, 'the pod is on no node yet');
+        else wantsOf(nodes, pod.node).pods.push(pod);
+      } else if (part.startsWith('logs/')) work.push(this.log(pod, part.slice(5, -4)));
+      else if (adminPath(part) !== null) work.push(this.dump(pod, part));
+    }
+  }
+
+  private dump(pod: PodFacts, file: string): Promise<void> {
+    return this.cluster.task(`${podId(pod)} ${file}`, `${podFolder(pod)}/${file}`, () =>
+      fetchDump(this.cluster, pod, file),
+    );
+  }
+
+  private log(pod: PodFacts, container: string): Promise<void> {
+    const file = `${podFolder(pod)}/logs/${container}.log`;
+    return this.cluster.task(`log of ${podId(pod)}`, file, async () => {
+      if (![...pod.containers, ...pod.initContainers].includes(container)) {
+        throw new CollectError('gone', `the pod has no container ${container}`);
+      }
+      await fetchLog(this.cluster, pod, container);
+    });
+  }
+
+  private namespaces(
+    node: string,
+    wants: { readonly own: boolean; readonly pods: readonly PodFacts[] },
+  ): Promise<void> {
+    return this.cluster.task(`network namespaces on ${node}`, `nodes/${node}/netns`, () =>
+      fetchNamespaces(this.cluster, { node, ...wants, conntrack: this.whole }),
+    );
+  }
+
+  private cniFiles(node: string): Promise<void> {
+    return this.cluster.task(`CNI configuration of ${node}`, `nodes/${node}/cni`, () =>
+      fetchCniFiles(this.cluster, node),
+    );
+  }
+
+  /** All that the snapshot can hold of the pods that are known and of these nodes. */
+  async everything(nodes: ReadonlySet<string>): Promise<void> {
+    const pods = this.cluster.items(PODS).map(podFacts);
+    const work: Promise<void>[] = [];
+    for (const pod of pods) {
+      const ztunnel = isZtunnel(pod);
+      if (!pod.running || (!ztunnel && !isEnvoy(pod))) continue;
+      for (const file of ztunnel ? ZTUNNEL_FILES : ENVOY_FILES) work.push(this.dump(pod, file));
+      if (pod.containers.includes('istio-proxy')) work.push(this.log(pod, 'istio-proxy'));
+    }
+    for (const node of nodes) {
+      const here = pods.filter((pod) => pod.node === node && pod.running && !pod.hostNetwork);
+      const agent = pods.find((pod) => pod.node === node && pod.labels['k8s-app'] === 'istio-cni-node');
+      work.push(this.namespaces(node, { own: true, pods: here }), this.cniFiles(node));
+      if (agent?.containers.includes('install-cni')) work.push(this.log(agent, 'install-cni'));
+    }
+    await Promise.all(work);
+  }
+}
+
+function wantsOf(
+  nodes: Map<string, { own: boolean; pods: PodFacts[] }>,
+  node: string,
+): { own: boolean; pods: PodFacts[] } {
+  const held = nodes.get(node) ?? { own: false, pods: [] };
+  nodes.set(node, held);
+  return held;
+}

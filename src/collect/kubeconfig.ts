@@ -1,0 +1,180 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import type { Agent } from 'node:http';
+import { KubeconfigError } from './errors.js';
+import { asArray, asRecord, asString, type Doc } from './json.js';
+
+/** What is needed to speak to one API server as one user. */
+export interface Connection {
+  readonly context: string;
+  readonly server: URL;
+  /** Namespace of the context, null where it names none. */
+  readonly namespace: string | null;
+  /** Options for node:https (or node:http) and for a WebSocket: agent, TLS, credentials. Fresh tokens each time. */
+  options(): Promise<ConnectionOptions>;
+  close(): void;
+}
+
+export interface ConnectionOptions {
+  readonly agent: Agent;
+  readonly headers: Headers;
+}
+
+/** An array is sent as that many lines of the header. */
+export type Headers = Readonly<Record<string, string | string[]>>;
+
+export interface ConnectOptions {
+  readonly kubeconfig: string | null;
+  readonly context: string | null;
+  readonly as: string | null;
+  readonly asGroups: readonly string[];
+}
+
+const IN_CLUSTER = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/** One kubeconfig file, or the files of $KUBECONFIG as kubectl merges them: the first that sets a name wins. */
+interface Merged {
+  readonly currentContext: string | null;
+  readonly contexts: ReadonlyMap<string, Entry>;
+  readonly clusters: ReadonlyMap<string, Entry>;
+  readonly users: ReadonlyMap<string, Entry>;
+  readonly files: readonly string[];
+}
+
+interface Entry {
+  readonly body: Doc;
+  /** Folder of the file, which relative paths in it start from. */
+  readonly folder: string;
+}
+
+/** Opens a context. Throws KubeconfigError where the files are missing, malformed or do not hold it. */
+export async function connect(options: ConnectOptions): Promise<Connection> {
+  const files = kubeconfigFiles(options.kubeconfig);
+  if (files.length === 0 && options.context === null && existsSync(path.join(IN_CLUSTER, 'token'))) {
+    return inCluster(options);
+  }
+  if (files.length === 0) {
+    throw new KubeconfigError('no kubeconfig: give --kubeconfig, set KUBECONFIG, or make ~/.kube/config');
+  }
+  const merged = await readKubeconfigs(files);
+  const name = options.context ?? merged.currentContext;
+  if (name === null || name === '') {
+    throw new KubeconfigError(`${merged.files.join(', ')}: no current-context; choose one with --context`);
+  }
+  const context = merged.contexts.get(name);
+  if (context === undefined) {
+    const known = [...merged.contexts.keys()].join(', ');
+    throw new KubeconfigError(`no context ${JSON.stringify(name)} in the kubeconfig (${known || 'it has none'})`);
+  }
+  const cluster = merged.clusters.get(asString(context.body['cluster']) ?? '');
+  const server = asString(cluster?.body['server']);
+  if (cluster === undefined || server === null) {
+    throw new KubeconfigError(`context ${name}: its cluster is not in the kubeconfig, or names no server`);
+  }
+  const user = merged.users.get(asString(context.body['user']) ?? '') ?? { body: {}, folder: '' };
+  const namespace = asString(context.body['namespace']);
+  const { authOf } = await import('./kube-auth.js');
+  return authOf({
+    context: name,
+    server: parseServer(server),
+    namespace,
+    cluster,
+    user,
+    files: merged.files,
+    impersonate: impersonation(options),
+  });
+}
+
+function parseServer(server: string): URL {
+  try {
+    return new URL(server.includes('://') ? server : `https://${server}`);
+  } catch {
+    throw new KubeconfigError(`the server ${JSON.stringify(server)} of the kubeconfig is no URL`);
+  }
+}
+
+function impersonation(options: ConnectOptions): Headers {
+  if (options.as === null && options.asGroups.length === 0) return {};
+  if (options.as === null) throw new KubeconfigError('--as-group needs --as');
+  const headers: Record<string, string | string[]> = { 'Impersonate-User': options.as };
+  if (options.asGroups.length > 0) headers['Impersonate-Group'] = [...options.asGroups];
+  return headers;
+}
+
+async function inCluster(options: ConnectOptions): Promise<Connection> {
+  const host = process.env['KUBERNETES_SERVICE_HOST'];
+  const port = process.env['KUBERNETES_SERVICE_PORT'] ?? '443';
+  if (host === undefined) throw new KubeconfigError('no kubeconfig, and KUBERNETES_SERVICE_HOST is not set');
+  const { authOf } = await import('./kube-auth.js');
+  const folder = IN_CLUSTER;
+  const namespaceFile = path.join(folder, 'namespace');
+  return authOf({
+    context: 'in-cluster',
+    server: new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`),
+    namespace: existsSync(namespaceFile) ? readFileSync(namespaceFile, 'utf8').trim() : null,
+    cluster: { body: { 'certificate-authority': 'ca.crt' }, folder },
+    user: { body: { tokenFile: 'token' }, folder },
+    files: [],
+    impersonate: impersonation(options),
+  });
+}
+
+/** --kubeconfig alone, else the files of $KUBECONFIG that exist, else ~/.kube/config where it exists. */
+function kubeconfigFiles(given: string | null): readonly string[] {
+  if (given !== null) {
+    if (!existsSync(given)) throw new KubeconfigError(`no kubeconfig at ${given}`);
+    return [given];
+  }
+  const variable = process.env['KUBECONFIG'];
+  if (variable !== undefined && variable !== '') {
+    const listed = variable.split(path.delimiter).filter((file) => file !== '');
+    const there = listed.filter((file) => existsSync(file));
+    if (there.length === 0) throw new KubeconfigError(`KUBECONFIG names ${variable}, which does not exist`);
+    return there;
+  }
+  const home = path.join(homedir(), '.kube', 'config');
+  return existsSync(home) ? [home] : [];
+}
+
+async function readKubeconfigs(files: readonly string[]): Promise<Merged> {
+  const { parse } = await import('yaml');
+  const contexts = new Map<string, Entry>();
+  const clusters = new Map<string, Entry>();
+  const users = new Map<string, Entry>();
+  let currentContext: string | null = null;
+  for (const file of files) {
+    let root: Doc | null;
+    try {
+      root = asRecord(parse(readFileSync(file, 'utf8')));
+    } catch (error) {
+      const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
+      throw new KubeconfigError(`${file} cannot be read: ${reason ?? ''}`);
+    }
+    if (root === null) throw new KubeconfigError(`${file} is no kubeconfig`);
+    currentContext ??= asString(root['current-context']) || null;
+    const folder = path.dirname(path.resolve(file));
+    for (const [target, list, inner] of [
+      [contexts, 'contexts', 'context'],
+      [clusters, 'clusters', 'cluster'],
+      [users, 'users', 'user'],
+    ] as const) {
+      for (const item of asArray(root[list])) {
+        const record = asRecord(item);
+        const name = asString(record?.['name']);
+        if (name !== null && !target.has(name)) target.set(name, { body: asRecord(record?.[inner]) ?? {}, folder });
+      }
+    }
+  }
+  return { currentContext, contexts, clusters, users, files };
+}
+
+export interface AuthInput {
+  readonly context: string;
+  readonly server: URL;
+  readonly namespace: string | null;
+  readonly cluster: Entry;
+  readonly user: Entry;
+  readonly files: readonly string[];
+  readonly impersonate: Headers;
+}

@@ -1,0 +1,241 @@
+import { redactObject } from '../snapshot/redact.js';
+import { PODS, type Cluster } from './cluster.js';
+import { logStream, withDeadline } from './dumps.js';
+import { asCollectError, CollectError } from './errors.js';
+import { exec, type ExecResult } from './exec.js';
+import { debugContainer } from './debug-container.js';
+import { rulesFromInitLog } from './init-log.js';
+import { DIRECT, netnsCommand, parseOutput, type Part, type ScriptOutput, type Target } from './netns-script.js';
+import { isZtunnel, podFacts, podFolder, podId, type PodFacts } from './pod.js';
+
+/** What is wanted of one node in one go: its own namespace, pods on it, the files of its CNI configuration. */
+export interface NodeWants {
+  readonly node: string;
+  readonly own: boolean;
+  readonly pods: readonly PodFacts[];
+  readonly conntrack: boolean;
+}
+
+/** Labels of the agents that can enter namespaces: istio-cni since 1.18. */
+const CNI_AGENT = 'k8s-app=istio-cni-node';
+
+/** Reads the pods of one label on one node; they are part of the snapshot too. Null: there is none, or it may not be read. */
+export async function agentOn(cluster: Cluster, node: string, labels: string): Promise<PodFacts | null> {
+  const found = await cluster.select(PODS, { labels, fields: `spec.nodeName=${node}` });
+  const pods = found.map(podFacts).filter((pod) => pod.running);
+  return pods[0] ?? null;
+}
+
+export function cniAgentOn(cluster: Cluster, node: string): Promise<PodFacts | null> {
+  return agentOn(cluster, node, CNI_AGENT);
+}
+
+/** Prints all wanted namespaces of a node by one exec into its istio-cni pod; what that cannot give is tried otherwise. */
+export async function fetchNamespaces(cluster: Cluster, wants: NodeWants): Promise<void> {
+  const targets = new Map<string, { readonly folder: string; readonly pod: PodFacts | null }>();
+  if (wants.own) targets.set('node', { folder: `nodes/${wants.node}`, pod: null });
+  for (const [index, pod] of wants.pods.entries()) {
+    if (pod.hostNetwork) {
+      cluster.problem(`${podFolder(pod)}/netns`, `it shares the namespace of its node: nodes/${pod.node}/netns`);
+    } else if (pod.ips.length === 0 || !pod.running) {
+      cluster.problem(`${podFolder(pod)}/netns`, 'the pod does not run: it has no network namespace');
+    } else targets.set(`t${index}`, { folder: podFolder(pod), pod });
+  }
+  if (targets.size === 0) return;
+  const reasons = new Map<string, string>();
+  await byAgent(cluster, wants, targets, reasons);
+  for (const [id, { folder, pod }] of targets) {
+    if (!reasons.has(id)) continue;
+    const reason = reasons.get(id) ?? '';
+    const read = pod !== null && (await byOtherWays(cluster, pod));
+    if (!read) cluster.problem(`${folder}/netns`, reason);
+    else cluster.notice(`${podId(pod)}: rules read by ${cluster.sources.get(`${folder}/netns`) ?? '?'} (${reason})`);
+  }
+}
+
+type Targets = ReadonlyMap<string, { readonly folder: string; readonly pod: PodFacts | null }>;
+
+async function byAgent(
+  cluster: Cluster,
+  wants: NodeWants,
+  targets: Targets,
+  reasons: Map<string, string>,
+): Promise<void> {
+  const all = (reason: string): void => {
+    for (const id of targets.keys()) reasons.set(id, reason);
+  };
+  let agent: PodFacts | null;
+  try {
+    agent = await cniAgentOn(cluster, wants.node);
+  } catch (error) {
+    return all(asCollectError(error).message);
+  }
+  if (agent === null) return all(`no istio-cni pod runs on ${wants.node}`);
+  const container = agent.containers.find((name) => name === 'install-cni') ?? agent.containers[0] ?? '';
+  const mark = `@${Math.random().toString(36).slice(2, 10)}@`;
+  const scripted: Target[] = [...targets].map(([id, { pod }]) => {
+    if (pod !== null) return { kind: 'pod', id, ips: pod.ips };
+    return { kind: agent.hostNetwork ? 'own' : 'node', id };
+  });
+  let output: ScriptOutput;
+  try {
+    const command = netnsCommand(scripted, { mark, conntrack: wants.conntrack });
+    const result = await withDeadline(cluster.session, (session) => exec(session, agent, container, command));
+    output = parseOutput(result.stdout, result.stderr, mark);
+  } catch (error) {
+    const failure = asCollectError(error);
+    all(inAgent(agent, failure));
+    if (failure.kind === 'refused' && agent.hostNetwork && targets.has('node')) {
+      if (await direct(cluster, agent, container, `nodes/${wants.node}`)) reasons.delete('node');
+    }
+    return;
+  }
+  for (const [id, { folder, pod }] of targets) {
+    const parts = output.parts.get(id);
+    if (parts !== undefined && parts.size > 0) {
+      writeParts(cluster, folder, parts, podId(agent));
+      cluster.sources.set(
+        `${folder}/netns`,
+        `exec ${podId(agent)}${pod === null && agent.hostNetwork ? '' : ', nsenter'}`,
+      );
+    } else {
+      reasons.set(id, notEntered(agent, pod, output.failed.get(id)));
+    }
+  }
+}
+
+function inAgent(agent: PodFacts, failure: CollectError): string {
+  if (failure.kind === 'refused' && /not found|no such file/i.test(failure.message)) {
+    return `the image of ${podId(agent)} has no shell (${agent.image})`;
+  }
+  return `exec in ${podId(agent)}: ${failure.message}`;
+}
+
+function notEntered(agent: PodFacts, pod: PodFacts | null, code: number | undefined): string {
+  if (pod !== null && code === 404) {
+    return `no network namespace that ${podId(agent)} can see holds ${pod.ips.join(', ')}`;
+  }
+  return `${podId(agent)} could not enter the network namespace (nsenter: ${code === undefined ? 'no output' : code})`;
+}
+
+/** Without a shell, single commands still print the namespace that the container is in. */
+async function direct(cluster: Cluster, agent: PodFacts, container: string, folder: string): Promise<boolean> {
+  const parts = new Map<string, Part>();
+  for (const [name, command] of DIRECT) {
+    try {
+      const result: ExecResult = await withDeadline(cluster.session, (session) =>
+        exec(session, agent, container, command),
+      );
+      parts.set(name, { stdout: result.stdout, stderr: result.stderr, exit: result.exitCode });
+    } catch (error) {
+      parts.set(name, { stdout: '', stderr: asCollectError(error).message, exit: 127 });
+    }
+  }
+  if (![...parts.values()].some((part) => part.exit === 0)) return false;
+  writeParts(cluster, folder, parts, podId(agent));
+  cluster.sources.set(`${folder}/netns`, `exec ${podId(agent)}`);
+  return true;
+}
+
+/** The rest of the ways, best first: exec in a ztunnel of 1.18, the log of istio-init, a debug container if allowed. */
+async function byOtherWays(cluster: Cluster, pod: PodFacts): Promise<boolean> {
+  const folder = podFolder(pod);
+  if (isZtunnel(pod) && (await ownByExec(cluster, pod, pod.containers[0] ?? ''))) return true;
+  if (cluster.debugImage !== null) {
+    try {
+      const name = await debugContainer(cluster, pod, cluster.debugImage);
+      if (await ownByExec(cluster, pod, name)) return true;
+    } catch (error) {
+      cluster.notice(`${podId(pod)}: no debug container: ${asCollectError(error).message}`);
+    }
+  }
+  if (!pod.initContainers.includes('istio-init')) return false;
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of await logStream(cluster.session, pod, 'istio-init')) chunks.push(chunk);
+    const rules = rulesFromInitLog(Buffer.concat(chunks).toString('utf8'));
+    if (rules.v4 === null) return false;
+    cluster.put(`${folder}/netns/iptables-save.txt`, rules.v4);
+    if (rules.v6 !== null) cluster.put(`${folder}/netns/ip6tables-save.txt`, rules.v6);
+    cluster.sources.set(`${folder}/netns`, `log of ${podId(pod)}/istio-init`);
+    cluster.problem(`${folder}/netns/`, 'only the rules that istio-init applied are known, from its log');
+    return true;
+  } catch {
+    // its refusal adds nothing to the reason that is recorded already
+    return false;
+  }
+}
+
+async function ownByExec(cluster: Cluster, pod: PodFacts, container: string): Promise<boolean> {
+  const mark = `@${Math.random().toString(36).slice(2, 10)}@`;
+  const command = netnsCommand([{ kind: 'own', id: 'own' }], { mark, conntrack: false });
+  try {
+    const result = await withDeadline(cluster.session, (session) => exec(session, pod, container, command));
+    const parts = parseOutput(result.stdout, result.stderr, mark).parts.get('own');
+    if (parts === undefined) return false;
+    writeParts(cluster, podFolder(pod), parts, podId(pod));
+    cluster.sources.set(`${podFolder(pod)}/netns`, `exec ${podId(pod)}/${container}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Both back-ends of iptables under the names of the contract, everything else as it was printed. */
+function writeParts(cluster: Cluster, folder: string, parts: ReadonlyMap<string, Part>, where: string): void {
+  const put = (file: string, text: string): void => cluster.put(`${folder}/netns/${file}`, text);
+  for (const family of ['iptables', 'ip6tables']) {
+    const nft = parts.get(`${family}-nft`);
+    const legacy = parts.get(`${family}-legacy`);
+    const legacyText = legacy !== undefined && legacy.exit === 0 && /^-A /m.test(legacy.stdout) ? legacy.stdout : null;
+    if (nft?.exit === 0) {
+      const nftHasRules = /^-A /m.test(nft.stdout);
+      put(`${family}-save.txt`, legacyText !== null && !nftHasRules ? legacyText : nft.stdout);
+      if (legacyText !== null && nftHasRules) put(`${family}-legacy-save.txt`, legacyText);
+      if (legacy !== undefined && legacy.exit !== 0) {
+        cluster.problem(`${folder}/netns/${family}-legacy-save.txt`, failed('iptables-legacy-save', legacy, where));
+      }
+    } else if (legacyText !== null) {
+      put(`${family}-save.txt`, legacyText);
+    } else if (nft !== undefined) {
+      cluster.problem(`${folder}/netns/${family}-save.txt`, failed(`${family}-save`, nft, where));
+    }
+  }
+  for (const [name, part] of parts) {
+    if (name.includes('tables-')) continue;
+    // sysctl complains of the few keys that it may not read, and prints the rest
+    if (part.exit === 0 || (name === 'sysctl.txt' && part.stdout !== '')) put(name, part.stdout);
+    else cluster.problem(`${folder}/netns/${name}`, failed(name, part, where));
+  }
+}
+
+function failed(what: string, part: Part, where: string): string {
+  const said = part.stderr.trim().split('\n')[0]?.slice(0, 300) ?? '';
+  if (part.exit === 127) return `not in the image of ${where}: ${said || what}`;
+  return `exit status ${part.exit} in ${where}${said === '' ? '' : `: ${said}`}`;
+}
+
+/** The conflist and conf files of a node, by exec in the istio-cni pod, which has their folder mounted. */
+export async function fetchCniFiles(cluster: Cluster, node: string): Promise<void> {
+  const agent = await cniAgentOn(cluster, node);
+  if (agent === null) throw new CollectError('gone', `no istio-cni pod runs on ${node}`);
+  const container = agent.containers.find((name) => name === 'install-cni') ?? agent.containers[0] ?? '';
+  const mark = `@${Math.random().toString(36).slice(2, 10)}@`;
+  // the kubeconfig of the plugin lies in the same folder and holds a token: only these two endings are read
+  const script = `cd /host/etc/cni/net.d&&for f in *.conf *.conflist;do [ -f "$f" ]&&{ echo "${mark} cni $f";cat "$f";echo;echo "${mark} = $?";};done;exit 0`;
+  let result: ExecResult;
+  try {
+    result = await withDeadline(cluster.session, (session) => exec(session, agent, container, ['sh', '-c', script]));
+  } catch (error) {
+    throw new CollectError('refused', inAgent(agent, asCollectError(error)));
+  }
+  for (const [file, part] of parseOutput(result.stdout, result.stderr, mark).parts.get('cni') ?? []) {
+    if (!/^[A-Za-z0-9_.-]+\.conf(?:list)?$/.test(file)) continue;
+    try {
+      const parsed: unknown = JSON.parse(part.stdout);
+      cluster.put(`nodes/${node}/cni/${file}`, `${JSON.stringify(redactObject(parsed), null, 2)}\n`);
+    } catch {
+      cluster.problem(`nodes/${node}/cni/${file}`, 'not JSON: left out, since its secrets could not be found');
+    }
+  }
+}

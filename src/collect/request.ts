@@ -1,0 +1,239 @@
+import http from 'node:http';
+import https from 'node:https';
+import { createGunzip } from 'node:zlib';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { assertAllowed, type Grants } from './allow.js';
+import { asCollectError, CollectError, failureOf } from './errors.js';
+import type { Connection } from './kubeconfig.js';
+
+/** Limits and counters of one run, shared by everything that talks to one cluster. */
+export interface Session {
+  readonly connection: Connection;
+  readonly grants: Grants;
+  /** Milliseconds without an answer, or without a byte of it, after which a request is given up. */
+  readonly requestTimeout: number;
+  readonly signal: AbortSignal;
+  readonly count: Counters;
+}
+
+export interface Counters {
+  requests: number;
+  bytes: number;
+  retries: number;
+}
+
+export interface Query {
+  readonly [name: string]: string | number | readonly string[] | undefined;
+}
+
+export function queryString(query: Query): string {
+  const out = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined) continue;
+    for (const item of typeof value === 'object' ? value : [value]) out.append(name, String(item));
+  }
+  const text = out.toString();
+  return text === '' ? '' : `?${text}`;
+}
+
+/** Path of a request on this server: a kubeconfig may put the API below a path (`https://rancher/k8s/clusters/c-1`). */
+export function fullPath(session: Session, path: string, query: Query): string {
+  return `${session.connection.server.pathname.replace(/\/$/, '')}${path}${queryString(query)}`;
+}
+
+const ATTEMPTS = 4;
+
+/**
+ * GET of a whole body. Retries what a busy or restarting API server answers (429, 5xx, cut connections) with back-off;
+ * refusals and what is gone are not asked again. Throws CollectError.
+ */
+export async function getBody(session: Session, path: string, query: Query = {}, accept?: string): Promise<Buffer> {
+  return retried(session, async () => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of await getStream(session, path, query, accept)) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  });
+}
+
+/** One try of a GET, as a stream of the (unpacked) body. */
+export async function getStream(
+  session: Session,
+  path: string,
+  query: Query = {},
+  accept = 'application/json',
+): Promise<AsyncIterable<Buffer>> {
+  const { response, alive } = await send(session, 'GET', path, query, accept, null);
+  if (response.statusCode !== 200) {
+    const body = await smallBody(response, alive);
+    throw withRetryAfter(failureOf(response.statusCode ?? 0, body, `GET ${path}`), response);
+  }
+  return bodyOf(session, response, alive);
+}
+
+/** POST of a small JSON document, for the access reviews; gives the body of the answer. */
+export async function postJson(session: Session, path: string, body: unknown): Promise<string> {
+  return retried(session, async () => {
+    const { response, alive } = await send(session, 'POST', path, {}, 'application/json', JSON.stringify(body));
+    const text = await smallBody(response, alive);
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 299) throw withRetryAfter(failureOf(status, text, `POST ${path}`), response);
+    return text;
+  });
+}
+
+/** PATCH, for ephemeral containers only (allow.ts). */
+export async function patchJson(session: Session, path: string, body: unknown): Promise<string> {
+  const { response, alive } = await send(session, 'PATCH', path, {}, 'application/json', JSON.stringify(body));
+  const text = await smallBody(response, alive);
+  if (response.statusCode !== 200) throw failureOf(response.statusCode ?? 0, text, `PATCH ${path}`);
+  return text;
+}
+
+/** Runs `attempt` again where waiting may help; `Retry-After` is honoured up to ten seconds. */
+export async function retried<T>(session: Session, attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const failure = asCollectError(error);
+      if (session.signal.aborted) throw new CollectError('cancelled', 'interrupted');
+      if (tries === ATTEMPTS || !worthRetrying(failure)) throw failure;
+      session.count.retries++;
+      const after = failure instanceof Busy ? failure.after : null;
+      await sleep(after ?? 150 * 2 ** tries * (0.75 + Math.random() / 2), undefined, { signal: session.signal });
+    }
+  }
+}
+
+function worthRetrying(failure: CollectError): boolean {
+  return failure.kind === 'unreachable' && !/connection refused|does not resolve|certificate/.test(failure.message);
+}
+
+class Busy extends CollectError {
+  readonly after: number;
+  constructor(failure: CollectError, after: number) {
+    super(failure.kind, failure.message, failure.status);
+    this.after = after;
+  }
+}
+
+function withRetryAfter(failure: CollectError, response: http.IncomingMessage): CollectError {
+  const seconds = Number(response.headers['retry-after']);
+  if (failure.kind !== 'unreachable' || !Number.isFinite(seconds) || seconds <= 0) return failure;
+  return new Busy(failure, Math.min(seconds, 10) * 1000);
+}
+
+interface Answer {
+  readonly response: http.IncomingMessage;
+  /** To be called at every sign of life; the request is given up where it is not for `requestTimeout`. */
+  readonly alive: Watch;
+}
+
+interface Watch {
+  tick(): void;
+  stop(): void;
+}
+
+async function send(
+  session: Session,
+  method: 'GET' | 'POST' | 'PATCH',
+  path: string,
+  query: Query,
+  accept: string,
+  body: string | null,
+): Promise<Answer> {
+  assertAllowed(method, path, session.grants);
+  const { agent, headers } = await session.connection.options();
+  const { server } = session.connection;
+  const module = server.protocol === 'http:' ? http : https;
+  const contentType = method === 'PATCH' ? 'application/strategic-merge-patch+json' : 'application/json';
+  session.count.requests++;
+  return new Promise((resolve, reject) => {
+    const request = module.request({
+      agent,
+      method,
+      hostname: server.hostname.replace(/^\[|\]$/g, ''),
+      port: server.port === '' ? undefined : server.port,
+      path: fullPath(session, path, query),
+      headers: {
+        ...headers,
+        Accept: accept,
+        'Accept-Encoding': 'gzip',
+        'User-Agent': 'meshpath',
+        ...(body === null ? {} : { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) }),
+      },
+      signal: session.signal,
+    });
+    const alive = watch(session.requestTimeout, () => {
+      request.destroy(new CollectError('timeout', `no answer within ${seconds(session.requestTimeout)}`));
+    });
+    request.on('error', (error) => {
+      alive.stop();
+      reject(asCollectError(error));
+    });
+    request.on('response', (response) => {
+      alive.tick();
+      resolve({ response, alive });
+    });
+    request.end(body ?? undefined);
+  });
+}
+
+export function seconds(milliseconds: number): string {
+  return `${Math.round(milliseconds / 100) / 10} s`;
+}
+
+/** Calls `late` where neither tick nor stop comes for that long. */
+export function watch(milliseconds: number, late: () => void): Watch {
+  let timer = setTimeout(late, milliseconds);
+  return {
+    tick: () => {
+      clearTimeout(timer);
+      timer = setTimeout(late, milliseconds);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
+async function* bodyOf(session: Session, response: http.IncomingMessage, alive: Watch): AsyncGenerator<Buffer> {
+  const gzip = response.headers['content-encoding'] === 'gzip';
+  response.on('data', (chunk: Buffer) => {
+    session.count.bytes += chunk.length;
+    alive.tick();
+  });
+  response.pause();
+  const source = gzip ? response.pipe(createGunzip()) : response;
+  // a pipe does not carry the end of a cut connection over
+  if (gzip) response.on('error', (error) => source.destroy(error));
+  try {
+    for await (const chunk of source) {
+      // a consumer that is slower than the network is no reason to give up
+      alive.tick();
+      yield chunk;
+    }
+    if (!response.complete) throw new CollectError('unreachable', 'the answer was cut off');
+  } catch (error) {
+    throw asCollectError(error);
+  } finally {
+    alive.stop();
+    response.destroy();
+  }
+}
+
+async function smallBody(response: http.IncomingMessage, alive: Watch): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const gzip = response.headers['content-encoding'] === 'gzip';
+  try {
+    for await (const chunk of gzip ? response.pipe(createGunzip()) : response) {
+      size += chunk.length;
+      if (size > 1024 * 1024) break;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw asCollectError(error);
+  } finally {
+    alive.stop();
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,221 @@
+import type { Selection } from './api.js';
+import {
+  nameOf,
+  namespaceOf,
+  NAMESPACES,
+  NODES,
+  PODS,
+  REPLICASETS,
+  SERVICES,
+  WORKLOADS,
+  type Cluster,
+} from './cluster.js';
+import { asCollectError } from './errors.js';
+import { asArray, asString, at, stringMap, type Doc } from './json.js';
+import { kindFile, type Kind } from './kinds.js';
+import { agentOn, cniAgentOn } from './netns.js';
+import { podFacts, type PodFacts } from './pod.js';
+import type { Reference } from './reference.js';
+
+/** Pods of waypoints and gateways (Gateway API), whatever their namespace: few, and any of them may be on the way. */
+const GATEWAYS = 'gateway.networking.k8s.io/gateway-name';
+const CLASSIC_GATEWAYS = 'istio in (ingressgateway,egressgateway,eastwestgateway)';
+const ISTIOD = 'app=istiod';
+const ZTUNNEL = 'app=ztunnel';
+
+/**
+ * The pods and namespaces that a trace starts from. Everything is narrowed by the server (names, selectors, addresses,
+ * nodes), so that requests and bytes do not grow with the cluster.
+ */
+export class TraceScope {
+  private readonly cluster: Cluster;
+  private readonly nodes = new Set<string>();
+  private readonly lookedUp = new Set<string>();
+  readonly istioNamespaces = new Set<string>();
+
+  constructor(cluster: Cluster) {
+    this.cluster = cluster;
+  }
+
+  /** istiod says the release and the namespace of the mesh; gateways and waypoints may be on any way. */
+  async meshPods(): Promise<void> {
+    await Promise.all([
+      this.pods({ labels: ISTIOD }).then((pods) => {
+        for (const pod of pods) this.istioNamespaces.add(pod.namespace);
+      }),
+      this.pods({ labels: GATEWAYS }),
+      this.try(SERVICES, { labels: GATEWAYS }),
+    ]);
+  }
+
+  /**
+   * `fallback`: namespaces to try one after the other for names that carry none; where none of them has the name, all are
+   * searched.
+   */
+  async resolve(reference: Reference, fallback: readonly string[]): Promise<void> {
+    if (reference.external) {
+      await Promise.all([this.pods({ labels: CLASSIC_GATEWAYS }), this.try(SERVICES, { labels: CLASSIC_GATEWAYS })]);
+    }
+    if (reference.node !== null) await this.agents(reference.node);
+    if (reference.address !== null) await this.lookUp(reference.address);
+    for (const { name, namespace } of reference.names) {
+      if (namespace !== null) {
+        if (await this.inNamespace(name, namespace)) return;
+        continue;
+      }
+      for (const candidate of fallback) if (await this.inNamespace(name, candidate)) return;
+      for (const found of await this.search(name)) await this.inNamespace(name, found);
+    }
+  }
+
+  /** Namespaces that hold something of this name. */
+  private async search(name: string): Promise<readonly string[]> {
+    const fields = `metadata.name=${name}`;
+    const found = await Promise.all([SERVICES, PODS, ...WORKLOADS].map((kind) => this.try(kind, { fields })));
+    return [...new Set(found.flat().map(namespaceOf))].sort();
+  }
+
+  /** Reads what has this name in the namespace, and the pods behind it. False: nothing there has it. */
+  private async inNamespace(name: string, namespace: string): Promise<boolean> {
+    const named = { namespace, fields: `metadata.name=${name}` };
+    const [service, pods, ...workloads] = await Promise.all([
+      this.try(SERVICES, named),
+      this.pods(named),
+      ...WORKLOADS.map((kind) => this.try(kind, named)),
+    ]);
+    const selectors = [
+      ...(service ?? []).flatMap((object) => selectorText(at(object, 'spec', 'selector'))),
+      ...workloads.flat().flatMap((object) => labelSelectorText(at(object, 'spec', 'selector'))),
+    ];
+    if (service?.length === 0 && pods.length === 0 && workloads.flat().length === 0) {
+      // a ServiceEntry, a ReplicaSet, an owner that is none of the usual kinds: the pods of the namespace show it
+      const all = await this.pods({ namespace });
+      if (!all.some((pod) => pod.name.startsWith(`${name}-`) || pod.labels['app'] === name)) return false;
+      this.cluster.namespaces.add(namespace);
+      await this.agentsOf(all.filter((pod) => pod.name.startsWith(`${name}-`) || pod.labels['app'] === name));
+      return true;
+    }
+    this.cluster.namespaces.add(namespace);
+    const behind = await Promise.all(selectors.map((labels) => this.pods({ namespace, labels })));
+    await Promise.all(selectors.map((labels) => this.try(REPLICASETS, { namespace, labels })));
+    await this.agentsOf([...pods, ...behind.flat()]);
+    return true;
+  }
+
+  /** The pod or Service with an address, once. True where an object was found that was not known. */
+  async lookUp(address: string): Promise<boolean> {
+    if (this.lookedUp.has(address)) return false;
+    this.lookedUp.add(address);
+    if (this.knows(address)) return false;
+    const [pods, services] = await Promise.all([
+      this.pods({ fields: `status.podIP=${address}` }),
+      this.try(SERVICES, { fields: `spec.clusterIP=${address}` }),
+    ]);
+    for (const found of [...pods.filter((pod) => !pod.hostNetwork), ...services.map(refOf)]) {
+      this.cluster.namespaces.add(found.namespace);
+    }
+    await this.agentsOf(pods);
+    return pods.length + services.length > 0;
+  }
+
+  private knows(address: string): boolean {
+    for (const pod of this.cluster.items(PODS)) if (podFacts(pod).ips.includes(address)) return true;
+    for (const service of this.cluster.items(SERVICES)) {
+      if (asArray(at(service, 'spec', 'clusterIPs')).includes(address)) return true;
+      if (at(service, 'spec', 'clusterIP') === address) return true;
+    }
+    return this.cluster
+      .items(NODES)
+      .some((node) => asArray(at(node, 'status', 'addresses')).some((entry) => at(entry, 'address') === address));
+  }
+
+  /** One pod by its name, with the agents of its node; null where it is not there (any more). */
+  async podNamed(namespace: string, name: string): Promise<PodFacts | null> {
+    const held = this.cluster.object(PODS, namespace, name);
+    if (held !== null) return podFacts(held);
+    const [found] = await this.pods({ namespace, fields: `metadata.name=${name}` });
+    if (found !== undefined) await this.agentsOf([found]);
+    return found ?? null;
+  }
+
+  private async agentsOf(pods: readonly PodFacts[]): Promise<void> {
+    await Promise.all(pods.filter((pod) => pod.node !== '').map((pod) => this.agents(pod.node)));
+  }
+
+  /** ztunnel and the istio-cni agent of a node are part of every way over it. */
+  async agents(node: string): Promise<void> {
+    if (this.nodes.has(node)) return;
+    this.nodes.add(node);
+    await Promise.all([
+      this.cluster.guarded(kindFile(PODS), async () => {
+        await agentOn(this.cluster, node, ZTUNNEL);
+      }),
+      this.cluster.guarded(kindFile(PODS), async () => {
+        await cniAgentOn(this.cluster, node);
+      }),
+    ]);
+  }
+
+  private async pods(selection: Selection): Promise<readonly PodFacts[]> {
+    return (await this.try(PODS, selection)).map(podFacts);
+  }
+
+  /** A selection over all namespaces that is refused is tried in the namespaces that are known. */
+  private async try(kind: Kind, selection: Selection): Promise<readonly Doc[]> {
+    try {
+      return await this.cluster.select(kind, selection);
+    } catch (error) {
+      const failure = asCollectError(error);
+      const file = kindFile(kind);
+      if (failure.kind === 'forbidden' && selection.namespace === undefined && this.cluster.namespaces.size > 0) {
+        this.cluster.problem(file, `only of some namespaces: ${failure.message}`);
+        const some = [...this.cluster.namespaces].map((namespace) => this.try(kind, { ...selection, namespace }));
+        return (await Promise.all(some)).flat();
+      }
+      this.cluster.problem(file, failure.message);
+      return [];
+    }
+  }
+
+  /** Labels of namespaces decide enrolment: all of them are read, or those of the question where that is refused. */
+  async namespaceObjects(): Promise<void> {
+    try {
+      await this.cluster.select(NAMESPACES, {});
+    } catch (error) {
+      this.cluster.problem(kindFile(NAMESPACES), asCollectError(error).message);
+      for (const name of this.cluster.namespaces) await this.try(NAMESPACES, { fields: `metadata.name=${name}` });
+    }
+  }
+}
+
+function refOf(object: Doc): { readonly namespace: string; readonly name: string } {
+  return { namespace: namespaceOf(object), name: nameOf(object) };
+}
+
+/** `{app: web}` → `app=web`; empty where there is no selector, which selects nothing. */
+function selectorText(selector: unknown): string[] {
+  const pairs = Object.entries(stringMap(selector)).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? [] : [pairs.join(',')];
+}
+
+function labelSelectorText(selector: unknown): string[] {
+  const [labels] = selectorText(at(selector, 'matchLabels'));
+  const expressions = asArray(at(selector, 'matchExpressions')).flatMap((expression) => {
+    const key = asString(at(expression, 'key'));
+    const values = asArray(at(expression, 'values')).flatMap((value) => asString(value) ?? []);
+    switch (key === null ? null : asString(at(expression, 'operator'))) {
+      case 'In':
+        return [`${key} in (${values.join(',')})`];
+      case 'NotIn':
+        return [`${key} notin (${values.join(',')})`];
+      case 'Exists':
+        return [`${key}`];
+      case 'DoesNotExist':
+        return [`!${key}`];
+      default:
+        return [];
+    }
+  });
+  const all = [...(labels === undefined ? [] : [labels]), ...expressions];
+  return all.length === 0 ? [] : [all.join(',')];
+}

@@ -1,0 +1,187 @@
+import { Flags } from '@oclif/core';
+import type { CollectOptions, Plan, Progress } from '../collect/plan.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import { ExpectedError } from './_errors.js';
+
+/** Flags of a live cluster: kubectl's names, kubectl's meaning. */
+export const clusterFlags = {
+  context: Flags.string({
+    multiple: true,
+    multipleNonGreedy: true,
+    description: 'context of the kubeconfig; several are read into one snapshot',
+    helpGroup: 'CLUSTER',
+  }),
+  kubeconfig: Flags.string({ description: 'kubeconfig file', helpValue: '<file>', helpGroup: 'CLUSTER' }),
+  namespace: Flags.string({
+    char: 'n',
+    description: 'namespace of names that carry none; default: that of the context',
+    helpGroup: 'CLUSTER',
+  }),
+  as: Flags.string({ description: 'user to impersonate', helpGroup: 'CLUSTER' }),
+  'as-group': Flags.string({
+    multiple: true,
+    multipleNonGreedy: true,
+    description: 'group to impersonate; may be repeated',
+    helpGroup: 'CLUSTER',
+  }),
+  'request-timeout': Flags.string({
+    description: 'time without an answer after which one request is given up (15s, 2m, 500ms)',
+    default: '15s',
+    helpGroup: 'CLUSTER',
+  }),
+  concurrency: Flags.integer({
+    description: 'requests at the same time',
+    default: 8,
+    min: 1,
+    max: 64,
+    helpGroup: 'CLUSTER',
+  }),
+  'allow-debug-container': Flags.string({
+    description:
+      'allow an ephemeral container of this image (NET_ADMIN only) where nothing else reads the rules of a pod',
+    helpValue: '<image>',
+    helpGroup: 'CLUSTER',
+  }),
+  timings: Flags.boolean({ description: 'say where the time went, on standard error', helpGroup: 'CLUSTER' }),
+};
+
+/** Flags of every command that answers from a cluster or from a snapshot of one. */
+export const sourceFlags = {
+  snapshot: Flags.string({
+    description: 'folder or .tar.gz to answer from instead of a cluster; - reads an archive from standard input',
+    helpValue: '<path>',
+  }),
+  ...clusterFlags,
+};
+
+export interface ClusterFlags {
+  readonly context?: readonly string[] | undefined;
+  readonly kubeconfig?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly as?: string | undefined;
+  readonly 'as-group'?: readonly string[] | undefined;
+  readonly 'request-timeout': string;
+  readonly concurrency: number;
+  readonly 'allow-debug-container'?: string | undefined;
+  readonly timings?: boolean | undefined;
+}
+
+export interface SourceFlags extends ClusterFlags {
+  readonly snapshot?: string | undefined;
+}
+
+/**
+ * What the command answers from: the recorded snapshot where --snapshot is given (nothing of a cluster is loaded then),
+ * else one collected live, in memory, for this plan. On a recorded one `plan.ask` is not run: the caller asks itself.
+ */
+export async function openSource(flags: SourceFlags, plan: Plan): Promise<Snapshot> {
+  if (flags.snapshot !== undefined) {
+    const { openSnapshot, SnapshotError } = await import('../snapshot/open.js');
+    try {
+      return await openSnapshot(flags.snapshot);
+    } catch (error) {
+      if (error instanceof SnapshotError) throw new ExpectedError(error.message, 2, error.suggestions);
+      throw error;
+    }
+  }
+  const [{ collect }, { memorySink }] = await Promise.all([
+    import('../collect/collect.js'),
+    import('../snapshot/write.js'),
+  ]);
+  return withCluster(flags, async (options, contexts) => {
+    const sink = memorySink();
+    await collect(sink, plan, options, contexts);
+    return sink.snapshot(contexts[0] ?? 'cluster');
+  });
+}
+
+/**
+ * Runs `work` with the options of the flags: progress and timings on stderr, Ctrl-C as a signal, errors of the collector
+ * as errors of the command line (2) or of a cluster that cannot be read (3).
+ */
+export async function withCluster<T>(
+  flags: ClusterFlags,
+  work: (options: CollectOptions, contexts: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const { CollectError, KubeconfigError } = await import('../collect/errors.js');
+  const abort = new AbortController();
+  const onInterrupt = (): void => {
+    abort.abort();
+    process.exitCode = 130;
+  };
+  process.once('SIGINT', onInterrupt);
+  const shown = await progressOn(process.stderr, flags.timings === true);
+  try {
+    return await work(optionsOf(flags, abort.signal, shown.progress), flags.context ?? []);
+  } catch (error) {
+    if (error instanceof KubeconfigError) throw new ExpectedError(error.message, 2);
+    if (error instanceof CollectError) {
+      throw new ExpectedError(`the cluster cannot be read: ${error.message}`, 3, [
+        'A recorded snapshot is read with --snapshot; meshpath rbac prints the rights that are needed.',
+      ]);
+    }
+    throw error;
+  } finally {
+    process.removeListener('SIGINT', onInterrupt);
+    shown.stop();
+  }
+}
+
+function optionsOf(flags: ClusterFlags, signal: AbortSignal, progress: (progress: Progress) => void): CollectOptions {
+  return {
+    kubeconfig: flags.kubeconfig ?? null,
+    context: null,
+    as: flags.as ?? null,
+    asGroups: flags['as-group'] ?? [],
+    requestTimeout: parseDuration(flags['request-timeout']),
+    concurrency: flags.concurrency,
+    debugImage: flags['allow-debug-container'] ?? null,
+    meshpathVersion: VERSION,
+    signal,
+    progress,
+  };
+}
+
+const VERSION = '0.1.0';
+
+/** `15s`, `2m`, `500ms`, `30` (seconds, as kubectl reads it). */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text.trim());
+  const value = Number(match?.[1]);
+  if (match === null || value <= 0) throw new ExpectedError(`--request-timeout ${text}: expected 15s, 2m or 500ms`, 2);
+  return value * ({ ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? ''] ?? 1000);
+}
+
+interface Shown {
+  readonly progress: (progress: Progress) => void;
+  readonly stop: () => void;
+}
+
+/** A spinner on a terminal, nothing but notices elsewhere. */
+async function progressOn(stream: NodeJS.WriteStream, timings: boolean): Promise<Shown> {
+  const started = performance.now();
+  const elapsed = (): string => `${((performance.now() - started) / 1000).toFixed(1)} s`;
+  const spinning = stream.isTTY && process.env['CI'] === undefined && process.env['TERM'] !== 'dumb';
+  const spinner = spinning ? (await import('ora')).default({ stream, discardStdin: false }).start('connecting') : null;
+  return {
+    progress: (event) => {
+      if (event.kind === 'step') {
+        if (spinner !== null) spinner.text = `${printable(event.what)} (${event.done} of ${event.total}, ${elapsed()})`;
+        return;
+      }
+      spinner?.clear();
+      stream.write(`${printable(event.message)}\n`);
+      spinner?.render();
+    },
+    stop: () => {
+      spinner?.stop();
+      if (timings) stream.write(`${elapsed()} in all\n`);
+    },
+  };
+}
+
+/** Names come from the cluster: control characters must not reach a terminal. */
+function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- exactly these are taken out
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\u{fffd}');
+}

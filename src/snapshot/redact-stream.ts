@@ -1,0 +1,123 @@
+import { REDACTED, replacementFor, scrub } from './redact.js';
+
+interface Frame {
+  readonly object: boolean;
+  /** Key whose value comes next; '' in an array. */
+  key: string;
+  named: string | null;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/**
+ * Takes the secrets out of a JSON text while it streams, and leaves every other byte as it was: a dump of 100 MB needs the
+ * memory of its longest string. A text that is cut off comes out cut off, without the string that was cut.
+ */
+export async function* redactJson(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const stack: Frame[] = [];
+  let expectKey = false;
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    let written = 0;
+    let at = 0;
+    let cut = false;
+    while (at < buffer.length) {
+      const byte = buffer[at];
+      if (byte === QUOTE) {
+        const end = endOfString(buffer, at + 1);
+        if (end < 0) {
+          cut = true;
+          break;
+        }
+        const frame = stack.at(-1);
+        if (expectKey && frame !== undefined) {
+          frame.key = decode(buffer, at, end);
+        } else {
+          const replacement = redactString(buffer, at, end, stack, frame);
+          if (replacement !== null) {
+            yield buffer.subarray(written, at);
+            yield Buffer.from(JSON.stringify(replacement));
+            written = end + 1;
+          }
+        }
+        at = end + 1;
+        continue;
+      }
+      if (byte === 0x7b) {
+        stack.push({ object: true, key: '', named: null });
+        expectKey = true;
+      } else if (byte === 0x5b) {
+        stack.push({ object: false, key: '', named: null });
+        expectKey = false;
+      } else if (byte === 0x7d || byte === 0x5d) {
+        stack.pop();
+        expectKey = false;
+      } else if (byte === 0x2c) {
+        expectKey = stack.at(-1)?.object === true;
+      } else if (byte === 0x3a) {
+        expectKey = false;
+      }
+      at++;
+    }
+    const upTo = cut ? at : buffer.length;
+    if (upTo > written) yield buffer.subarray(written, upTo);
+    rest = buffer.subarray(upTo);
+  }
+}
+
+/** Index of the closing quote, or -1. */
+function endOfString(buffer: Buffer, from: number): number {
+  let end = buffer.indexOf(QUOTE, from);
+  while (end >= 0) {
+    let slashes = 0;
+    while (end - 1 - slashes >= from && buffer[end - 1 - slashes] === BACKSLASH) slashes++;
+    if (slashes % 2 === 0) return end;
+    end = buffer.indexOf(QUOTE, end + 1);
+  }
+  return -1;
+}
+
+/** The string between two quotes, escapes resolved; as it stands where it is no valid JSON string. */
+function decode(buffer: Buffer, quote: number, end: number): string {
+  const raw = buffer.toString('utf8', quote + 1, end);
+  if (!raw.includes('\\')) return raw;
+  try {
+    const parsed: unknown = JSON.parse(`"${raw}"`);
+    return typeof parsed === 'string' ? parsed : raw;
+  } catch {
+    return raw;
+  }
+}
+
+function redactString(
+  buffer: Buffer,
+  quote: number,
+  end: number,
+  stack: readonly Frame[],
+  frame: Frame | undefined,
+): string | null {
+  const text = decode(buffer, quote, end);
+  if (frame?.object === true && (frame.key === 'name' || frame.key === 'key')) frame.named = text;
+  return replacementFor({ keys: stack.map((f) => (f.object ? f.key : '')), named: frame?.named ?? null }, text);
+}
+
+/** The same for text that is read by lines (logs). A line longer than 1 MiB is left out: what is in it cannot be known. */
+export async function* redactLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const limit = 1024 * 1024;
+  let rest = '';
+  const decoder = new TextDecoder();
+  for await (const chunk of chunks) {
+    const text = rest + decoder.decode(chunk, { stream: true });
+    const last = text.lastIndexOf('\n');
+    if (last < 0) {
+      rest = text.length > limit ? REDACTED : text;
+      continue;
+    }
+    const lines = text.slice(0, last + 1);
+    rest = text.slice(last + 1);
+    yield Buffer.from(scrub(lines) ?? lines);
+  }
+  if (rest !== '') yield Buffer.from(scrub(rest) ?? rest);
+}

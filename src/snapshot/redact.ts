@@ -1,0 +1,121 @@
+/**
+ * What must never reach a snapshot. Two ways in: `redactObject` for API objects that are in memory, `redact-stream.ts`
+ * for dumps of any size; both decide by `replacementFor`.
+ */
+export const REDACTED = '[redacted by meshpath]';
+
+/** Where a string stands: the keys from the root ('' for an element of an array), and the name beside it. */
+export interface Site {
+  readonly keys: readonly string[];
+  /** Value of `name` or `key` in the same object: of an environment variable, of a header. */
+  readonly named: string | null;
+}
+
+/** Environment variables that decide how a proxy or the CNI agent behaves; all others may hold anything. */
+const ENV_ALLOWED =
+  /^(?:ISTIO_META_(?:ENABLE_HBONE|DNS_CAPTURE|DNS_AUTO_ALLOCATE|CLUSTER_ID|NETWORK|MESH_ID|INTERCEPTION_MODE|NODE_NAME|WORKLOAD_NAME|OWNER|UNPRIVILEGED_POD|APP_CONTAINERS|DISABLE_HBONE_SEND)|PILOT_(?:ENABLE_[A-Z_]*|CERT_PROVIDER)|AMBIENT_[A-Z_]*|INPOD_[A-Z_]*|REPAIR_[A-Z_]*|CNI_[A-Z_]*|(?:POD|NODE|HOST)_(?:NAME|NAMESPACE|IP)|INSTANCE_IP|SERVICE_ACCOUNT|TRUST_DOMAIN|CLUSTER_ID|NETWORK|ENABLE_[A-Z_]*|DISABLE_ENVOY|NATIVE_NFTABLES|FORCE_IPTABLES_BINARY|HOST_PROBE_SNAT_IP(?:V6)?|PACKET_MARK|CA_ADDRESS|CA_ADDR|XDS_ADDRESS|XDS_ROOT_CA|CA_ROOT_CA|PROXY_MODE|PROXY_WORKLOADS|UNSTABLE_[A-Z_0-9]*|DUMMY|ALLOW_SWITCH_TO_HOST_NS|GOMEMLIMIT|GOMAXPROCS|PORT|EBPF_ENABLED|REVISION|ISTIO_OUTBOUND_[A-Z0-9_]*|ISTIO_INBOUND_[A-Z0-9_]*|DROP_INVALID|INVALID_DROP|KUBERNETES_SERVICE_(?:HOST|PORT)|WATCH_ONLY|LOCALHOST_ONLY)$/;
+
+/** Names that say of themselves that they hold a secret, whatever the list above allows. */
+const SECRET_NAME =
+  /^(?:.*[_.-])?(?:passwords?|passwd|passphrase|tokens?|secrets?|secret_?keys?|api_?keys?|private_?keys?|credentials?|secret_?access_?keys?|access_?key_?ids?|session_?tokens?|client_?secrets?|hmac_?secrets?|authorization|cookie|set-cookie)$/i;
+
+/** Inline data sources whose text is public or decides the traffic; every other `inline_*` may be a key. */
+const INLINE_PUBLIC =
+  /^(?:trusted_?ca|certificate_?chain|crl|body|body_?format|text_?format(?:_source)?|json_?format|default_?source_?code|source_?codes?|inline_?code|specifier|response|local_?reply|descriptor|proto_?descriptor_?bin)$/i;
+
+const INLINE = /^inline_?(?:bytes|string)$/i;
+
+/** Private keys, JSON Web Tokens, user:password in a URL, and HTTP credentials, wherever they stand. */
+const ANYWHERE =
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|(?<=:\/\/)[^/\s:@"']+:[^/\s@"']+(?=@)|(?<=\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{12,}|LS0tLS1CRUdJTi[A-Za-z0-9+/]{1,12}(?:UFJJVkFURSBLRVkt|BSSVZBVEUgS0VZL|gUFJJVkFURSBLRVkt)[A-Za-z0-9+/=]*/gi;
+
+/** An option of a command line that carries its secret with it. */
+const SECRET_OPTION =
+  /(--?[\w.-]*(?:password|passwd|token|secret|api-?key|private-?key|credential)[\w.-]*[= ])(?!\$\()[^\s"']+/gi;
+
+/** The text that takes the place of `value`, or null where it may stay as it is. */
+export function replacementFor(site: Site, value: string): string | null {
+  const { keys, named } = site;
+  const key = keys.at(-1) ?? '';
+  if (value === '' || value === REDACTED) return null;
+  if (key === 'value' && named !== null) {
+    if (isEnv(keys)) return ENV_ALLOWED.test(named) && !SECRET_NAME.test(named) ? scrub(value) : REDACTED;
+    if (SECRET_NAME.test(named)) return REDACTED;
+  }
+  if (INLINE.test(key)) return INLINE_PUBLIC.test(owner(keys)) ? scrub(value) : REDACTED;
+  if (key === 'kubectl.kubernetes.io/last-applied-configuration') return REDACTED;
+  if (SECRET_NAME.test(key) && !isReference(keys, value)) return REDACTED;
+  if (isSecretMaterial(keys)) return REDACTED;
+  return scrub(value);
+}
+
+/** Replaces the secrets inside a text; null where there are none. */
+export function scrub(text: string): string | null {
+  if (text.length < 12) return null;
+  let out = text.replace(ANYWHERE, REDACTED);
+  if (out.includes('--') || out.startsWith('-')) out = out.replace(SECRET_OPTION, `$1${REDACTED}`);
+  return out === text ? null : out;
+}
+
+function isEnv(keys: readonly string[]): boolean {
+  return keys.at(-2) === '' && keys.at(-3) === 'env';
+}
+
+/** The nearest key above that is no index. */
+function owner(keys: readonly string[]): string {
+  for (let i = keys.length - 2; i >= 0; i--) {
+    const key = keys[i];
+    if (key !== undefined && key !== '') return key;
+  }
+  return '';
+}
+
+/** Elements of `keys`, `passwords`, `tokens`: arrays and objects of secrets. */
+function isSecretMaterial(keys: readonly string[]): boolean {
+  if (keys.at(-1) !== '') return false;
+  const name = owner(keys);
+  return SECRET_NAME.test(name) && name !== 'secrets';
+}
+
+/**
+ * Names of Secrets are no secrets (`secretName`, `tokenPath`, a volume's `secret.secretName`), nor are booleans in text
+ * and paths of files.
+ */
+function isReference(keys: readonly string[], value: string): boolean {
+  return (
+    value.startsWith('/') ||
+    /^(?:true|false|\d{1,4})$/.test(value) ||
+    (keys.includes('matchLabels') && !keys.includes('env'))
+  );
+}
+
+type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Keys of API objects that are left out: bookkeeping, and names of credentials. */
+const DROPPED = new Set(['managedFields', 'imagePullSecrets']);
+
+/** A copy of a JSON value without its secrets. Data of a Secret is replaced whole, should one ever be handed in. */
+export function redactObject<T>(value: T): T;
+export function redactObject(value: Json): Json {
+  return walk(value, [], null);
+}
+
+function walk(value: Json, keys: readonly string[], named: string | null): Json {
+  if (typeof value === 'string') return replacementFor({ keys, named }, value) ?? value;
+  if (value === null || typeof value !== 'object') return value;
+  if (isList(value)) return value.map((item) => walk(item, [...keys, ''], null));
+  const isSecret = value['kind'] === 'Secret';
+  const beside = value['name'] ?? value['key'];
+  const inner = typeof beside === 'string' ? beside : null;
+  const out: { [key: string]: Json } = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (DROPPED.has(key) || key === 'kubectl.kubernetes.io/last-applied-configuration') continue;
+    if (isSecret && (key === 'data' || key === 'stringData')) out[key] = {};
+    else out[key] = walk(item, [...keys, key], inner);
+  }
+  return out;
+}
+
+function isList(value: readonly Json[] | { readonly [key: string]: Json }): value is readonly Json[] {
+  return Array.isArray(value);
+}
