@@ -6,7 +6,7 @@ import type { Question } from '../mesh/question.js';
 import { expectedPaths } from '../intent/expected.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { loadEngines } from '../walk/engines.js';
-import { mergeWays } from '../walk/merge.js';
+import { mergeWays, settleForks } from '../walk/merge.js';
 import { startsOf } from '../walk/start.js';
 import type { Party, Path, Trace } from '../walk/trace.js';
 import { walk, type Walked } from '../walk/walk.js';
@@ -21,10 +21,7 @@ export function answer(snapshot: Snapshot, words: QuestionWords): Trace {
   const walked =
     'unknown' in starts
       ? [unknownWay(question, starts.unknown)]
-      : mergeWays(
-          mesh,
-          starts.starts.flatMap((s) => walk(engines, s)),
-        );
+      : mergeWays(mesh, settleForks(starts.starts.flatMap((s) => walk(engines, s))));
   const paths = walked.map((one) => one.path);
   return {
     apiVersion: 'meshpath.dev/v1',
@@ -131,7 +128,7 @@ function unknownWay(question: Question, unknown: Unknown): Walked {
     links: [],
     hops: [],
   };
-  return { path, unknowns: [unknown] };
+  return { path, unknowns: [unknown], conditions: [], undecided: [] };
 }
 
 function distinct(unknowns: readonly Unknown[]): readonly Unknown[] {

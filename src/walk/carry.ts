@@ -47,7 +47,7 @@ const MAX_PLACES = 24;
 
 /** Carries one packet from a place through all that follow until it ends, along every fork. */
 export function carry(carriage: Carriage, place: Place, packet: Packet, flow: Flow): readonly Arrival[] {
-  return step(carriage, place, packet, { probability: 1, hops: [], flow, conditions: [], visits: 0 });
+  return step(carriage, place, packet, { probability: 1, hops: [], flow, conditions: [], unknowns: [], visits: 0 });
 }
 
 interface Sofar {
@@ -55,6 +55,7 @@ interface Sofar {
   readonly hops: readonly Hop[];
   readonly flow: Flow;
   readonly conditions: readonly string[];
+  readonly unknowns: readonly Unknown[];
   readonly visits: number;
 }
 
@@ -78,6 +79,7 @@ function step(carriage: Carriage, place: Place, packet: Packet, sofar: Sofar): r
       hops: [...sofar.hops, ...hopsOf(carriage, place, asked, outcome)],
       flow: remember(sofar.flow, place, entry, outcome.conntrack),
       conditions: [...sofar.conditions, ...outcome.conditions],
+      unknowns: [...sofar.unknowns, ...outcome.unknowns],
       visits: sofar.visits + 1,
     };
     arrivals.push(...follow(carriage, place, asked, outcome, next));
@@ -99,7 +101,7 @@ function follow(
     case 'refused':
     case 'unknown': {
       const last = outcome.steps.at(-1)?.summary ?? `${outcome.verdict} in ${place.id}`;
-      return [{ ...ended(sofar, outcome.verdict, place, outcome, last), unknowns: outcome.unknowns }];
+      return [ended(sofar, outcome.verdict, place, outcome, last)];
     }
     case 'sent':
     case 'forwarded':
@@ -123,7 +125,15 @@ function leave(
     case 'nobody':
       return [ended(sofar, 'nobody', place, outcome, next.summary)];
     case 'unknown':
-      return [{ ...ended(sofar, 'unknown', place, outcome, next.unknowns[0]?.fact ?? ''), unknowns: next.unknowns }];
+      return [
+        ended(
+          { ...sofar, unknowns: [...sofar.unknowns, ...next.unknowns] },
+          'unknown',
+          place,
+          outcome,
+          next.unknowns[0]?.fact ?? '',
+        ),
+      ];
     case 'place': {
       const moved: Packet = { ...arriving(packet, outcome, next.iif), mark: 0 };
       const hop: Hop = {
@@ -248,6 +258,7 @@ function encapsulate(
         hops: [...arrival.hops, unwrapped],
         flow: arrival.flow,
         conditions: arrival.conditions,
+        unknowns: arrival.unknowns,
         visits: sofar.visits + 1,
       }),
     );
@@ -264,7 +275,7 @@ function ended(sofar: Sofar, ending: Ending, place: Place, outcome: NetnsOutcome
     hops: sofar.hops,
     flow: sofar.flow,
     conditions: sofar.conditions,
-    unknowns: [],
+    unknowns: sofar.unknowns,
     summary,
   };
 }

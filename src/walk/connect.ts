@@ -129,7 +129,7 @@ function answered(engines: Engines, opening: Opening, stop: number, syn: Arrival
     case 'nobody':
       return [connectionOf(opening, syn, 'unreachable', `no route to host: ${syn.summary}`)];
     case 'unknown':
-      return [connectionOf(opening, syn, 'unknown', syn.unknowns[0]?.fact ?? syn.summary)];
+      return [connectionOf(opening, syn, 'unknown', syn.unknowns.at(-1)?.fact ?? syn.summary)];
   }
   if (opening.protocol !== 'tcp' || syn.outcome === null) return [connectionOf(opening, syn, 'connected', syn.summary)];
 
@@ -153,8 +153,31 @@ function answered(engines: Engines, opening: Opening, stop: number, syn: Arrival
     };
     const lost = lostAnswer(opening, answer, to);
     if (lost !== null) return [{ ...connection, ...lost }];
-    return [continued(engines, opening, stop, syn, answer, connection)];
+    return [listening(continued(engines, opening, stop, syn, answer, connection), outcome.dst)];
   });
+}
+
+/**
+ * A packet that is delivered to no known socket: the list of sockets is missing, so whether anybody listens, and who, is
+ * not known. The port is.
+ */
+function listening(connection: Connection, dst: Address): Connection {
+  if (connection.socket !== null || connection.result !== 'connected') return connection;
+  const fact = `who listens on ${addressText(dst)} in ${connection.place.id} (${connection.place.folder}/sockets.txt)`;
+  const unknowns = connection.unknowns.some((one) => one.fact.includes('sockets.txt'))
+    ? connection.unknowns
+    : [...connection.unknowns, { fact, reason: 'the list of sockets could not be read' }];
+  return {
+    ...connection,
+    result: 'unknown',
+    reason: fact,
+    socket: {
+      name: addressText({ ip: dst.ip.includes(':') ? '::' : '0.0.0.0', port: dst.port }),
+      process: null,
+      evidence: null,
+    },
+    unknowns,
+  };
 }
 
 /** Nobody listens: the kernel there answers with a RST, which has to find its way back as any answer. */
@@ -203,7 +226,7 @@ function lostAnswer(
     case 'unknown':
       return {
         result: 'unknown',
-        reason: `whether the answer comes back: ${answer.unknowns[0]?.fact ?? answer.summary}`,
+        reason: `whether the answer comes back: ${answer.unknowns.at(-1)?.fact ?? answer.summary}`,
       };
     case 'dropped':
     case 'refused':
@@ -247,7 +270,7 @@ function continued(
       ...connection,
       hops,
       result: 'unknown',
-      reason: `whether packets after the first arrive: ${later.unknowns[0]?.fact ?? later.summary}`,
+      reason: `whether packets after the first arrive: ${later.unknowns.at(-1)?.fact ?? later.summary}`,
       unknowns: [...connection.unknowns, ...later.unknowns],
     };
   }

@@ -3,6 +3,46 @@ import type { Link, Path, Stop } from './trace.js';
 import type { Walked } from './walk.js';
 
 /**
+ * Ways that hang on a fact which no file tells. Where all of them come to the same end by the same stops, the fact does not
+ * matter; where they differ, none of them is certain, and the fact is named.
+ */
+export function settleForks(walked: readonly Walked[]): readonly Walked[] {
+  const open = walked.filter((one) => one.conditions.length > 0);
+  if (open.length === 0) return walked;
+  const settled = walked.filter((one) => one.conditions.length === 0);
+  const first = open[0];
+  if (first !== undefined && new Set(open.map((one) => endOf(one.path))).size === 1) {
+    const share = settled.reduce(
+      (sum: number | null, one) => (sum === null ? null : add(sum, one.path.probability)),
+      0,
+    );
+    const probability = share === null ? null : Math.max(0, 1 - share);
+    return [...settled, { ...first, path: { ...first.path, probability }, conditions: [], undecided: [] }];
+  }
+  return [...settled, ...open.map(undecided)];
+}
+
+function add(sum: number, share: number | null): number | null {
+  return share === null ? null : sum + share;
+}
+
+function endOf(path: Path): string {
+  const stops = path.stops.map((stop) => [stop.role, stop.namespace, stop.name]);
+  return JSON.stringify([path.verdict, path.encryption, stops, path.links]);
+}
+
+function undecided(one: Walked): Walked {
+  const conditions = [...new Set(one.conditions)];
+  const unknowns =
+    one.undecided.length > 0
+      ? one.undecided
+      : conditions.map((fact) => ({ fact, reason: 'nothing in the snapshot decides it' }));
+  if (one.path.verdict === 'unknown') return { ...one, unknowns: [...one.unknowns, ...unknowns] };
+  const reason = `if ${conditions.join(', and ')}: ${one.path.verdict}, ${one.path.reason}`;
+  return { ...one, path: { ...one.path, verdict: 'unknown', reason }, unknowns: [...one.unknowns, ...unknowns] };
+}
+
+/**
  * Endpoints that share a way become one path: the same stops but for which pod of one workload on one node it is, the same
  * links, encryption and verdict. The merged stops list the other pods; shares are added. Most likely first.
  */
@@ -76,5 +116,9 @@ function mergeGroup(group: readonly Walked[]): Walked {
     also.delete(link.to);
     return also.size === 0 ? link : { ...link, also: [...also].sort() };
   });
-  return { path: { ...first.path, probability, stops, links }, unknowns: group.flatMap((one) => one.unknowns) };
+  return {
+    ...first,
+    path: { ...first.path, probability, stops, links },
+    unknowns: group.flatMap((one) => one.unknowns),
+  };
 }

@@ -42,15 +42,19 @@ export interface Route {
   readonly hops: readonly Hop[];
   /** Facts that are missing and were assumed on the way: the verdict can be no better than unknown. */
   readonly assumptions: readonly Unknown[];
+  /** What forks on the way hang on, and the facts that would decide them: settled when all ways are known. */
   readonly conditions: readonly string[];
+  readonly undecided: readonly Unknown[];
   /** Decisions taken so far: the same again is a loop. */
   readonly decisions: ReadonlySet<string>;
 }
 
-/** A path with the unknowns that keep its verdict open. */
+/** A path with what keeps its verdict open: facts that were assumed, and conditions on which it is this way at all. */
 export interface Walked {
   readonly path: Path;
   readonly unknowns: readonly Unknown[];
+  readonly conditions: readonly string[];
+  readonly undecided: readonly Unknown[];
 }
 
 export interface Start {
@@ -77,6 +81,7 @@ export function walk(engines: Engines, start: Start): readonly Walked[] {
     hops: [],
     assumptions: [],
     conditions: [],
+    undecided: [],
     decisions: new Set(),
   };
   return proceed(
@@ -123,6 +128,7 @@ function proceed(
       probability: multiply(begun.probability, connection.probability),
       hops: [...begun.hops, ...connection.hops],
       conditions: [...begun.conditions, ...connection.conditions],
+      undecided: [...begun.undecided, ...(connection.conditions.length > 0 ? connection.unknowns : [])],
     };
     return accepted(engines, reached, from, opening, connection, content, link);
   });
@@ -357,7 +363,7 @@ function throughZtunnel(
       return [finish(route, 'delivered', `${name} takes it itself on port ${port}`)];
   }
   return engine.decide(question).flatMap((outcome): readonly Walked[] => {
-    const decided = decisionHops(route, connection, process, outcome.steps, outcome.probability);
+    const decided = decisionHops(route, connection, process, outcome);
     switch (outcome.action) {
       case 'deny':
         return [finish(decided, 'denied', `${name} refuses it: ${outcome.error ?? outcome.policy ?? 'policy'}`)];
@@ -442,7 +448,7 @@ function throughEnvoy(
     http: inner.http,
   });
   return outcomes.flatMap((outcome): readonly Walked[] => {
-    const decided = decisionHops(route, connection, process, outcome.steps, outcome.probability, outcome.conditions);
+    const decided = decisionHops(route, connection, process, outcome);
     switch (outcome.action) {
       case 'deny': {
         const by = outcome.policy === null ? 'no ALLOW policy admits it' : `policy ${outcome.policy}`;
@@ -571,12 +577,10 @@ function decisionHops(
   route: Route,
   connection: Connection,
   process: Process,
-  steps: readonly { readonly summary: string; readonly evidence: readonly Evidence[] }[],
-  probability: number | null,
-  conditions: readonly string[] = [],
+  outcome: ZtunnelOutcome | EnvoyOutcome,
 ): Route {
   const node = process.kind === 'app' || process.kind === 'envoy' ? process.pod.node : connection.place.node;
-  const hops = steps.map((step): Hop => ({
+  const hops = outcome.steps.map((step): Hop => ({
     node,
     netns: connection.place.id,
     kind: 'proxy',
@@ -587,9 +591,10 @@ function decisionHops(
   }));
   return {
     ...route,
-    probability: multiply(route.probability, probability),
+    probability: multiply(route.probability, outcome.probability),
     hops: [...route.hops, ...hops],
-    conditions: [...route.conditions, ...conditions],
+    conditions: [...route.conditions, ...('conditions' in outcome ? outcome.conditions : [])],
+    undecided: outcome.probability === null ? [...route.undecided, ...outcome.unknowns] : route.undecided,
   };
 }
 
@@ -611,7 +616,7 @@ function finish(route: Route, verdict: Verdict, reason: string): Walked {
       verdict: open ? 'unknown' : verdict,
       reason: open
         ? `not known: ${first?.fact ?? ''} (${first?.reason ?? ''}); as far as the rest shows: ${verdict}, ${reason}`
-        : conditionally(reason, route.conditions),
+        : reason,
       encryption: encryptionOf(route.links),
       stops: route.stops,
       links: route.links.map(({ encrypted, ...link }) =>
@@ -620,11 +625,9 @@ function finish(route: Route, verdict: Verdict, reason: string): Walked {
       hops: route.hops,
     },
     unknowns: route.assumptions,
+    conditions: route.conditions,
+    undecided: route.undecided,
   };
-}
-
-function conditionally(reason: string, conditions: readonly string[]): string {
-  return conditions.length === 0 ? reason : `${reason}, provided that ${conditions.join(', ')}`;
 }
 
 /** Over all links but those between a workload and its own proxy. */

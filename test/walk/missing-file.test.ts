@@ -54,6 +54,15 @@ function wayOf(p: Path): string {
   ]);
 }
 
+function answerOrUnknown(snapshot: Snapshot, options: QuestionWords): Trace | null {
+  try {
+    return answer(snapshot, options);
+  } catch (error) {
+    if (error instanceof FindError && error.exit === 3 && error.unknowns.length > 0) return null;
+    throw error;
+  }
+}
+
 function describeWays(trace: Trace): string {
   return trace.paths
     .map((p) => `${p.verdict} ${p.stops.map((s) => `${s.role}:${s.name}`).join(' > ')} (${p.reason})`)
@@ -68,7 +77,9 @@ for (const [recording, options] of QUESTIONS) {
     const certain = new Set(before.paths.map(wayOf));
     for (const file of [...whole.seen].sort()) {
       it(`without ${file}`, () => {
-        const after = answer(watched(snapshot, file), options);
+        const after = answerOrUnknown(watched(snapshot, file), options);
+        // The list that would tell what the words mean is gone: the command says so and exits with 3.
+        if (after === null) return;
         const wrong = after.paths.filter((p) => p.verdict !== 'unknown' && !certain.has(wayOf(p)));
         expect(wrong.length, `answer:\n  ${describeWays(after)}\nbefore:\n  ${describeWays(before)}`).toBe(0);
         const unknown = after.paths.some((p) => p.verdict === 'unknown');
