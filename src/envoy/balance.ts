@@ -26,6 +26,8 @@ export interface Balance {
   readonly notes: readonly string[];
   /** Set where the policy is not understood. */
   readonly unknown: string | null;
+  /** A fact that would change the shares, where it is not known. */
+  readonly open: string | null;
 }
 
 interface Policy {
@@ -104,7 +106,7 @@ interface Level {
 
 /** Availability in percent, in integers as Envoy counts (LoadBalancerBase::recalculatePerPriorityState). */
 function availability(part: readonly Host[], all: readonly Host[], set: HostSet): number {
-  const counted = all.filter((host) => !host.excluded);
+  const counted = all.filter((host) => host.excluded !== true);
   if (counted.length === 0) return 0;
   const size = (hosts: readonly Host[]): number =>
     set.weightedPriorityHealth ? hosts.reduce((sum, host) => sum + host.weight, 0) : hosts.length;
@@ -116,7 +118,8 @@ function levels(hosts: readonly Host[], set: HostSet, threshold: number): readon
   const found: Omit<Level, 'panic'>[] = [];
   for (let priority = 0; priority <= last; priority++) {
     const members = hosts.filter((host) => host.priority === priority);
-    const of = (health: Health): readonly Host[] => members.filter((host) => host.health === health && !host.excluded);
+    const of = (health: Health): readonly Host[] =>
+      members.filter((host) => host.health === health && host.excluded !== true);
     const healthy = of('healthy');
     const degraded = of('degraded');
     found.push({
@@ -130,7 +133,7 @@ function levels(hosts: readonly Host[], set: HostSet, threshold: number): readon
   }
   const total = normalizedTotal(found);
   return found.map((level) => {
-    const counted = level.hosts.filter((host) => !host.excluded).length;
+    const counted = level.hosts.filter((host) => host.excluded !== true).length;
     const percent = counted === 0 ? 0 : (100 * (level.healthy.length + level.degraded.length)) / counted;
     const panic = total === 100 || (threshold === 0 && total === 0) ? false : percent < threshold;
     return { ...level, panic };
@@ -200,7 +203,9 @@ function byLocality(
     const all = level.hosts.filter((host) => host.locality === index);
     if (locality.priority !== level.priority || all.length === 0) return;
     const hosts = part.filter((host) => host.locality === index);
-    const weight = locality.weight * Math.min(1, ((set.overprovisioning / 100) * hosts.length) / all.length);
+    const counted = all.filter((host) => host.excluded !== true).length;
+    if (counted === 0) return;
+    const weight = locality.weight * Math.min(1, ((set.overprovisioning / 100) * hosts.length) / counted);
     total += weight;
     effective.push({ hosts, weight });
   });
@@ -300,7 +305,7 @@ function subset(cluster: JsonObject, hosts: readonly Host[], criteria: JsonObjec
   return fallback(string(config['fallback_policy']) ?? 'NO_FALLBACK', config, hosts);
 }
 
-const EMPTY: Balance = { shares: [], dependsOn: null, notes: [], unknown: null };
+const EMPTY: Balance = { shares: [], dependsOn: null, notes: [], unknown: null, open: null };
 
 /**
  * Which hosts a new connection (or request) can go to, and how often. `criteria`: the `envoy.lb` metadata of the route
@@ -317,9 +322,35 @@ export function balance(cluster: ClusterModel, set: HostSet, criteria: JsonObjec
   const subsetLocality = boolean(object(cluster.entry.value['lb_subset_config'])['locality_weight_aware']) === true;
   const weighted = by.localityWeighted && (chosen.kind === 'all' || subsetLocality);
   const weights = distribute(hosts, set, by, weighted, notes);
-  const single = weights.size === 1;
+  const other = alternative(hosts, set, by, weighted);
+  const open = other !== null && !sameWeights(weights, other);
+  const together = open ? new Map([...weights, ...other]) : weights;
+  const single = together.size === 1;
   const hashed = by.kind === 'hash' || by.kind === 'unknown';
-  const shares = [...weights].map(([host, p]) => ({ host, p: hashed && !single ? null : p }));
+  const shares = [...together].map(([host, p]) => ({ host, p: (hashed || open) && !single ? null : p }));
   const dependsOn = hashed && !single && shares.length > 0 ? `load-balancing policy ${by.name}` : null;
-  return { shares, dependsOn, notes, unknown: null };
+  return { shares, dependsOn, notes, unknown: null, open: open ? DRAINING : null };
+}
+
+const DRAINING = 'which of the UNHEALTHY endpoints are DRAINING: /clusters?format=json tells, the config dump does not';
+
+/**
+ * The dump prints DRAINING as UNHEALTHY, but Envoy counts the two differently: where it is not known which it is, the
+ * distribution with all of them draining is the other extreme.
+ */
+function alternative(hosts: readonly Host[], set: HostSet, by: Policy, weighted: boolean): Weights | null {
+  if (hosts.every((host) => host.excluded !== null)) return null;
+  const changed = new Map<Host, Host>();
+  const drained = hosts.map((host) => {
+    if (host.excluded !== null) return host;
+    const copy = { ...host, excluded: true };
+    changed.set(copy, host);
+    return copy;
+  });
+  const weights = distribute(drained, set, by, weighted, []);
+  return new Map([...weights].map(([host, p]) => [changed.get(host) ?? host, p]));
+}
+
+function sameWeights(a: Weights, b: Weights): boolean {
+  return a.size === b.size && [...a].every(([host, p]) => Math.abs((b.get(host) ?? -1) - p) < 1e-9);
 }

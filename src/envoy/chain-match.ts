@@ -1,5 +1,5 @@
 import { list, number, object, string, strings, unknownFields, type JsonObject } from '../formats/envoy-json.js';
-import { cidrContains, parseCidr, parseIp, type Cidr, type Ip } from '../formats/ip.js';
+import { cidrContains, parseCidr, type Cidr, type Ip } from '../formats/ip.js';
 import type { Connection } from './connection.js';
 
 /**

@@ -25,8 +25,8 @@ export interface Host {
   readonly health: Health;
   /** Why it is not healthy, in Envoy's words. */
   readonly healthNote: string;
-  /** Left out of every count (`pending_active_hc` and the like). */
-  readonly excluded: boolean;
+  /** Left out of every count (DRAINING, `pending_active_hc` …). Null: the dump prints DRAINING as UNHEALTHY. */
+  readonly excluded: boolean | null;
   readonly weight: number;
   readonly priority: number;
   /** Index of the group of its locality. */
@@ -105,6 +105,12 @@ function healthOf(printed: string, status: HostStatus | undefined): { readonly h
   }
 }
 
+function excludedHost(printed: string, status: HostStatus | undefined): boolean | null {
+  if (status !== undefined) return status.excluded;
+  if (printed === 'DRAINING') return true;
+  return printed === 'UNHEALTHY' ? null : false;
+}
+
 function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostStatus[]): HostSet {
   const byAddress = new Map(statuses.map((status) => [`${status.priority} ${status.address}`, status]));
   const hosts: Host[] = [];
@@ -127,7 +133,7 @@ function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostS
         hostname: string(endpoint['hostname']) ?? '',
         health,
         healthNote: note,
-        excluded: status?.excluded === true,
+        excluded: excludedHost(string(lb['health_status']) ?? '', status),
         weight: number(lb['load_balancing_weight']) ?? 1,
         priority,
         locality: i,

@@ -73,6 +73,8 @@ export interface Connection {
   readonly alpn: readonly string[];
   /** TLS ended here: the peer's identity (null without a certificate). Undefined: no TLS on this connection. */
   readonly terminated: Tls | undefined;
+  /** Protocol that the ended TLS agreed on (ALPN), null without. */
+  readonly negotiated: string | null;
   readonly listener: string | null;
   readonly filterChain: string | null;
 }

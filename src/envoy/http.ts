@@ -35,7 +35,9 @@ export function httpConnection(
   if (payload.tls !== null || app.kind === 'tcp') {
     const text = payload.tls === null ? 'the bytes are no HTTP' : 'TLS bytes reach an HTTP connection manager';
     const reason = 'http1.codec_error';
-    end(ending(connection, 'error', evidence, { reason, status: 400 }), step(path, text, evidence));
+    // The 400 that answers TLS bytes is no HTTP to the client, and an HTTP/2 codec just closes.
+    const status = payload.tls === null && connection.negotiated !== 'h2' ? 400 : null;
+    end(ending(connection, 'error', evidence, { reason, status }), step(path, text, evidence));
     return;
   }
   const request = requestOf(app);

@@ -148,6 +148,7 @@ function decide(
     sni: '',
     alpn: [],
     terminated: undefined,
+    negotiated: null,
     listener: listener.name,
     filterChain: null,
   };

@@ -1,5 +1,5 @@
 import type { Evidence } from '../formats/evidence.js';
-import { list, number, object, objectOrNull, string, typed, type JsonObject } from '../formats/envoy-json.js';
+import { list, number, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
 import { findChain } from './chain-match.js';
 import { addressText, ending, type Connection, type End, type Payload } from './connection.js';
 import type { Engine } from './engine.js';
@@ -159,7 +159,16 @@ function enterChain(engine: Engine, chain: FilterChain, found: Connection, path:
   const inner: Payload = { tls: null, app: connection.payload.app };
   const peer = tls?.peer ?? null;
   const text = `TLS ends here, the client is ${peer ?? 'without a certificate'}`;
-  go({ ...connection, payload: inner, terminated: tls ?? undefined }, step(next, text, at));
+  go(
+    { ...connection, payload: inner, terminated: tls ?? undefined, negotiated: negotiate(chain.transport.config, tls) },
+    step(next, text, at),
+  );
+}
+
+/** The server's order decides among what the client offers. */
+function negotiate(config: JsonObject, tls: Connection['payload']['tls']): string | null {
+  const offered = tls?.alpn ?? [];
+  return strings(object(config['common_tls_context'])['alpn_protocols']).find((name) => offered.includes(name)) ?? null;
 }
 
 /** Why the handshake fails, null where it succeeds. */

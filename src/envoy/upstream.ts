@@ -144,6 +144,7 @@ function chooseHost(
     unknownEnd(upstream, `endpoint of cluster ${cluster.name}`, choice.unknown, evidence, next, end);
     return;
   }
+  if (choice.open !== null) next = withUnknown(next, choice.open, 'endpoints of cluster ' + cluster.name);
   if (choice.shares.length === 0) {
     noUpstream(upstream, evidence, next, end);
     return;
@@ -332,6 +333,7 @@ function toInternal(
     sni: '',
     alpn: [],
     terminated: undefined,
+    negotiated: null,
     listener: at.listener,
     filterChain: null,
   };

@@ -10,7 +10,7 @@ export interface HostStatus {
   /** Flags that make Envoy pass the host by: active health check, outlier detection. */
   readonly failed: readonly string[];
   readonly degraded: boolean;
-  /** Not counted at all (`excluded_via_immediate_hc_fail`, `pending_active_hc`). */
+  /** Not counted at all: envoy 1.40 source/common/upstream/upstream_impl.cc excludes these and DRAINING hosts. */
   readonly excluded: boolean;
   readonly pointer: string;
 }
@@ -45,7 +45,10 @@ function hostStatus(value: JsonObject, pointer: string): HostStatus {
     eds: string(health['eds_health_status']),
     failed,
     degraded: health['failed_active_degraded_check'] === true,
-    excluded: health['excluded_via_immediate_hc_fail'] === true || health['pending_active_hc'] === true,
+    excluded:
+      health['excluded_via_immediate_hc_fail'] === true ||
+      health['pending_active_hc'] === true ||
+      health['eds_health_status'] === 'DRAINING',
     pointer,
   };
 }
