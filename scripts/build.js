@@ -1,6 +1,6 @@
 // Builds dist/ (one small entry a command, shared chunks, lazily loaded rooms) and oclif.manifest.json.
 import { execFileSync } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -16,12 +16,13 @@ function commandFiles(folder) {
   });
 }
 
-rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+// Built aside, then moved: a build that fails leaves the last good one in place.
+const made = path.join(root, `dist.${process.pid}`);
 await build({
   absWorkingDir: root,
   entryPoints: ['src/main.ts', ...commandFiles(path.join(root, 'src/commands')).map((f) => path.relative(root, f))],
   outbase: 'src',
-  outdir: 'dist',
+  outdir: made,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -44,6 +45,8 @@ await build({
     ].join('\n'),
   },
 });
+rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+renameSync(made, path.join(root, 'dist'));
 execFileSync(process.execPath, [path.join(root, 'node_modules/oclif/bin/run.js'), 'manifest'], {
   cwd: root,
   stdio: ['ignore', 'ignore', 'inherit'],

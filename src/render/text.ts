@@ -66,6 +66,7 @@ function isShown(hop: Hop, path: Path, verbose: boolean): boolean {
   const last = path.hops[path.hops.length - 1];
   if (path.verdict !== 'delivered' && hop === last) return true;
   const phase = hop.phase ?? 'request';
+  if (hop.detail === true) return false;
   if (phase !== 'request') return path.verdict === 'dropped' && last?.phase === phase && isDecision(hop);
   return isDecision(hop);
 }

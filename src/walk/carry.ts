@@ -1,5 +1,5 @@
 import type { Unknown } from '../formats/evidence.js';
-import type { Address, ConntrackEntry, Device, NetnsOutcome, Packet, Protocol } from '../netns/face.js';
+import type { Address, ConntrackEntry, Device, NetnsOutcome, NetnsStep, Packet, Protocol } from '../netns/face.js';
 import type { Engines } from './engines.js';
 import { addressText, nextPlace, type Place } from './place.js';
 import type { Hop, HopKind } from './trace.js';
@@ -40,6 +40,8 @@ export interface Carriage {
   /** Index of the stop before which the packet is under way. */
   readonly stop: number;
   readonly owners: Owners;
+  /** True for the packet that a tunnel wraps around another: its own way is a detail. */
+  readonly outer: boolean;
 }
 
 /** More than any sane way through namespaces; a packet that needs more goes in circles. */
@@ -141,6 +143,7 @@ function leave(
         netns: next.place.id,
         kind: next.how === 'wire' || next.how === 'overlay' ? 'wire' : 'route',
         summary: next.summary,
+        ...(next.how === 'veth' || next.how === 'bridge' || carriage.outer ? { detail: true } : {}),
         packet: packetOf(moved, next.iif),
         phase: carriage.phase,
         stop: carriage.stop,
@@ -220,6 +223,7 @@ function encapsulate(
   };
   const wrapped: Carriage = {
     ...carriage,
+    outer: true,
     owners: {
       socketAt: (other) =>
         twinAt(other) === undefined ? null : { name: `${tunnel.kind} device on UDP ${port}`, transparent: false },
@@ -295,9 +299,15 @@ function hopsOf(carriage: Carriage, place: Place, packet: Packet, outcome: Netns
     packet: packetOf({ ...packet, src: s.src, dst: s.dst, mark: s.mark }, s.dev),
     phase: carriage.phase,
     stop: carriage.stop,
+    ...(carriage.outer || isRoutine(s) ? { detail: true } : {}),
     basis: 'observed',
     evidence: s.evidence,
   }));
+}
+
+/** Routes of the main and local tables: what any packet would take. Rules for marks, sources and the like are not. */
+function isRoutine(step: NetnsStep): boolean {
+  return step.kind === 'route' && /\btable (main|local|default)\b/.test(step.summary);
 }
 
 export function packetOf(

@@ -81,6 +81,7 @@ function carriageOf(engines: Engines, phase: Carriage['phase'], stop: number, en
     engines,
     phase,
     stop,
+    outer: false,
     owners: {
       socketAt: (place) => (ends.some((end) => end.id === place.id) ? { name: 'connected', transparent: true } : null),
     },

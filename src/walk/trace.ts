@@ -99,6 +99,8 @@ export interface Hop {
   };
   /** `request`: the first packet · `reply`: the answer to it · `later`: the packets that follow. */
   readonly phase?: 'request' | 'reply' | 'later';
+  /** True for a routine step (the main table's route, the two ends of a veth): no reader needs it at first sight. */
+  readonly detail?: true;
   /** Index into `stops` of the process before which (packets) or in which (decisions) it happens. */
   readonly stop: number;
   readonly basis: 'observed' | 'derived' | 'assumed';

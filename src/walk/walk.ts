@@ -598,6 +598,14 @@ function decisionHops(
   };
 }
 
+/** Of an Envoy's steps those that tell where the traffic goes; listeners, virtual hosts and transports are details. */
+function isTold(summary: string, process: Process): boolean {
+  return (
+    process.kind !== 'envoy' ||
+    !/^(listener|filter chain|TLS |virtual host|transport|HTTP connection manager)/.test(summary)
+  );
+}
+
 function giveUp(route: Route, ...unknowns: readonly Unknown[]): Walked {
   const first = unknowns[0];
   return finish(
