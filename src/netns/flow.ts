@@ -54,7 +54,10 @@ export type ConnState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACK
 export class Flow {
   hook: HookName = 'PREROUTING';
   iif: string | null = null;
+  /** What -o and oifname see: in OUTPUT the device of the first look-up, whatever is routed anew in between. */
   oif: string | null = null;
+  /** Where the last output route leads; becomes `oif` when the OUTPUT hook is over. */
+  routed: string | null = null;
   /** Made by a local process: there is a sending socket until the packet leaves through a device. */
   local: boolean;
   src: Addr;
@@ -77,6 +80,11 @@ export class Flow {
   /** Assigned by TPROXY. */
   tproxy: LocalSocket | null = null;
   route: RouteResult | null = null;
+  /** Of ICMP and ICMPv6: questions are echo requests. */
+  readonly icmpType: number;
+  readonly icmpCode = 0;
+  /** REJECT answers with a RST instead of an ICMP error. */
+  rejectsByReset = false;
   /** A new look-up in OUTPUT found no way. */
   unroutable = false;
   readonly steps: TraceStep[] = [];
@@ -93,6 +101,7 @@ export class Flow {
     this.packet = packet;
     this.flags = packet.tcpFlags;
     this.choices = choices;
+    this.icmpType = family === 4 ? 8 : 128;
     this.local = packet.direction === 'out';
     this.src = src;
     this.dst = dst;
@@ -115,7 +124,7 @@ export class Flow {
       dst: this.dst,
       dport: this.dport,
       mark: this.mark,
-      dev: this.oif ?? this.iif,
+      dev: this.routed ?? this.oif ?? this.iif,
     });
   }
 }

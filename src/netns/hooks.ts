@@ -1,6 +1,17 @@
 import type { Unknown } from '../formats/evidence.js';
 import { FactMissing } from './choices.js';
-import { ACCEPT, DROP, RST_FLAGS, TCP, type Connection, type Flow, type HookName, type Verdict } from './flow.js';
+import {
+  ACCEPT,
+  DROP,
+  ICMP,
+  ICMPV6,
+  RST_FLAGS,
+  TCP,
+  type Connection,
+  type Flow,
+  type HookName,
+  type Verdict,
+} from './flow.js';
 import { translate, type Manip } from './nat.js';
 
 /** One base chain at one hook: of iptables (either back-end) or of a table of nft. */
@@ -130,8 +141,10 @@ function track(flow: Flow): void {
   }
   const { conntrack, assumed } = flow.packet;
   if (conntrack !== null && known(flow, flow.packet)) return;
-  if (assumed !== null && flow.zone === 0) {
-    assume(flow, assumed);
+  // an echo request is never a reply, whatever connection its addresses look like
+  const question = assumed?.ctdir === 'REPLY' && (flow.protocol === ICMP || flow.protocol === ICMPV6);
+  if (assumed !== null && flow.zone === 0 && (!question || flow.src === flow.dst)) {
+    assume(flow, question ? { ...assumed, ctdir: 'ORIGINAL' } : assumed);
     return;
   }
   if (assumed?.ctstate === 'UNTRACKED') {

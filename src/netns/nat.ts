@@ -31,7 +31,10 @@ export function setupNat(flow: Flow, manip: Manip, range: NatRange): Verdict {
   const newAddr = chooseAddress(flow, manip, range, addr, port);
   const hasPorts = flow.protocol === TCP || flow.protocol === UDP || flow.protocol === SCTP;
   const newPort = hasPorts ? choosePort(flow, manip, range, port) : port;
-  const random = hasPorts && manip === 'SRC' && range.random;
+  const { ports } = range;
+  const spread = ports !== null && ports.from !== ports.to && range.basePort === null;
+  const inside = ports !== null && port >= ports.from && port <= ports.to;
+  const random = hasPorts && manip === 'SRC' && (range.random || (spread && !inside)) && !(ports !== null && !spread);
   if (newAddr !== addr || newPort !== port || random) {
     if (manip === 'SRC') {
       ct.reply = { ...ct.reply, dst: newAddr, dport: newPort };
@@ -75,7 +78,9 @@ function choosePort(flow: Flow, manip: Manip, range: NatRange, port: number): nu
   if (range.basePort !== null) return from + ((((port - range.basePort) % size) + size) % size);
   if (size === 1) return from;
   if (!range.random && port >= from && port <= to) return port;
-  if (manip === 'SRC' && range.random) return port;
+  // find_free_id: a source starts anywhere in the range, a destination at its beginning
+  if (manip === 'SRC') return port;
+  if (!range.random) return from;
   if (size > MAX_CHOICES) {
     throw new FactMissing({
       fact: `the port of ${from}-${to} that the kernel picks by chance`,

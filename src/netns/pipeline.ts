@@ -76,7 +76,47 @@ export class Pipeline {
   }
 
   private verdictEnd(flow: Flow, verdict: Verdict): End {
-    return end(flow, verdict === REJECT ? 'rejected' : 'dropped');
+    return end(flow, verdict === REJECT && this.answers(flow, flow.rejectsByReset) ? 'rejected' : 'dropped');
+  }
+
+  /**
+   * Whether the kernel can answer at all: the ICMP error or RST needs a route back and an address of its own
+   * (__icmp_send in net/ipv4/icmp.c, nf_send_reset in net/ipv4/netfilter/nf_reject_ipv4.c, v6.12). Where it cannot, the
+   * packet disappears in silence. Rules that would swallow the answer are not asked: the packet was rejected all the same.
+   */
+  private answers(flow: Flow, reset: boolean): boolean {
+    const { family, src, dst } = flow;
+    if (reset && flow.flags.includes('RST')) return false;
+    if (isMulticast(family, src) || src === 0 || src === 0n) return false;
+    const routing = this.runtime.routing(family);
+    const zero = family === 4 ? 0 : 0n;
+    const own = routing.addressType(dst, null) === 'local';
+    // a destination that only a local route makes ours is no address to answer from (ip_route_output: __ip_dev_find)
+    if (!reset && family === 4 && !own && flow.route?.kind === 'local') return false;
+    const result = routing.lookup(
+      {
+        dst: src,
+        src: reset || own ? dst : zero,
+        iif: 'lo',
+        oif: family === 6 && isLinkLocal6(src) ? flow.iif : null,
+        mark: this.reflectedMark(flow),
+        uid: 0,
+        protocol: reset ? TCP : family === 4 ? ICMP : ICMPV6,
+        sport: reset ? flow.dport : 0,
+        dport: reset ? flow.sport : 0,
+      },
+      flow.choices,
+    );
+    if (result.kind !== 'unreachable' && result.kind !== 'prohibit' && result.kind !== 'blackhole') return true;
+    flow.note('route', `no error can be sent back: ${result.summary}`, lastOf(result.evidence));
+    return false;
+  }
+
+  private reflectedMark({ family, mark }: Flow): number {
+    const sysctls = this.runtime.facts.sysctls();
+    const key = family === 4 ? 'net.ipv4.fwmark_reflect' : 'net.ipv6.fwmark_reflect';
+    const value = sysctls.kind === 'known' ? sysctls.value.values.get(key)?.value : undefined;
+    return value === undefined || value === '0' ? 0 : mark;
   }
 
   private input(flow: Flow): End {
@@ -107,10 +147,16 @@ export class Pipeline {
       const odd = martian(flow, this.runtime);
       if (odd !== null) return this.martianEnd(flow, odd);
     }
-    const strict = flow.family === 6 && (isLinkLocal6(flow.dst) || isMulticast(6, flow.dst));
-    const result = this.runtime
+    // rt6_need_strict: such a destination is looked up on the incoming device only
+    const strict = flow.family === 6 && (isLinkLocal6(flow.dst) || isMulticast(6, flow.dst) || flow.dst === 1n);
+    const found = this.runtime
       .routing(flow.family)
       .lookup(this.keyOf(flow, flow.iif ?? 'lo', strict ? flow.iif : null), flow.choices);
+    // ip_route_input_slow: the limited broadcast needs no route
+    const limited = flow.family === 4 && (flow.dst === 0xffffffff || (flow.dst === 0 && flow.src === 0));
+    const result: RouteResult = limited
+      ? { kind: 'broadcast', route: null, rule: null, nexthop: null, summary: 'limited broadcast', evidence: [] }
+      : found;
     flow.route = result;
     switch (result.kind) {
       case 'local':
@@ -127,7 +173,10 @@ export class Pipeline {
       case 'prohibit':
         this.noteRoute(flow, result);
         // ip_error: a host that does not forward stays silent; IPv6 always answers
-        return end(flow, flow.family === 6 || this.forwards(flow) ? 'rejected' : 'dropped');
+        return end(
+          flow,
+          (flow.family === 6 || this.forwards(flow)) && this.answers(flow, false) ? 'rejected' : 'dropped',
+        );
     }
   }
 
@@ -162,6 +211,9 @@ export class Pipeline {
     if (flow.protocol === ICMP || flow.protocol === ICMPV6) return end(flow, 'delivered');
     // a reply belongs to the socket that asked: it is not among the listeners
     if (flow.protocol === TCP && flow.ctReply) return end(flow, 'delivered');
+    const broadcast = flow.route?.kind === 'broadcast' || flow.route?.kind === 'multicast';
+    // tcp_v4_rcv: only what is addressed to this host alone
+    if (broadcast && flow.protocol !== UDP) return end(flow, 'dropped');
     const sockets = this.runtime.facts.sockets();
     if (sockets.kind === 'unknown') return { ...end(flow, 'delivered'), unknown: sockets.unknown };
     if (flow.protocol === SCTP) {
@@ -169,6 +221,7 @@ export class Pipeline {
     }
     const socket = this.runtime.sockets.lookup(flow.family, flow.protocol, flow.dst, flow.dport, flow.iif);
     if (socket !== null) return this.delivered(flow, socket);
+    if (broadcast) return end(flow, 'dropped');
     flow.note('deliver', () => `nobody listens on ${textOf(flow.family, flow.dst)}:${flow.dport}`, null);
     return end(flow, 'refused');
   }
@@ -206,7 +259,7 @@ export class Pipeline {
       if (isMulticast(6, flow.src) || flow.src === 0n) return end(flow, 'dropped');
       if (isLinkLocal6(flow.src)) {
         flow.note('route', 'a link-local source is not forwarded', null);
-        return end(flow, 'rejected');
+        return end(flow, this.answers(flow, false) ? 'rejected' : 'dropped');
       }
     }
     const forwarded = this.hook('FORWARD', flow);
@@ -219,7 +272,10 @@ export class Pipeline {
   private output(flow: Flow): End {
     const result = this.routeOutput(flow);
     if (result !== null) return result;
+    flow.oif = flow.routed;
     const verdict = this.hook('OUTPUT', flow);
+    flow.oif = flow.routed;
+    flow.routed = null;
     if (verdict !== ACCEPT) {
       return flow.unroutable ? end(flow, 'dropped') : this.verdictEnd(flow, verdict);
     }
@@ -278,10 +334,11 @@ export class Pipeline {
       this.noteRoute(flow, result);
       return false;
     }
-    flow.oif = result.kind === 'local' || result.kind === 'anycast' ? 'lo' : (result.nexthop?.device ?? null);
+    const device = result.kind === 'local' || result.kind === 'anycast' ? 'lo' : (result.nexthop?.device ?? null);
+    flow.routed = device;
     // __mkroute_output: 127/8 does not leave through a wire
-    if (flow.family === 4 && flow.oif !== 'lo' && isLoopback(4, flow.src) && !this.localnet(flow.oif)) {
-      flow.note('route', `a source in 127.0.0.0/8 cannot leave through ${flow.oif ?? '?'} (route_localnet is 0)`, null);
+    if (flow.family === 4 && device !== 'lo' && isLoopback(4, flow.src) && !this.localnet(device)) {
+      flow.note('route', `a source in 127.0.0.0/8 cannot leave through ${device ?? '?'} (route_localnet is 0)`, null);
       flow.route = { ...result, kind: 'blackhole' };
       return false;
     }
@@ -312,7 +369,8 @@ export class Pipeline {
 
   private keyOf(flow: Flow, iif: string, oif: string | null): RouteKey {
     const { dst, src, mark, uid, protocol, sport, dport } = flow;
-    return { dst, src, iif, oif, mark, uid: iif === 'lo' && flow.local ? uid : 0, protocol, sport, dport };
+    const owner = iif === 'lo' && flow.local ? uid : 0;
+    return { dst, src, iif, oif, mark, uid: owner, protocol, sport, dport };
   }
 
   private noteRoute(flow: Flow, { summary, evidence }: RouteResult): void {

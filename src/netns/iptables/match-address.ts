@@ -146,14 +146,13 @@ export function addrtype6(
   if (mask.has('UNICAST') && (multicast || unspecified)) return false;
   if (mask.has('UNSPEC') && !unspecified) return false;
   if (!mask.has('LOCAL') && !mask.has('ANYCAST') && !mask.has('UNREACHABLE')) return true;
+  if (device !== null && mask.has('LOCAL')) {
+    const own = runtime.devices.get(device)?.addresses ?? [];
+    if (own.some(({ ip }) => ip.family === 6 && ip.value === addr)) return true;
+  }
   const kind = runtime.addressType(6, addr, device, flow);
-  const type =
-    kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole'
-      ? 'UNREACHABLE'
-      : kind === 'local' && device === null
-        ? 'LOCAL'
-        : kind === 'anycast'
-          ? 'ANYCAST'
-          : 'UNICAST';
-  return mask.has(type);
+  if (kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole') return mask.has('UNREACHABLE');
+  if (kind === 'anycast') return mask.has('ANYCAST');
+  // plain unicast is no bit of its own here: UNICAST,LOCAL means LOCAL
+  return kind === 'local' && device === null && mask.has('LOCAL');
 }

@@ -79,9 +79,6 @@ export const sctp: MatchCompiler = (match) => {
   return ports(SCTP, options, tests) && options.done ? all(tests) : null;
 };
 
-/** Flows of `icmp` are echo requests: type 8, code 0 (IPv6: 128). */
-const ECHO_REQUEST = { 4: 8, 6: 128 } as const;
-
 const ICMP_NAMES: ReadonlyMap<string, number> = new Map([
   ['echo-reply', 0],
   ['pong', 0],
@@ -130,8 +127,9 @@ function icmpOf(family: 4 | 6, match: RuleMatch): Predicate | null {
   const type = match_ === null ? (family === 4 ? ICMP_NAMES : ICMPV6_NAMES).get(text) : Number(match_[1]);
   if (type === undefined) return null;
   const code = match_?.[2] === undefined ? null : Number(match_[2]);
-  const hit = type === ECHO_REQUEST[family] && (code === null || code === 0);
-  return (flow) => flow.protocol === protocol && hit !== option.negated;
+  return (flow) =>
+    flow.protocol === protocol &&
+    (flow.icmpType === type && (code === null || flow.icmpCode === code)) !== option.negated;
 }
 
 export const icmp: MatchCompiler = (match) => icmpOf(4, match);

@@ -239,7 +239,7 @@ function zoneOf(text: string | null): number | null | undefined {
 const silent: TargetCompiler = () => () => CONTINUE;
 
 const verdictOf =
-  (verdict: typeof ACCEPT | typeof DROP | typeof RETURN | typeof REJECT): TargetCompiler =>
+  (verdict: typeof ACCEPT | typeof DROP | typeof RETURN): TargetCompiler =>
   (target, _family, _runtime, evidence) => {
     if (verdict === RETURN) return () => RETURN;
     const { name } = target;
@@ -250,10 +250,21 @@ const verdictOf =
     };
   };
 
+const reject: TargetCompiler = (target, _family, _runtime, evidence) => {
+  const options = new Options(target);
+  const reset = options.value('--reject-with') === 'tcp-reset';
+  if (!options.done) return null;
+  return (flow) => {
+    flow.rejectsByReset = reset;
+    flow.note('netfilter', reset ? 'rejected with a RST' : 'rejected with an ICMP error', evidence);
+    return REJECT;
+  };
+};
+
 const COMPILERS: ReadonlyMap<string, TargetCompiler> = new Map([
   ['ACCEPT', verdictOf(ACCEPT)],
   ['DROP', verdictOf(DROP)],
-  ['REJECT', verdictOf(REJECT)],
+  ['REJECT', reject],
   ['RETURN', verdictOf(RETURN)],
   ['MARK', mark],
   ['CONNMARK', connmark],
