@@ -1,0 +1,59 @@
+import type { Check } from './context.js';
+import { aroundWaypoint, bindingOf, clientUsesWaypoints } from './destination.js';
+import { Results } from './result.js';
+import { keyOf } from './subjects.js';
+
+/** A label asks for a waypoint that istiod cannot give: it leaves the waypoint out and traffic goes straight to the pods. */
+export const check: Check = {
+  code: 'MP4003',
+  title: 'Waypoint is asked for, but not there',
+  severity: 'error',
+  depth: 0,
+  inputs: [
+    'kubernetes/configmaps.json',
+    'kubernetes/daemonsets.apps.json',
+    'kubernetes/deployments.apps.json',
+    'kubernetes/endpoints.json',
+    'kubernetes/endpointslices.discovery.k8s.io.json',
+    'kubernetes/gatewayclasses.gateway.networking.k8s.io.json',
+    'kubernetes/gateways.gateway.networking.k8s.io.json',
+    'kubernetes/namespaces.json',
+    'kubernetes/pods.json',
+    'kubernetes/services.json',
+    'snapshot.json',
+  ],
+  run: (context) => {
+    const results = new Results();
+    if (!clientUsesWaypoints(context)) return results.result();
+    const found = bindingOf(context, (unknown) => results.open(unknown));
+    if (found === null || found.binding.requested === null) return results.result();
+    const { binding, subject } = found;
+    if (binding.state !== 'missing' && binding.state !== 'not-ready') return results.result();
+    // Pods that are there and not ready are another story, with another fix (MP4004).
+    if (binding.state === 'not-ready' && binding.pods.length > 0) return results.result();
+    const wanted = found.binding.requested;
+    const others = context.mesh
+      .list('gateways')
+      .items.filter((gateway) => gateway.namespace === wanted.namespace && /waypoint/.test(gateway.className));
+    const hint =
+      binding.state === 'missing' && others.length > 0
+        ? ` There is ${others.map((gateway) => `${gateway.namespace}/${gateway.name}`).join(', ')}: is the name misspelt?`
+        : '';
+    results.find({
+      subject,
+      message: `${subject.kind} ${keyOf(subject)} is to go through waypoint ${keyOf(wanted)}, but ${binding.reason}. istiod then publishes it without a waypoint: traffic goes straight to the pods, and the waypoint's policies and routes silently do not apply.${hint}`,
+      fix:
+        binding.state === 'missing'
+          ? `Correct the label istio.io/use-waypoint, or create the waypoint: \`istioctl waypoint apply -n ${wanted.namespace} --name ${wanted.name}\`. Until then fence the pods with an L4 AuthorizationPolicy.`
+          : `See why the Gateway gets no address: \`kubectl describe gateways.gateway.networking.k8s.io -n ${wanted.namespace} ${wanted.name}\` (class not accepted, istio.io/rev of no revision, pods that do not start).`,
+      evidence: [
+        ...binding.evidence,
+        ...(binding.gateway === null
+          ? [{ file: context.mesh.list('gateways').file, text: `no Gateway ${keyOf(wanted)}` }]
+          : [binding.gateway.evidence]),
+      ],
+      effect: { verdicts: ['error', 'refused', 'dropped', 'denied'], at: aroundWaypoint(context, binding) },
+    });
+    return results.result();
+  },
+};
