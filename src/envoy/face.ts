@@ -41,7 +41,7 @@ export interface EnvoyOutcome {
   /** Names of what took it, null where it got no further. */
   readonly listener: string | null;
   readonly filterChain: string | null;
-  /** `<route configuration>/<route name>`, null for TCP. */
+  /** `<virtual host>/<route name>` (`httpbin.bar.svc.cluster.local:8000/default`); null for TCP and unnamed routes. */
   readonly route: string | null;
   readonly cluster: string | null;
   /** Chosen address in the cluster; `internal:connect_originate/10.244.2.7:80` for an internal address. */
@@ -97,6 +97,8 @@ export interface Envoy {
   /** Node metadata of the bootstrap (`ENABLE_HBONE`, `ISTIO_VERSION`, …). */
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly problems: readonly Unknown[];
+  /** False where the file is no config dump at all: every answer is unknown. */
+  readonly usable: boolean;
   /** Names of listeners, to tell what it can take (`connect_terminate`, `main_internal`, …), and of clusters. */
   readonly listeners: readonly string[];
   readonly clusters: readonly string[];

@@ -33,8 +33,8 @@ export function reply(
   });
 }
 
+/** `<virtual host>/<route>`; null where the route has no name. */
 export function routeName(stream: Stream): string | null {
   const name = stream.route?.name ?? null;
-  if (name === null) return null;
-  return stream.table?.name === null || stream.table?.name === undefined ? name : `${stream.table.name}/${name}`;
+  return name === null || stream.virtualHost === null ? name : `${stream.virtualHost.name}/${name}`;
 }

@@ -32,6 +32,7 @@ export function loadEnvoy(file: string, text: string, clusters: { file: string; 
     istioVersion: string(metadata['ISTIO_VERSION']),
     metadata,
     problems,
+    usable: dump.usable,
     listeners: dump.listeners.map((entry) => entry.name).filter((name) => name !== ''),
     clusters: [...dump.clusters.keys()],
     endpoints: (name) => endpointsOf(engine, name),

@@ -15,6 +15,8 @@ export interface DumpEntry {
  */
 export interface EnvoyDump {
   readonly file: string;
+  /** False where the file is not what /config_dump prints. */
+  readonly usable: boolean;
   readonly bootstrap: DumpEntry | null;
   /** Active and static ones, in the order of the dump; names need not be unique (empty for unnamed static ones). */
   readonly listeners: readonly DumpEntry[];
@@ -32,6 +34,7 @@ export interface EnvoyDump {
 
 interface Builder {
   readonly file: string;
+  usable: boolean;
   bootstrap: DumpEntry | null;
   listeners: DumpEntry[];
   clusters: Map<string, DumpEntry>;
@@ -181,6 +184,7 @@ function readConfig(builder: Builder, item: Json, base: string): void {
 export function readEnvoyDump(file: string, text: string): EnvoyDump {
   const builder: Builder = {
     file,
+    usable: false,
     bootstrap: null,
     listeners: [],
     clusters: new Map(),
@@ -201,6 +205,7 @@ export function readEnvoyDump(file: string, text: string): EnvoyDump {
     builder.problems.push({ file, pointer: '', message: 'no "configs": not what /config_dump prints' });
     return builder;
   }
+  builder.usable = true;
   list(root['configs']).forEach((item, i) => readConfig(builder, item, `/configs/${i}`));
   return builder;
 }
