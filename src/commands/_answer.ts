@@ -9,7 +9,8 @@ import { loadEngines } from '../walk/engines.js';
 import { mergeWays, settleForks } from '../walk/merge.js';
 import { startsOf } from '../walk/start.js';
 import type { Party, Path, Trace } from '../walk/trace.js';
-import { walk, type Walked } from '../walk/walk.js';
+import type { Walked } from '../walk/route.js';
+import { walk } from '../walk/walk.js';
 import { questionOf, type QuestionWords } from './_question.js';
 
 /** Pure: the same snapshot and words give the same answer. Throws FindError where the words fit nothing or too much. */

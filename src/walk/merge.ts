@@ -1,6 +1,6 @@
 import type { Mesh } from '../mesh/model.js';
 import type { Link, Path, Stop } from './trace.js';
-import type { Walked } from './walk.js';
+import type { Walked } from './route.js';
 
 /**
  * Ways that hang on a fact which no file tells. Where all of them come to the same end by the same stops, the fact does not

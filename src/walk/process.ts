@@ -33,6 +33,8 @@ export type Process =
 export const OUTBOUND_PORT = 15001;
 export const INBOUND_PLAINTEXT_PORT = 15006;
 export const HBONE_PORT = 15008;
+/** uid and gid of the injected proxy (istio-iptables default, all releases), where the pod's spec does not say. */
+export const PROXY_ID = 1337;
 const CAPTURE_PORTS: ReadonlySet<number> = new Set([OUTBOUND_PORT, INBOUND_PLAINTEXT_PORT, HBONE_PORT]);
 
 /** Port on which a connection was accepted: of the socket, since rules may have redirected it. */
@@ -140,4 +142,17 @@ export function isOwnProxy(app: Process, proxy: Process): boolean {
   const served =
     proxy.kind === 'ztunnel' ? proxy.serves : proxy.kind === 'envoy' && proxy.role === 'sidecar' ? proxy.pod : null;
   return served !== null && served.namespace === app.pod.namespace && served.name === app.pod.name;
+}
+
+/** How a process is called in sentences. */
+export function stopName(process: Process): string {
+  const stop = stopOf(process);
+  const name = stop.namespace === '' ? stop.name : `${stop.namespace}/${stop.name}`;
+  return process.kind === 'envoy' && process.role === 'sidecar'
+    ? `the sidecar of ${name}`
+    : process.kind === 'app'
+      ? name
+      : process.kind === 'ztunnel'
+        ? `ztunnel ${name}`
+        : name;
 }

@@ -10,7 +10,8 @@ import type { Opening } from './connect.js';
 import type { Engines } from './engines.js';
 import { placeOfNode, placeOfPod, type Place } from './place.js';
 import type { Process } from './process.js';
-import type { Content, Start } from './walk.js';
+import type { Content } from './route.js';
+import type { Start } from './walk.js';
 
 /** Where a question begins: one start per address that the client may call; or the fact that is missing. */
 export type Starts = { readonly starts: readonly Start[] } | { readonly unknown: Unknown };

@@ -1,0 +1,180 @@
+import type { HttpRequest } from '../envoy/face.js';
+import type { EnvoyOutcome } from '../envoy/face.js';
+import type { Evidence, Unknown } from '../formats/evidence.js';
+import type { Pod } from '../formats/kubernetes-types.js';
+import type { Mesh } from '../mesh/model.js';
+import type { ZtunnelOutcome } from '../ztunnel/face.js';
+import { multiply } from './carry.js';
+import type { Connection, Opening } from './connect.js';
+import type { Engines } from './engines.js';
+import type { Process } from './process.js';
+import type { Hop, Link, Path, Stop, Verdict } from './trace.js';
+
+/** What runs on a connection, from the outside in: TLS, CONNECT inside it, and what is inside that. */
+export interface Content {
+  readonly tls: { readonly sni: string | null; readonly alpn: readonly string[]; readonly peer: string | null } | null;
+  /** CONNECT authority where the connection is HBONE. */
+  readonly connect: string | null;
+  /** Inside HBONE; null for everything else. */
+  readonly inner: Content | null;
+  /** Null for plain TCP. */
+  readonly http: HttpRequest | null;
+}
+
+/** How far a way has come. */
+export interface Route {
+  readonly probability: number | null;
+  readonly stops: readonly Stop[];
+  readonly links: readonly Link[];
+  readonly hops: readonly Hop[];
+  /** Facts that are missing and were assumed on the way: the verdict can be no better than unknown. */
+  readonly assumptions: readonly Unknown[];
+  /** What forks on the way hang on, and the facts that would decide them: settled when all ways are known. */
+  readonly conditions: readonly string[];
+  readonly undecided: readonly Unknown[];
+  /** Decisions taken so far: the same again is a loop. */
+  readonly decisions: ReadonlySet<string>;
+}
+
+/** A path with what keeps its verdict open: facts that were assumed, and conditions on which it is this way at all. */
+export interface Walked {
+  readonly path: Path;
+  readonly unknowns: readonly Unknown[];
+  readonly conditions: readonly string[];
+  readonly undecided: readonly Unknown[];
+}
+
+export interface Start {
+  readonly process: Process;
+  readonly opening: Opening;
+  readonly content: Content;
+  /** Share of the traffic that starts here (several pods called directly). */
+  readonly probability: number | null;
+}
+
+/** One connection that a process opens. */
+export interface Leg {
+  readonly from: Process;
+  readonly opening: Opening;
+  readonly content: Content;
+  /** Form of the endpoint's address in EDS, where an Envoy chose it. */
+  readonly endpointAddressType: string | null;
+  /** What made the process open it; null for the client itself. */
+  readonly decidedBy: Evidence | null;
+}
+
+/** What the proxies' parts of the walk need of the whole: the engines, and to go on. */
+export interface Walker {
+  readonly engines: Engines;
+  proceed(route: Route, leg: Leg): readonly Walked[];
+}
+
+export type LinkDraft = Pick<Link, 'protocol' | 'inner' | 'endpointAddressType'> & { readonly encrypted: boolean };
+
+export function linkOf({ content, opening, endpointAddressType }: Leg): LinkDraft {
+  const form = endpointAddressType === null ? {} : { endpointAddressType };
+  if (content.connect !== null) return { protocol: 'hbone', encrypted: true, inner: content.connect, ...form };
+  if (content.tls !== null) return { protocol: 'tls', encrypted: true, ...form };
+  return { protocol: opening.protocol === 'udp' ? 'udp' : 'tcp', encrypted: false, ...form };
+}
+
+/** The SPIFFE identity of a pod: trust domain of the mesh, namespace, service account. */
+export function identityOf(
+  mesh: Mesh,
+  pod: Pod | null,
+): { readonly value: string | null; readonly unknowns: readonly Unknown[] } {
+  if (pod === null)
+    return { value: null, unknowns: [{ fact: 'the identity of the client', reason: 'its pod is not known' }] };
+  const domain = mesh.trustDomain();
+  const path = `/ns/${pod.namespace}/sa/${pod.serviceAccount}`;
+  if (domain !== null) return { value: `spiffe://${domain}${path}`, unknowns: [] };
+  return {
+    value: `spiffe://cluster.local${path}`,
+    unknowns: [
+      { fact: 'the trust domain of the mesh', reason: 'ConfigMap istio could not be read; taken for cluster.local' },
+    ],
+  };
+}
+
+export function nonEmpty(unknowns: readonly Unknown[], fact: string): readonly Unknown[] {
+  return unknowns.length > 0 ? unknowns : [{ fact, reason: 'the configuration does not decide it' }];
+}
+
+/** The decisions of a proxy as hops of the way. */
+export function decide(
+  route: Route,
+  connection: Connection,
+  process: Process,
+  outcome: ZtunnelOutcome | EnvoyOutcome,
+): Route {
+  const node = process.kind === 'app' || process.kind === 'envoy' ? process.pod.node : connection.place.node;
+  // An HBONE listener hands over to an inner one: what that decides is what is told.
+  const last = outcome.steps.findLastIndex((step) => step.summary.startsWith('listener '));
+  const hops = outcome.steps.map((step, index): Hop => ({
+    node,
+    netns: connection.place.id,
+    kind: 'proxy',
+    summary: step.summary,
+    ...(isTold(step.summary, process) && index >= last ? {} : { detail: true }),
+    stop: route.stops.length - 1,
+    basis: 'observed',
+    evidence: step.evidence,
+  }));
+  return {
+    ...route,
+    probability: multiply(route.probability, outcome.probability),
+    hops: [...route.hops, ...hops],
+    conditions: [...route.conditions, ...('conditions' in outcome ? outcome.conditions : [])],
+    undecided: outcome.probability === null ? [...route.undecided, ...outcome.unknowns] : route.undecided,
+  };
+}
+
+/** Of an Envoy's steps those that tell where the traffic goes; listeners, virtual hosts and transports are details. */
+function isTold(summary: string, process: Process): boolean {
+  return (
+    process.kind !== 'envoy' ||
+    !/^(listener|filter chain|TLS |virtual host|transport|HTTP connection manager)/.test(summary)
+  );
+}
+
+/** The way is not known from here on. */
+export function giveUp(route: Route, ...unknowns: readonly Unknown[]): Walked {
+  const first = unknowns[0];
+  return finish(
+    { ...route, assumptions: [...route.assumptions, ...unknowns] },
+    'unknown',
+    `not known: ${first?.fact ?? ''} (${first?.reason ?? ''})`,
+  );
+}
+
+/** The way ends here. */
+export function finish(route: Route, verdict: Verdict, reason: string): Walked {
+  const open = route.assumptions.length > 0 && verdict !== 'unknown';
+  const first = route.assumptions[0];
+  return {
+    path: {
+      probability: route.probability,
+      verdict: open ? 'unknown' : verdict,
+      reason: open
+        ? `not known: ${first?.fact ?? ''} (${first?.reason ?? ''}); as far as the rest shows: ${verdict}, ${reason}`
+        : reason,
+      encryption: encryptionOf(route.links),
+      stops: route.stops,
+      links: route.links.map(({ encrypted, ...link }) =>
+        link.own === true ? link : { ...link, encrypted: encrypted ?? false },
+      ),
+      hops: route.hops,
+    },
+    unknowns: route.assumptions,
+    conditions: route.conditions,
+    undecided: route.undecided,
+  };
+}
+
+/** Over all links but those between a workload and its own proxy. */
+function encryptionOf(links: readonly Link[]): Path['encryption'] {
+  const open = links.filter((link) => link.own !== true);
+  if (open.length === 0) return null;
+  const encrypted = open.filter((link) => link.encrypted === true).length;
+  return encrypted === open.length ? 'mtls' : encrypted === 0 ? 'plaintext' : 'mixed';
+}
