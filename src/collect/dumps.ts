@@ -82,7 +82,7 @@ async function dumpByExec(
   }
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- a stream of one piece
+ 
 async function* once(buffer: Buffer): AsyncGenerator<Buffer> {
   yield buffer;
 }

@@ -41,8 +41,10 @@ export async function openChannels(
     followRedirects: false,
     maxPayload: 64 * 1024 * 1024,
   });
+  // listening from the start: messages may come in the same packet as the answer to the handshake
+  const channels = channelsOf(session, socket);
   await opened(session, socket, path);
-  return channelsOf(session, socket);
+  return channels;
 }
 
 function opened(session: Session, socket: WebSocket, path: string): Promise<void> {
@@ -64,7 +66,6 @@ function opened(session: Session, socket: WebSocket, path: string): Promise<void
     session.signal.addEventListener('abort', onAbort);
     socket.once('open', () => {
       done();
-      socket.removeAllListeners('error');
       resolve();
     });
     socket.once('error', (error) => fail(asCollectError(error)));
@@ -122,7 +123,9 @@ function channelsOf(session: Session, socket: WebSocket): Channels {
     setTimeout(() => socket.terminate(), 500).unref();
   };
   return {
-    protocol: socket.protocol,
+    get protocol() {
+      return socket.protocol;
+    },
     send: (channel, data) => {
       socket.send(Buffer.concat([Buffer.from([channel]), data]));
     },

@@ -182,6 +182,6 @@ async function progressOn(stream: NodeJS.WriteStream, timings: boolean): Promise
 
 /** Names come from the cluster: control characters must not reach a terminal. */
 function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- exactly these are taken out
+   
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\u{fffd}');
 }

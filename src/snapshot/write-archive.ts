@@ -8,6 +8,8 @@ import { folderSink, type SnapshotSink } from './write.js';
  */
 export interface ArchiveSink extends SnapshotSink {
   close(): Promise<void>;
+  /** Leaves nothing behind. */
+  discard(): Promise<void>;
 }
 
 export function archiveSink(file: string): ArchiveSink {
@@ -26,6 +28,10 @@ export function archiveSink(file: string): ArchiveSink {
         rmSync(temporary, { force: true });
         rmSync(folder, { recursive: true, force: true });
       }
+    },
+    discard: () => {
+      rmSync(folder, { recursive: true, force: true });
+      return Promise.resolve();
     },
   };
 }

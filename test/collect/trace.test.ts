@@ -1,0 +1,229 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { answer } from '../../src/commands/_answer.js';
+import { collect, type Cost } from '../../src/collect/collect.js';
+import { PERMISSIONS } from '../../src/collect/allow.js';
+import type { CollectOptions, Plan } from '../../src/collect/plan.js';
+import { openSnapshot } from '../../src/snapshot/open.js';
+import type { Snapshot } from '../../src/snapshot/snapshot.js';
+import { folderSink, memorySink } from '../../src/snapshot/write.js';
+import { startDouble, type Double, type DoubleOptions } from './double.js';
+
+const RECORDING = 'test/fixtures/recordings/coexistence-1.30.3/snapshot.tar.gz';
+
+let recorded: Snapshot;
+let folder: string;
+let double: Double | null = null;
+
+beforeAll(async () => {
+  recorded = await openSnapshot(RECORDING);
+  folder = mkdtempSync(path.join(tmpdir(), 'meshpath-collect-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  await double?.close();
+  double = null;
+});
+
+async function live(options: DoubleOptions = {}): Promise<CollectOptions & { readonly notices: string[] }> {
+  double = await startDouble(recorded, options);
+  const kubeconfig = path.join(folder, 'kubeconfig');
+  writeFileSync(kubeconfig, double.kubeconfig);
+  const notices: string[] = [];
+  return {
+    notices,
+    kubeconfig,
+    context: null,
+    as: null,
+    asGroups: [],
+    requestTimeout: 2000,
+    concurrency: 8,
+    debugImage: null,
+    meshpathVersion: '0.0.0',
+    signal: new AbortController().signal,
+    progress: (event) => {
+      if (event.kind === 'notice') notices.push(event.message);
+    },
+  };
+}
+
+function question(from: string, to: string): Plan {
+  return { kind: 'trace', from, to, namespace: null, ask: (snapshot) => answer(snapshot, { from, to }) };
+}
+
+async function trace(
+  from: string,
+  to: string,
+  options: DoubleOptions = {},
+): Promise<{ snapshot: Snapshot; cost: Cost; notices: string[] }> {
+  const opened = await live(options);
+  const sink = memorySink();
+  const cost = await collect(sink, question(from, to), opened, []);
+  return { snapshot: sink.snapshot('live'), cost, notices: opened.notices };
+}
+
+/** Shape of an answer without places in files: a narrowed list has other indices. */
+function shape(trace: ReturnType<typeof answer>): unknown {
+  return trace.paths.map(({ verdict, stops, links, encryption, probability }) => ({
+    verdict,
+    stops,
+    links,
+    encryption,
+    probability,
+  }));
+}
+
+describe('a trace on a live cluster', () => {
+  it.each([
+    ['foo/sleep', 'bar/httpbin:8000'],
+    ['foo/sleep', 'bar-1/httpbin:8000'],
+    ['foo/sleep', 'bar-2/helloworld:5000'],
+    ['foo-sc/sleep', 'bar-1/httpbin:8000'],
+    ['foo/sleep', 'strict/httpbin:8000'],
+    ['baz/sleep-plain', 'strict/httpbin:8000'],
+  ])('%s to %s goes the way of the recording', async (from, to) => {
+    const { snapshot } = await trace(from, to);
+    expect(shape(answer(snapshot, { from, to }))).toEqual(shape(answer(recorded, { from, to })));
+  });
+
+  it('is the answer on the capture of the same moment, byte for byte', async () => {
+    const { snapshot } = await trace('foo/sleep', 'bar-1/httpbin:8000');
+    const target = path.join(folder, 'capture');
+    await collect(folderSink(target), question('foo/sleep', 'bar-1/httpbin:8000'), await live(), []);
+    const words = { from: 'foo/sleep', to: 'bar-1/httpbin:8000' };
+    expect(JSON.stringify(answer(await openSnapshot(target), words))).toBe(JSON.stringify(answer(snapshot, words)));
+  });
+
+  it('asks for nothing that is not on the list of what may be asked', async () => {
+    await trace('foo/sleep', 'bar-2/helloworld:5000');
+    for (const line of double?.transcript ?? []) {
+      const [method = '', url = ''] = line.split(' ');
+      const [pathname = ''] = url.split('?');
+      const allowed = PERMISSIONS.some((p) => p.grant === undefined && p.method === method && p.path.test(pathname));
+      expect(allowed, line).toBe(true);
+      expect(pathname).not.toMatch(/secrets/);
+    }
+  });
+
+  it('reads the pods and nodes of the path and no others', async () => {
+    const { snapshot } = await trace('foo/sleep', 'bar/httpbin:8000');
+    const read = snapshot.list('pods').flatMap((ns) => snapshot.list(`pods/${ns}`).map((pod) => `${ns}/${pod}`));
+    // of the mesh itself, what runs on the two nodes: whose device a packet leaves by is found among these
+    expect(read.filter((id) => !/^(?:istio-system|ingress)\//.test(id))).toEqual([
+      'bar/httpbin-cd5c9f46b-xv2lf',
+      'foo/sleep-56df5b9cc9-w667b',
+    ]);
+    const dumps = read.filter((id) => ['ztunnel', 'envoy'].some((d) => snapshot.list(`pods/${id}/${d}`).length > 0));
+    expect(dumps).toEqual(['bar/httpbin-cd5c9f46b-xv2lf', 'istio-system/ztunnel-8f85h']);
+    expect(snapshot.list('nodes')).toEqual(['node-a', 'node-b']);
+    expect((double?.transcript ?? []).some((line) => /^GET \/api\/v1\/pods(?:\?(?!.*Selector)|$)/.test(line))).toBe(
+      false,
+    );
+  });
+});
+
+describe('what is refused', () => {
+  const refuse =
+    (pattern: RegExp, message: string) =>
+    (_method: string, pathname: string): { status: number; message: string } | null =>
+      pattern.test(pathname) ? { status: 403, message } : null;
+
+  it('exec: the rules are unknown, with the words of the server, and the trace goes on', async () => {
+    const { snapshot, notices } = await trace('foo/sleep', 'bar/httpbin:8000', {
+      fault: refuse(/\/exec$/, 'pods "x" is forbidden: User "viewer" cannot get resource "pods/exec"'),
+    });
+    const result = answer(snapshot, { from: 'foo/sleep', to: 'bar/httpbin:8000' });
+    expect(JSON.stringify(result.unknowns)).toContain('cannot get resource \\"pods/exec\\"');
+    expect(notices.join('\n')).toContain('no right to pods/exec in istio-system');
+    expect(snapshot.manifest?.problems.map((p) => p.file)).toContain('pods/foo/sleep-56df5b9cc9-w667b/netns');
+  });
+
+  it('port-forward: an Envoy is read by exec', async () => {
+    const { snapshot } = await trace('foo-sc/sleep', 'bar-1/httpbin:8000', {
+      fault: (_method, pathname) =>
+        /portforward$/.test(pathname) ? { status: 403, message: 'no port-forward' } : null,
+      exec: (pod, command) =>
+        command[0] === 'pilot-agent'
+          ? {
+              stdout: textOf(
+                `pods/${pod}/envoy/${command[3]?.startsWith('clusters') ? 'clusters' : 'config_dump'}.json`,
+              ),
+            }
+          : null,
+    });
+    expect(snapshot.list('pods/foo-sc/sleep-56df5b9cc9-v5qvv/envoy')).toContain('config_dump.json');
+  });
+
+  it('lists of all namespaces: those of the question are read, and the answer knows that it is not all', async () => {
+    const { snapshot } = await trace('foo/sleep', 'bar/httpbin:8000', {
+      fault: (_method, pathname) =>
+        /^\/apis\/[^/]+\.istio\.io\/v1\/[a-z]+$/.test(pathname)
+          ? { status: 403, message: 'cluster scope refused' }
+          : null,
+    });
+    expect(snapshot.read('kubernetes/peerauthentications.security.istio.io.json').kind).toBe('text');
+    expect(snapshot.manifest?.problems).toContainEqual({
+      file: 'kubernetes/peerauthentications.security.istio.io.json',
+      reason: 'only of the namespaces bar, default, foo: cluster scope refused',
+    });
+  });
+});
+
+describe('a cluster in trouble', () => {
+  it('429 and 5xx are tried again, a page that expired starts its list again', async () => {
+    const seen = new Map<string, number>();
+    const { cost, snapshot } = await trace('foo/sleep', 'bar/httpbin:8000', {
+      fault: (method, pathname) => {
+        const times = (seen.get(method + pathname) ?? 0) + 1;
+        seen.set(method + pathname, times);
+        if (pathname.endsWith('/services') && times === 1) return { status: 429, headers: { 'Retry-After': '1' } };
+        if (pathname.endsWith('/nodes') && times < 3) return { status: 503 };
+        if (pathname.endsWith('/gateways') && times === 1) return 'cut';
+        if (pathname.endsWith('/endpointslices') && times === 1) return { status: 410, message: 'expired' };
+        return null;
+      },
+    });
+    expect(cost.retries).toBeGreaterThanOrEqual(4);
+    expect(snapshot.manifest?.problems ?? []).toEqual([]);
+  });
+
+  it('a pod that never answers costs its own deadline', async () => {
+    const started = Date.now();
+    const { snapshot } = await trace('foo/sleep', 'bar-1/httpbin:8000', {
+      fault: (_method, pathname) => (/ztunnel-8f85h\/portforward$/.test(pathname) ? 'hang' : null),
+    });
+    expect(Date.now() - started).toBeLessThan(20_000);
+    expect(snapshot.manifest?.problems).toContainEqual({
+      file: 'pods/istio-system/ztunnel-8f85h/ztunnel/config_dump.json',
+      reason: 'no answer within 2 s',
+    });
+  });
+
+  it('a stream that is cut leaves no half file', async () => {
+    const { snapshot } = await trace('foo/sleep', 'bar/httpbin:8000', {
+      fault: (_method, pathname) => (/portforward$/.test(pathname) ? 'cut' : null),
+    });
+    expect(snapshot.manifest?.problems.some((p) => p.file.endsWith('ztunnel/config_dump.json'))).toBe(true);
+    for (const namespace of snapshot.list('pods')) {
+      for (const pod of snapshot.list(`pods/${namespace}`))
+        expect(snapshot.list(`pods/${namespace}/${pod}/ztunnel`)).toEqual([]);
+    }
+  });
+
+  it('no shell in the image of istio-cni: the rules are unknown and say why', async () => {
+    const { snapshot } = await trace('foo/sleep', 'bar/httpbin:8000', {
+      exec: (_pod, command) => ({ error: `exec: "${command[0]}": executable file not found in $PATH` }),
+    });
+    const netns = 'pods/foo/sleep-56df5b9cc9-w667b/netns';
+    expect(snapshot.manifest?.problems.find((p) => p.file === netns)?.reason).toMatch(
+      /the image of istio-system\/istio-cni-node-\S+ has no shell/,
+    );
+  });
+});
+
+function textOf(file: string): string {
+  const read = recorded.read(file);
+  return read.kind === 'text' ? read.text : '';
+}
