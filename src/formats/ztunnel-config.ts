@@ -44,6 +44,7 @@ export function readConfig(root: JsonObject, problems: Problems): DumpConfig {
     localIp: localIp === null ? null : canonicalIp(localIp),
     clusterDomain: text('clusterDomain') ?? 'cluster.local',
     proxyMode: mode === 'Shared' || mode === 'Dedicated' ? mode : null,
+    inpod: flag('inpodEnabled', false),
     inboundPort: portOf(pick('inboundAddr')) ?? 15008,
     illegalPorts: Array.isArray(ports)
       ? ports.filter((port): port is number => typeof port === 'number')

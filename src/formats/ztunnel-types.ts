@@ -55,6 +55,8 @@ export interface DumpWorkload {
   readonly waypoint: GatewayAddress | null;
   readonly networkGateway: GatewayAddress | null;
   readonly applicationTunnel: ApplicationTunnel | null;
+  /** `ip:port` that overrides where to connect, up to 1.22 and only from a static configuration. */
+  readonly gatewayAddress: string | null;
   /** Keys `ns/name` of selector policies. */
   readonly policies: readonly string[];
   readonly capacity: number;
@@ -169,6 +171,8 @@ export interface DumpConfig {
   readonly localIp: string | null;
   readonly clusterDomain: string;
   readonly proxyMode: 'Shared' | 'Dedicated' | null;
+  /** `inpodEnabled` (1.21–1.23); later releases know no other mode. */
+  readonly inpod: boolean;
   readonly inboundPort: number;
   readonly illegalPorts: readonly number[];
   /** null: best effort, which succeeds where ztunnel has CAP_NET_ADMIN, as it always has in Istio's charts. */

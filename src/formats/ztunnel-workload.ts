@@ -106,6 +106,7 @@ export function readWorkload(
     waypoint: gatewayAddress(fields.child('waypoint')),
     networkGateway: gatewayAddress(fields.child('networkGateway')),
     applicationTunnel: applicationTunnel(fields.child('applicationTunnel')),
+    gatewayAddress: fields.textOrNull('gatewayAddress'),
     policies: fields.texts('authorizationPolicies'),
     capacity: fields.number('capacity', 1),
     workloadName: fields.text('workloadName'),

@@ -75,21 +75,28 @@ function usable(
   mode: ResolutionMode,
 ): readonly { readonly endpoint: DumpEndpoint; readonly workload: DumpWorkload }[] {
   const target = service.ports[port];
+  const { portFilter, addresslessFilter } = state.behaviour;
   if (mode === 'standard' && target === undefined) return [];
   const out: { endpoint: DumpEndpoint; workload: DumpWorkload }[] = [];
   for (const endpoint of service.endpoints()) {
     const workload = state.workloadByUid(endpoint.workloadUid);
     if (workload === null) continue;
-    if (workload.ips.length === 0 && workload.hostname === '') {
+    if (addresslessFilter && workload.ips.length === 0 && workload.hostname === '') {
       // reachable only through a gateway, which is never used inside one's own network
       if (workload.network === source.network || workload.networkGateway === null) continue;
     }
-    if (mode === 'standard') {
+    if (portFilter && mode === 'standard') {
       if ((target ?? 0) === 0 && endpoint.ports[port] === undefined) continue;
-    } else if (target === undefined && workload.applicationTunnel === null) continue;
+    } else if (portFilter && target === undefined && workload.applicationTunnel === null) continue;
     out.push({ endpoint, workload });
   }
   return out;
+}
+
+/** Up to 1.22.1 an endpoint whose workload is not known is drawn all the same, and then nothing is found. */
+function undrawable(state: State, service: DumpService, port: number): number {
+  if (service.ports[port] === undefined) return 0;
+  return service.endpoints().filter((endpoint) => state.workloadByUid(endpoint.workloadUid) === null).length;
 }
 
 /** Z:src/state.rs find_upstream_from_service: weighted by capacity among the best rank; then the target port. */
@@ -100,7 +107,10 @@ export function fromService(
   port: number,
   mode: ResolutionMode,
 ): readonly Branch<Upstream>[] {
-  let options = usable(state, source, service, port, mode);
+  // up to 1.22.1 a port is looked up on the Service first, whatever is asked for
+  const known = state.behaviour.portFilter ? mode : 'standard';
+  let options = usable(state, source, service, port, known);
+  let missing = state.behaviour.portFilter ? 0 : undrawable(state, service, port);
   const balancer = service.loadBalancer;
   if (balancer !== null && balancer.mode !== 'Standard') {
     const scopes = balancer.preferences.filter((scope): scope is RoutingScope => scope !== null);
@@ -115,22 +125,35 @@ export function fromService(
     const strict = balancer.mode === 'Strict' ? ranked.filter(({ rank }) => rank === scopes.length) : ranked;
     const best = Math.max(...strict.map(({ rank }) => rank));
     options = strict.filter(({ rank }) => rank === best).map(({ option }) => option);
+    missing = 0;
   }
-  const total = options.reduce((sum, { workload }) => sum + workload.capacity, 0);
+  const weight = (workload: DumpWorkload): number => (state.behaviour.capacity ? workload.capacity : 1);
+  const total = options.reduce((sum, { workload }) => sum + weight(workload), 0) + missing;
   if (total === 0) return certain('none');
-  return options
-    .filter(({ workload }) => workload.capacity > 0)
+  const branches: Branch<Upstream>[] = options
+    .filter(({ workload }) => weight(workload) > 0)
     .map(({ endpoint, workload }) => ({
-      share: workload.capacity / total,
-      value: withPort(service, endpoint, workload, port),
+      share: weight(workload) / total,
+      value: withPort(state, service, endpoint, workload, port),
     }));
+  if (missing > 0) branches.push({ share: missing / total, value: 'none' });
+  return branches;
 }
 
 /** The endpoint's own port, the Service's, or (waypoints) the application tunnel's leave to keep it. */
-function withPort(service: DumpService, endpoint: DumpEndpoint, workload: DumpWorkload, port: number): Upstream {
+function withPort(
+  state: State,
+  service: DumpService,
+  endpoint: DumpEndpoint,
+  workload: DumpWorkload,
+  port: number,
+): Upstream {
   const own = endpoint.ports[port];
   const target = service.ports[port] ?? 0;
-  const tunnelled = workload.applicationTunnel !== null && workload.applicationTunnel.port !== null;
+  // up to 1.22.1 a named port that the endpoint does not have is taken as it is: 0
+  if (!state.behaviour.portFilter) return { workload, port: own ?? target, service, endpoint };
+  const tunnelled =
+    state.behaviour.tunnelPort && workload.applicationTunnel !== null && workload.applicationTunnel.port !== null;
   const chosen = own ?? (target > 0 ? target : tunnelled ? port : null);
   return chosen === null ? 'none' : { workload, port: chosen, service, endpoint };
 }
@@ -165,7 +188,16 @@ export type Picked =
  * Z:src/state.rs pick_workload_destination_or_resolve: the address that was asked for, else the first of the same family,
  * else the first that the Service's ipFamilies admit.
  */
-export function pickAddress(choice: Choice, wanted: string): Picked {
+export function pickAddress(state: State, choice: Choice, wanted: string): readonly Branch<Picked>[] {
+  const { addressChoice, gatewayWithoutAddress } = state.behaviour;
+  const { ips } = choice.workload;
+  if (addressChoice === 'family' || ips.length < 2 || (addressChoice === 'asked' && ips.includes(wanted))) {
+    return certain(byFamily(choice, wanted, gatewayWithoutAddress));
+  }
+  return ips.map((ip) => ({ share: 1 / ips.length, value: { kind: 'ip', ip } }));
+}
+
+function byFamily(choice: Choice, wanted: string, gatewayWithoutAddress: boolean): Picked {
   const { workload } = choice;
   if (workload.ips.includes(wanted)) return { kind: 'ip', ip: wanted };
   const families = choice.service?.ipFamilies ?? null;
@@ -176,7 +208,7 @@ export function pickAddress(choice: Choice, wanted: string): Picked {
   const ip = admitted.find((candidate) => isV6(candidate) === isV6(wanted)) ?? admitted[0];
   if (ip !== undefined) return { kind: 'ip', ip };
   if (workload.hostname !== '') return { kind: 'name', hostname: workload.hostname };
-  return workload.networkGateway === null ? { kind: 'failed' } : { kind: 'gateway' };
+  return gatewayWithoutAddress && workload.networkGateway !== null ? { kind: 'gateway' } : { kind: 'failed' };
 }
 
 /** The Rust Debug form of a gateway in error texts. */
@@ -188,34 +220,4 @@ export function gatewayDebug(gateway: GatewayAddress): string {
       ? `Address(NetworkAddress { network: ${quoted(destination.network)}, address: ${destination.ip} })`
       : `Hostname(NamespacedHostname { namespace: ${quoted(destination.namespace ?? '')}, hostname: ${quoted(destination.hostname)} })`;
   return `GatewayAddress { destination: ${inner}, hbone_mtls_port: ${gateway.port} }`;
-}
-
-/** Z:src/state.rs fetch_waypoint, fetch_network_gateway: the error where the hostname is not known at all. */
-export class UnknownHost {
-  readonly hostname: string;
-
-  constructor(hostname: string) {
-    this.hostname = hostname;
-  }
-}
-
-/**
- * Endpoints behind a waypoint or gateway reference. `wanted` is the address whose family is preferred.
- * By address the port is looked up as a Service port; a workload reference uses it literally.
- */
-export function fromGateway(
-  state: State,
-  gateway: GatewayAddress,
-  source: DumpWorkload,
-  mode: ResolutionMode,
-  world: World,
-): readonly Branch<Upstream>[] | UnknownHost {
-  const { destination, port } = gateway;
-  if (destination.kind === 'address') {
-    return findUpstream(state, destination.network, source, { ip: destination.ip, port }, mode, world);
-  }
-  const found = state.findHostname(destination.namespace, destination.hostname, world);
-  if (found === null) return new UnknownHost(destination.hostname);
-  if (found.kind === 'service') return fromService(state, source, found.service, port, mode);
-  return certain<Upstream>({ workload: found.workload, port, service: null, endpoint: null });
 }

@@ -2,7 +2,10 @@ import { canonicalIp, joinHostPort, parseIp, splitHostPort } from '../formats/ip
 import type { DumpCertificate, LegacyState, LegacyWorkload } from '../formats/ztunnel-types.js';
 import type { ZtunnelConnection, ZtunnelOutcome } from './face.js';
 import { identityOf, parseIdentity, type Identity } from './identity.js';
-import { canonicalSource, checkPolicies, parseAuthority } from './inbound.js';
+import { canonicalAddress, parseAuthority } from './authority.js';
+import { certificateProblem } from './certificate.js';
+import { SELF_CALL } from './inbound.js';
+import { checkPolicies } from './policies.js';
 import { certain, failure, outcome, split, step, type Branch, type Step } from './outcome.js';
 import { Undecided, type State } from './state.js';
 
@@ -21,8 +24,6 @@ interface Target {
   readonly port: number;
 }
 
-const SELF_CALL = 'attempted recursive call to ourselves';
-
 /**
  * istio 1.18: workloads are found by address, VIPs by `ip:port`, a waypoint belongs to workloads. One ztunnel serves all
  * pods of its node.
@@ -37,7 +38,7 @@ export function decideLegacy(
   const request = { state, legacy, certificates, source };
   if (connection.direction === 'inbound') return inbound(request, connection);
   const parts = splitHostPort(connection.dst);
-  const ip = parts === null ? null : canonicalSource(parts.host);
+  const ip = parts === null ? null : canonicalAddress(parts.host);
   if (parts === null || ip === null) {
     throw new Undecided({ fact: `destination ${JSON.stringify(connection.dst)}`, reason: 'it cannot be read' });
   }
@@ -90,7 +91,7 @@ function outbound(request: Request, target: Target, spoofs: boolean, before: rea
           action: 'forward',
           protocol: 'tcp',
           to: address,
-          keepsSource: spoofs,
+          keepsSource: spoofs && source !== target.ip,
           log: `Proxying to ${address} using TCP via ${address} type Passthrough`,
           decidedBy: { file: state.dump.file, text: `${target.ip} is in no entry of the dump` },
           steps: [...steps, step(`${address} is not known to ztunnel: passed through as plain TCP`)],
@@ -205,12 +206,13 @@ function hbone(
   const identity = identityOf(peer);
   const log = `proxy to ${authority} using HBONE via ${to} type ${type}`;
   const steps = [...before, step(`HBONE to ${to} for ${authority}`, peer.evidence)];
-  const refused = certificateProblem(request, from);
+  const { certificates, legacy, state } = request;
+  const refused = certificateProblem(from, certificates, state.dump.config.localNode, () => legacy.workloads.values());
   if (refused !== null) {
     return certain(
       failure(refused.error, [...steps, refused.step], {
         ...oldLog(refused.error),
-        decidedBy: refused.step.evidence[0] ?? null,
+        decidedBy: refused.step.evidence[0] ?? from.evidence,
       }),
     );
   }
@@ -230,37 +232,6 @@ function hbone(
       steps,
     }),
   );
-}
-
-/**
- * ztunnel asks istiod for a certificate of the source; istiod gives one only where a pod with that service account runs
- * on ztunnel's node (I@1.18.2:security/pkg/server/ca/node_auth.go authenticateImpersonation). The dump's own word goes
- * first.
- */
-function certificateProblem(
-  request: Request,
-  from: LegacyWorkload,
-): { readonly error: string; readonly step: Step } | null {
-  const identity = identityOf(from);
-  const certificate = request.certificates.get(identity);
-  if (certificate !== undefined) {
-    const words = /^Unavailable: (.*)$/s.exec(certificate.state);
-    if (words === null) return null;
-    return {
-      error: `identity error: ${words[1] ?? ''}`,
-      step: step(`no certificate for ${identity}`, certificate.evidence),
-    };
-  }
-  const { localNode } = request.state.dump.config;
-  if (localNode === null || from.node === localNode) return null;
-  for (const workload of request.legacy.workloads.values()) {
-    if (workload.node === localNode && identityOf(workload) === identity) return null;
-  }
-  return {
-    error:
-      'identity error: signing gRPC error (The request does not have valid authentication credentials): request impersonation authentication failure',
-    step: step(`istiod signs ${identity} only for the nodes of its pods, and none is on ${localNode}`, from.evidence),
-  };
 }
 
 /** outbound.rs: same node, not natively HBONE: no connection, only the policies of the destination. */
@@ -378,7 +349,7 @@ function inbound(request: Request, connection: ZtunnelConnection): Outcomes {
 }
 
 function arrivedIp(text: string): string | null {
-  return canonicalSource(splitHostPort(text)?.host ?? text) ?? canonicalIp(text);
+  return canonicalAddress(splitHostPort(text)?.host ?? text) ?? canonicalIp(text);
 }
 
 function delivered(request: Request, workload: LegacyWorkload, target: Target, steps: readonly Step[]): ZtunnelOutcome {

@@ -1,10 +1,13 @@
 import { splitHostPort } from '../formats/ip.js';
-import type { Evidence, Unknown } from '../formats/evidence.js';
+import type { Unknown } from '../formats/evidence.js';
 import type { DumpCertificate, DumpWorkload, ZtunnelDump } from '../formats/ztunnel-types.js';
 import { readZtunnelDump } from '../formats/ztunnel-dump.js';
 import { behavioursOf, type Behaviour } from './behaviour.js';
 import type { Ztunnel, ZtunnelConnection, ZtunnelOutcome } from './face.js';
-import { canonicalSource, decideConnect, decidePlaintext, parseAuthority, selfCall } from './inbound.js';
+import { canonicalAddress, parseAuthority } from './authority.js';
+import { certificateProblem } from './certificate.js';
+import { decideConnect, decidePlaintext, isPlaintextSelfCall, selfCall } from './inbound.js';
+import { decideNodeConnect, decideNodePlaintext } from './node-mode.js';
 import { decideLegacy } from './legacy.js';
 import { LocalPods, type Local } from './local.js';
 import { decideOutbound } from './outbound.js';
@@ -26,7 +29,7 @@ export function loadZtunnel(file: string, text: string): Ztunnel {
     fact: `${problem.file}${problem.pointer ?? ''}`,
     reason: problem.message,
   }));
-  const engines = behavioursOf(dump.shape, dump.version).map(({ behaviour }) => new Engine(dump, behaviour));
+  const engines = behavioursOf(dump.shape, dump.version).map((behaviour) => new Engine(dump, behaviour));
   return {
     file,
     version: dump.version,
@@ -107,7 +110,7 @@ class Engine {
   }
 
   private branches(connection: ZtunnelConnection, world: World): Outcomes {
-    const source = canonicalSource(connection.src);
+    const source = canonicalAddress(connection.src);
     if (source === null) throw unreadable(`source address ${JSON.stringify(connection.src)}`);
     if (this.state.dump.legacy !== null) {
       return decideLegacy(this.state, this.state.dump.legacy, this.certificates, connection, source);
@@ -124,32 +127,51 @@ class Engine {
 
   private outbound(connection: ZtunnelConnection, source: string, world: World): Outcomes {
     const target = addressOf(connection.dst);
-    const { config } = this.state.dump;
-    const loopback = target.ip.startsWith('127.') || target.ip === '::1';
-    if (loopback && config.illegalPorts.includes(target.port)) {
-      return certain(selfCall([step(`${connection.dst} is a port of ztunnel itself`)], this.configEvidence()));
-    }
+    if (this.isSelfCall(target)) return certain(selfCall({ state: this.state }, connection.dst, []));
     const local = this.pods.find(connection, source, world);
     if (local.kind === 'error') return certain(failedLocal(local));
-    const outcomes = decideOutbound({ state: this.state, world, source: local.workload, downstream: source, target });
-    return this.withCertificate(local.workload, outcomes);
+    const spoofs = this.state.behaviour.outboundKeepsSource && this.state.dump.config.requireOriginalSource !== false;
+    const request = {
+      state: this.state,
+      world,
+      source: local.workload,
+      downstream: source,
+      target,
+      spoofs,
+      before: [],
+    };
+    return this.withCertificate(local.workload, decideOutbound(request));
+  }
+
+  /** Z:src/proxy/outbound.rs proxy_to, by release. */
+  private isSelfCall(target: { readonly ip: string; readonly port: number }): boolean {
+    const { config } = this.state.dump;
+    const { outboundSelfCall, waypoints } = this.state.behaviour;
+    switch (outboundSelfCall) {
+      case 'loopback':
+        return (target.ip.startsWith('127.') || target.ip === '::1') && config.illegalPorts.includes(target.port);
+      case 'own-address':
+        return config.proxyMode === 'Shared' && config.localIp === target.ip && (waypoints === 'node' || !config.inpod);
+      case 'none':
+        return false;
+    }
   }
 
   /** HBONE needs a certificate of the source: without one ztunnel gives up after its decision. */
   private withCertificate(source: DumpWorkload, outcomes: Outcomes): Outcomes {
-    const certificate = this.certificates.get(workloadIdentity(source));
-    const words = certificate === undefined ? null : /^Unavailable: (.*)$/s.exec(certificate.state);
-    if (certificate === undefined || words === null) return outcomes;
+    const { config, workloads } = this.state.dump;
+    const others = this.state.behaviour.waypoints === 'node' ? config.localNode : null;
+    const refused = certificateProblem(source, this.certificates, others, () => workloads);
+    if (refused === null) return outcomes;
     return outcomes.map(({ share, value }) =>
       value.action !== 'forward' || value.protocol === 'tcp'
         ? { share, value }
         : {
             share,
-            value: failure(
-              `identity error: ${words[1] ?? ''}`,
-              [...value.steps, step(`no certificate for ${certificate.identity}`, certificate.evidence)],
-              { workload: value.workload, service: value.service, decidedBy: certificate.evidence },
-            ),
+            value: failure(refused.error, [...value.steps, refused.step], {
+              service: value.service,
+              decidedBy: refused.step.evidence[0] ?? source.evidence,
+            }),
           },
     );
   }
@@ -160,26 +182,41 @@ class Engine {
     const arrived = this.arrivedIp(connection, authority.kind === 'address' ? authority.ip : null);
     if (connection.identity === null) throw unreadable('identity of the peer');
     const local = this.pods.find(connection, arrived, world);
-    if (local.kind === 'error') return certain(failedLocal(local));
+    if (local.kind === 'error') return certain(this.failedInbound(local, arrived));
     const request = { state: this.state, world, local: local.workload, sourceIp: source, arrivedIp: arrived };
-    return decideConnect(request, authority, connection.identity);
+    return this.state.behaviour.waypoints === 'node'
+      ? decideNodeConnect(request, authority, connection.identity)
+      : decideConnect(request, authority, connection.identity);
+  }
+
+  /** Up to 1.23 TLS already needs the destination's workload, which is found by address. */
+  private failedInbound(local: Extract<Local, { kind: 'error' }>, arrived: string): ZtunnelOutcome {
+    if (this.state.behaviour.localWorkload === 'pod') return failedLocal(local);
+    const { network } = this.state.dump.config;
+    const error = `certificate lookup error: ${network}/${arrived} is not a known destination`;
+    return failure(error, [step(`${arrived} is in no entry of the dump`, local.evidence)]);
   }
 
   private plaintext(connection: ZtunnelConnection, source: string, world: World): Outcomes {
     const target = addressOf(connection.dst);
-    if (this.state.dump.config.illegalPorts.includes(target.port)) {
-      return certain(selfCall([step(`${connection.dst} is a port of ztunnel itself`)], this.configEvidence()));
-    }
+    const { behaviour, dump } = this.state;
+    if (isPlaintextSelfCall(this.state, target)) return certain(selfCall({ state: this.state }, connection.dst, []));
     const local = this.pods.find(connection, target.ip, world);
-    if (local.kind === 'error') return certain(failedLocal(local));
+    if (local.kind === 'error') {
+      const unknown = { ...local, error: `unknown destination: ${target.ip}` };
+      return certain(failedLocal(behaviour.localWorkload === 'pod' ? local : unknown));
+    }
     const request = { state: this.state, world, local: local.workload, sourceIp: source, arrivedIp: target.ip };
-    return decidePlaintext(request, target.port);
+    if (behaviour.waypoints !== 'node') return decidePlaintext(request, target.port);
+    const client = this.state.workloadByAddress(dump.config.network, source, world);
+    const outcomes = decideNodePlaintext(request, target.port, client);
+    return client === null ? outcomes : this.withCertificate(client, outcomes);
   }
 
   private arrivedIp(connection: ZtunnelConnection, authority: string | null): string {
     if (connection.arrivedAt !== null) {
       const host = splitHostPort(connection.arrivedAt)?.host ?? connection.arrivedAt;
-      const ip = canonicalSource(host);
+      const ip = canonicalAddress(host);
       if (ip !== null) return ip;
     }
     if (authority !== null) return authority;
@@ -187,10 +224,6 @@ class Engine {
       fact: 'the address on which the connection arrived',
       reason: 'the CONNECT authority is a hostname, which any pod may be asked for',
     });
-  }
-
-  private configEvidence(): Evidence {
-    return { file: this.state.dump.file, pointer: '/config/illegalPorts', text: 'ports of ztunnel itself' };
   }
 }
 
@@ -200,7 +233,7 @@ function unreadable(what: string): Undecided {
 
 function addressOf(text: string): { readonly ip: string; readonly port: number } {
   const parts = splitHostPort(text);
-  const ip = parts === null ? null : canonicalSource(parts.host);
+  const ip = parts === null ? null : canonicalAddress(parts.host);
   if (parts === null || ip === null) throw unreadable(`destination ${JSON.stringify(text)}`);
   return { ip, port: parts.port };
 }

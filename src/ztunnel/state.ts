@@ -15,6 +15,9 @@ export class Undecided extends Error {
   }
 }
 
+/** `last`: the last inserted of all · `namespace`: the client's namespace, else the last · `best`: and `canonical` besides. */
+type SharedRule = 'last' | 'namespace' | 'best';
+
 export type Found =
   | { readonly kind: 'workload'; readonly workload: DumpWorkload }
   | { readonly kind: 'service'; readonly service: DumpService };
@@ -49,11 +52,10 @@ export class State {
       const key = `${workload.network}/${ip}`;
       const known = this.byAddress.get(key);
       if (known === undefined) this.byAddress.set(key, workload);
-      else
-        this.byAddress.set(
-          key,
-          preferred(Array.isArray(known) ? [...known, workload] : [known as DumpWorkload, workload]),
-        );
+      else {
+        const all = Array.isArray(known) ? [...known, workload] : [known as DumpWorkload, workload];
+        this.byAddress.set(key, this.behaviour.sharedAddress === 'ranked' ? preferred(all) : all);
+      }
     }
   }
 
@@ -115,7 +117,9 @@ export class State {
     const key = `${network}/${ip}`;
     if (this.dump.serviceByVip !== null) return this.dump.serviceByVip.get(key) ?? this.absent('services', null);
     const found = this.byVip.get(key);
-    if (found !== undefined) return this.best(`VIP ${ip}`, key, found, namespace, world);
+    if (found !== undefined) {
+      return this.best(`VIP ${ip}`, key, found, this.behaviour.sharedVip, namespace, world);
+    }
     return this.serviceByCidr(network, ip, namespace, world);
   }
 
@@ -153,6 +157,7 @@ export class State {
     what: string,
     key: string,
     candidates: readonly DumpService[],
+    rule: SharedRule,
     namespace: string | null,
     world: World,
   ): DumpService | null {
@@ -175,9 +180,9 @@ export class State {
       const service = services[chosen];
       if (service !== undefined) kept.push(service);
     }
-    const own = kept.find((service) => service.namespace === namespace);
+    const own = rule === 'last' ? undefined : kept.find((service) => service.namespace === namespace);
     if (own !== undefined) return own;
-    const canonical = this.behaviour.canonical ? kept.filter((service) => service.canonical) : [];
+    const canonical = rule === 'best' ? kept.filter((service) => service.canonical) : [];
     const tied = canonical.length > 0 ? canonical : kept;
     const chosen = world.choose(
       `${key} for ${namespace ?? ''}`,
@@ -200,7 +205,7 @@ export class State {
   serviceByHost(hostname: string, namespace: string | null, world: World): DumpService | null {
     const found = this.byHost.get(hostname);
     if (found === undefined) return this.absent('services', null);
-    return this.best(`hostname ${hostname}`, `host ${hostname}`, found, namespace, world);
+    return this.best(`hostname ${hostname}`, `host ${hostname}`, found, this.behaviour.sharedHost, namespace, world);
   }
 
   /** Z:src/state.rs find_hostname: a Service of that namespace, else any workload with that hostname and namespace. */
@@ -217,6 +222,7 @@ export class State {
       );
       return { kind: 'service', service: services[chosen] ?? service };
     }
+    if (this.behaviour.waypointBy !== 'workload') return this.absent('services', null);
     const workloads = this.dump.workloads.filter(
       (workload) => workload.hostname === hostname && (namespace === null || workload.namespace === namespace),
     );
