@@ -16,8 +16,8 @@ export interface Question {
   readonly sourceNode: string | null;
   /** Null where a pod's own address, or something that is no Service, is asked. */
   readonly service: Service | null;
-  /** The pod that is asked by its own address; null for a Service. */
-  readonly pod: Pod | null;
+  /** The pods that are asked by their own address, the one that is meant first; empty for a Service. */
+  readonly pods: readonly Pod[];
   readonly ip: string | null;
   readonly port: number | null;
   readonly host: string | null;
@@ -33,8 +33,8 @@ export interface CheckInput {
   readonly paths: readonly Path[];
   /** The ways that labels, policies and routes ask for. */
   readonly expected: readonly Path[];
-  /** The engine of one `netns/` folder. */
-  readonly netns: (folder: string) => NetworkNamespace;
+  /** The engine of a pod's network namespace. */
+  readonly netns: (pod: Pod) => NetworkNamespace;
   readonly ztunnel: (pod: Pod) => ZtunnelDump | Unknown;
   readonly envoy: (pod: Pod) => Envoy | Unknown;
 }

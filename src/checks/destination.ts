@@ -44,7 +44,7 @@ export interface Binding {
 export function bindingOf(context: CheckContext, open: (unknown: Unknown) => void): Binding | null {
   const { mesh, question, subjects } = context;
   const { service } = question;
-  const pod = question.pod ?? (service === null ? subjects.destinations[0] : undefined) ?? null;
+  const pod = question.pods[0] ?? (service === null ? subjects.destinations[0] : undefined) ?? null;
   if (service === null && pod === null) return null;
   const binding =
     service === null ? (pod === null ? null : waypointOfPod(mesh, pod)) : waypointOfService(mesh, service);

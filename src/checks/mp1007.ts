@@ -1,7 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import type { Check, CheckContext } from './context.js';
 import { chainsNamed, netnsOfNode, netnsOfPod, nftTablesIn, otherRulesIn, rulesIn } from './netns-facts.js';
-import { Results } from './result.js';
+import { listed, Results } from './result.js';
 import { keyOf } from './subjects.js';
 
 const ISTIO_CHAINS = /^(ISTIO_|ztunnel-)/;
@@ -15,40 +15,49 @@ export const check: Check = {
   inputs: ['kubernetes/pods.json', 'nodes/*/netns/*', 'pods/*/*/netns/*'],
   run: (context) => {
     const results = new Results();
-    for (const node of context.subjects.nodes) {
-      judge(
-        context,
-        results,
-        netnsOfNode(node),
-        { kind: 'Node', namespace: null, name: node },
-        `node ${node}`,
-        `node/${node}`,
-      );
-    }
-    for (const pod of context.subjects.pods) {
-      if (pod.hostNetwork) continue;
-      const subject = { kind: 'Pod', namespace: pod.namespace, name: pod.name };
-      judge(context, results, netnsOfPod(pod), subject, `pod ${keyOf(pod)}`, keyOf(pod));
-    }
+    const nodes = context.subjects.nodes.map((node) =>
+      judge(context, results, netnsOfNode(node), `node ${node}`, `node/${node}`),
+    );
+    const pods = context.subjects.pods
+      .filter((pod) => !pod.hostNetwork)
+      .map((pod) => judge(context, results, netnsOfPod(pod), `pod ${keyOf(pod)}`, keyOf(pod)));
+    // One story, however many places it is told of: a change of back-end leaves its mark on all of them.
+    const doubled = [...nodes, ...pods].filter((one) => one !== null);
+    const [first] = doubled;
+    if (first === undefined) return results.result();
+    const isNode = first.place.startsWith('node/');
+    const [namespace, name] = isNode
+      ? [null, first.place.slice('node/'.length)]
+      : [first.place.split('/')[0] ?? null, first.place.split('/')[1] ?? ''];
+    results.find({
+      subject: { kind: isNode ? 'Node' : 'Pod', namespace, name },
+      message: `The rules of Istio for ${listed(doubled.map((one) => one.name))} stand in ${listed(first.sides)}: the kernel runs both, so a packet may be redirected or translated twice, and a tool that reads one of them sees half.`,
+      fix: isNode
+        ? `Drain and reboot ${doubled.length === 1 ? 'the node' : 'the nodes'} (\`kubectl drain ${name} --ignore-daemonsets\`), and pin the back-end of istio-cni.`
+        : `Recreate the pod: \`kubectl delete pod -n ${namespace ?? ''} ${name}\`.`,
+      evidence: doubled.flatMap((one) => one.evidence),
+      effect: { verdicts: ['dropped', 'refused'], at: doubled.map((one) => one.place) },
+    });
     return results.result();
   },
 };
 
-function judge(
-  context: CheckContext,
-  results: Results,
-  folder: string,
-  subject: { readonly kind: string; readonly namespace: string | null; readonly name: string },
-  name: string,
-  place: string,
-): void {
+interface Doubled {
+  readonly name: string;
+  readonly place: string;
+  readonly sides: readonly string[];
+  readonly evidence: readonly Evidence[];
+}
+
+/** The back-ends of one namespace that hold rules of Istio, where it is more than one. */
+function judge(context: CheckContext, results: Results, folder: string, name: string, place: string): Doubled | null {
   const other = otherRulesIn(context.snapshot, folder);
   const tables = nftTablesIn(context.snapshot, folder).filter((table) => /^istio-(ambient|proxy)-/.test(table.name));
-  if (other === null && tables.length === 0) return;
+  if (other === null && tables.length === 0) return null;
   const rules = rulesIn(context.snapshot, folder);
   if (rules.kind === 'unknown') {
     results.open(rules.unknown);
-    return;
+    return null;
   }
   const sides: readonly { readonly name: string; readonly evidence: Evidence | undefined }[] = [
     {
@@ -62,15 +71,11 @@ function judge(
     { name: 'native nftables', evidence: tables[0]?.evidence },
   ];
   const holding = sides.filter((side) => side.evidence !== undefined);
-  if (holding.length < 2) return;
-  results.find({
-    subject,
-    message: `The rules of ${name} stand in ${holding.map((side) => side.name).join(' and in ')}: the kernel runs both, so a packet may be redirected or translated twice, and a tool that reads one of them sees half.`,
-    fix:
-      subject.kind === 'Node'
-        ? `Drain and reboot node ${subject.name} (\`kubectl drain ${subject.name} --ignore-daemonsets\`), and pin the back-end of istio-cni.`
-        : `Recreate the pod: \`kubectl delete pod -n ${subject.namespace ?? ''} ${subject.name}\`.`,
+  if (holding.length < 2) return null;
+  return {
+    name,
+    place,
+    sides: holding.map((side) => side.name),
     evidence: holding.flatMap((side) => (side.evidence === undefined ? [] : [side.evidence])),
-    effect: { verdicts: ['dropped', 'refused'], at: [place] },
-  });
+  };
 }

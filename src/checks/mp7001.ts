@@ -1,9 +1,9 @@
-import type { Pod } from '../formats/kubernetes-types.js';
+import type { NetworkPolicy, Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
 import type { Check, CheckContext } from './context.js';
 import { targetPort } from './destination.js';
 import { admission, type Admission } from './network-policies.js';
-import { Results } from './result.js';
+import { listed, Results } from './result.js';
 import { keyOf } from './subjects.js';
 
 const HBONE = 15008;
@@ -33,6 +33,7 @@ export const check: Check = {
       results.open(open);
       return results.result();
     }
+    const blocked = new Map<string, Blocked[]>();
     for (const server of servers) {
       const client = clientOf(context, server);
       if (client === null || keyOf(client) === keyOf(server)) continue;
@@ -41,11 +42,14 @@ export const check: Check = {
         const pod = direction === 'Ingress' ? server : client;
         const peer = { kind: 'pod', pod: direction === 'Ingress' ? client : server } as const;
         const hbone = admission(mesh, pod, direction, peer, HBONE);
-        if (hbone.admitted !== false) continue;
-        const app = admission(mesh, pod, direction, peer, port);
-        report(results, { server, client, direction, hbone, port, admitsApp: app.admitted === true });
+        const policy = hbone.isolating[0];
+        if (hbone.admitted !== false || policy === undefined) continue;
+        const admitsApp = admission(mesh, pod, direction, peer, port).admitted === true;
+        const key = `${keyOf(policy)} ${direction} ${String(admitsApp)} ${keyOf(client)}`;
+        blocked.set(key, [...(blocked.get(key) ?? []), { server, client, direction, hbone, policy, port, admitsApp }]);
       }
     }
+    for (const group of blocked.values()) report(results, group);
     return results.result();
   },
 };
@@ -55,17 +59,24 @@ interface Blocked {
   readonly client: Pod;
   readonly direction: 'Ingress' | 'Egress';
   readonly hbone: Admission;
+  readonly policy: NetworkPolicy;
   readonly port: number;
   readonly admitsApp: boolean;
 }
 
-function report(results: Results, { server, client, direction, hbone, port, admitsApp }: Blocked): void {
-  const policy = hbone.isolating[0];
-  if (policy === undefined) return;
+/** One finding for the pods that one policy keeps from one client. */
+function report(results: Results, group: readonly Blocked[]): void {
+  const [first] = group;
+  if (first === undefined) return;
+  const { client, direction, hbone, policy, port, admitsApp } = first;
+  const servers = listed(group.map((entry) => keyOf(entry.server)));
+  const ports = admitsApp
+    ? `port ${String(port)}, but not TCP ${String(HBONE)}`
+    : `neither port ${String(port)} nor TCP ${String(HBONE)}`;
   const what =
     direction === 'Ingress'
-      ? `admits ${admitsApp ? `port ${String(port)}, but not ` : 'neither this port nor '}TCP ${String(HBONE)} to ${keyOf(server)} from ${keyOf(client)}`
-      : `lets ${keyOf(client)} reach ${admitsApp ? `port ${String(port)}, but not ` : 'neither this port nor '}TCP ${String(HBONE)} of ${keyOf(server)}`;
+      ? `admits ${ports} to ${servers} from ${keyOf(client)}`
+      : `lets ${keyOf(client)} reach ${ports} of ${servers}`;
   results.find({
     // What admits neither may mean to keep this client out.
     severity: admitsApp ? 'error' : 'warning',
@@ -74,7 +85,7 @@ function report(results: Results, { server, client, direction, hbone, port, admi
     message: `NetworkPolicy ${keyOf(policy)} ${what}. Traffic within the mesh comes as HBONE on ${String(HBONE)}, so it is dropped: mesh clients time out${admitsApp ? ', while plaintext clients get through' : ''}.`,
     fix: `Admit TCP ${String(HBONE)} in the ${direction === 'Ingress' ? 'ingress' : 'egress'} rules: \`kubectl edit networkpolicy -n ${policy.namespace} ${policy.name}\`.`,
     evidence: hbone.isolating.map((entry) => entry.evidence),
-    effect: { verdicts: ['dropped', 'refused', 'error'], at: [keyOf(server)] },
+    effect: { verdicts: ['dropped', 'refused', 'error'], at: group.map((entry) => keyOf(entry.server)) },
   });
 }
 

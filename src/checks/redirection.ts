@@ -76,7 +76,7 @@ export interface Capture {
 /** Sends one packet of the pod's app to a neighbour, and asks whether it ends on 15001. */
 export function outboundCapture(context: CheckContext, pod: Pod): Known<Capture> {
   const folder = netnsOfPod(pod);
-  const namespace = context.netns(folder);
+  const namespace = context.netns(pod);
   const own = pod.ips[0];
   if (own === undefined)
     return unknown(`address of pod ${pod.namespace}/${pod.name}: kubernetes/pods.json`, 'it has none');
@@ -101,7 +101,7 @@ export function outboundCapture(context: CheckContext, pod: Pod): Known<Capture>
 /** Sends one packet of a neighbour to a port of the pod, and asks whether it ends on 15006. */
 export function inboundCapture(context: CheckContext, pod: Pod, port: number): Known<Capture> {
   const folder = netnsOfPod(pod);
-  const namespace = context.netns(folder);
+  const namespace = context.netns(pod);
   const own = pod.ips[0];
   if (own === undefined)
     return unknown(`address of pod ${pod.namespace}/${pod.name}: kubernetes/pods.json`, 'it has none');
