@@ -1,9 +1,11 @@
 import type { Unknown } from '../formats/evidence.js';
 import { parseIptablesSave, type IptablesSave } from '../formats/iptables-save.js';
+import { parseNftRuleset, type NftRuleset } from '../formats/nft-ruleset.js';
 import type { Family } from './address.js';
 import type { HookName } from './flow.js';
 import { emptyHookTable, HOOKS, sortChains, type BaseChain, type HookTable } from './hooks.js';
 import { CompiledTable } from './iptables/tables.js';
+import { CompiledNftTable } from './nft/tables.js';
 import type { ReadFile } from './load.js';
 import type { Runtime } from './runtime.js';
 
@@ -42,26 +44,62 @@ export function loadHooks(
 function load(family: Family, path: (name: string) => string, read: ReadFile, runtime: Runtime): LoadedHooks {
   const tool = family === 4 ? 'iptables' : 'ip6tables';
   const hooks = emptyHookTable();
-  const problems: Unknown[] = [];
   const main = readSave(path(`${tool}-save.txt`), read);
   const legacy = readSave(path(`${tool}-legacy-save.txt`), read);
-  let unknown: Unknown | null = null;
-  if (main.kind === 'save') addTables(hooks, main.save, family, runtime, main.save.backend === 'legacy' ? null : 0);
-  else {
-    unknown = main.unknown;
+  const nft = readNft(path('nft-ruleset.json'), read);
+  const problems = [main, legacy, nft].flatMap((one) => (one.kind === 'none' && one.damaged ? [one.unknown] : []));
+  // Absence: iptables-save is what a capture always has; nft's list alone shows the same rules of the nft back-end.
+  // The other back-end's file is there only where both hold rules, and nft's list only where nft is installed.
+  let unknown: Unknown | null = problems[0] ?? null;
+  if (main.kind === 'none' && !main.damaged && nft.kind === 'none') {
     problems.push(main.unknown);
+    unknown ??= main.unknown;
   }
-  if (legacy.kind === 'save') addTables(hooks, legacy.save, family, runtime, null);
-  else if (legacy.damaged) {
-    unknown ??= legacy.unknown;
-    problems.push(legacy.unknown);
-  }
+  const ruleset = nft.kind === 'nft' ? nft.ruleset : null;
+  if (main.kind === 'save') addTables(hooks, main.save, family, runtime, main.save.backend !== 'legacy', ruleset);
+  if (legacy.kind === 'save') addTables(hooks, legacy.save, family, runtime, false, null);
+  if (ruleset !== null) addNft(hooks, ruleset, family, runtime, main.kind === 'save' ? main.save : null);
   const sorted = (record: Record<HookName, BaseChain[]>): Record<HookName, readonly BaseChain[]> => {
     const result: Record<HookName, readonly BaseChain[]> = { ...record };
     for (const hook of HOOKS) result[hook] = sortChains(record[hook]);
     return result;
   };
   return { table: { filters: sorted(hooks.filters), nats: sorted(hooks.nats), unknown }, problems };
+}
+
+type ReadNft =
+  | { readonly kind: 'nft'; readonly ruleset: NftRuleset }
+  | { readonly kind: 'none'; readonly unknown: Unknown; readonly damaged: boolean };
+
+function readNft(file: string, read: ReadFile): ReadNft {
+  const content = read(file);
+  const fact = `rules: ${file}`;
+  if (content.kind !== 'text') {
+    return { kind: 'none', unknown: { fact, reason: content.reason }, damaged: content.kind === 'unusable' };
+  }
+  const ruleset = parseNftRuleset(file, content.text);
+  const [problem] = ruleset.problems;
+  if (problem === undefined) return { kind: 'nft', ruleset };
+  return { kind: 'none', unknown: { fact, reason: `damaged: ${problem.message}` }, damaged: true };
+}
+
+/** Tables that iptables-nft made are printed by iptables-save with their meaning: nft's view of them is not used twice. */
+function addNft(
+  hooks: ReturnType<typeof emptyHookTable>,
+  ruleset: NftRuleset,
+  family: Family,
+  runtime: Runtime,
+  save: IptablesSave | null,
+): void {
+  const own = family === 4 ? 'ip' : 'ip6';
+  for (const table of ruleset.tables) {
+    if (table.family !== own && table.family !== 'inet') continue;
+    const managed = table.family === own && save !== null && save.backend !== 'legacy' && save.tables.has(table.name);
+    if (managed) continue;
+    for (const chain of new CompiledNftTable(table, family, runtime).baseChains()) {
+      (chain.type === 'nat' ? hooks.nats : hooks.filters)[chain.hook].push(chain);
+    }
+  }
 }
 
 type ReadSave =
@@ -86,11 +124,14 @@ function addTables(
   save: IptablesSave,
   family: Family,
   runtime: Runtime,
-  order: number | null,
+  isNft: boolean,
+  ruleset: NftRuleset | null,
 ): void {
   const tool = family === 4 ? 'iptables' : 'ip6tables';
+  const own = family === 4 ? 'ip' : 'ip6';
   for (const table of save.tables.values()) {
     const compiled = new CompiledTable(save, table, family, runtime);
+    const listed = ruleset?.tables.find((other) => other.family === own && other.name === table.name);
     for (const hook of HOOKS) {
       const priority = priorityOf(table.name, hook);
       if (priority === null || !compiled.has(hook)) continue;
@@ -99,7 +140,7 @@ function addTables(
         hook,
         priority,
         type: nat ? 'nat' : table.name === 'mangle' && hook === 'OUTPUT' ? 'route' : 'filter',
-        order,
+        order: isNft ? (listed?.chains.find(({ name }) => name === hook)?.order ?? 0) : null,
         label: `${tool} ${table.name} ${hook}`,
         run: (flow) => compiled.run(hook, flow),
       });

@@ -1,0 +1,154 @@
+import type { Evidence, ParseProblem } from './evidence.js';
+import { isObject, numberOf, stringOf, stringsOf, type JsonObject } from './netns-json.js';
+
+/** `nft -j list ruleset`. Statements and expressions stay JSON: their meaning is the engine's affair (src/netns/nft/). */
+export interface NftRuleset {
+  readonly file: string;
+  readonly tables: readonly NftTable[];
+  readonly problems: readonly ParseProblem[];
+}
+
+export interface NftTable {
+  /** `ip`, `ip6`, `inet`, `arp`, `bridge`, `netdev`. */
+  readonly family: string;
+  readonly name: string;
+  readonly dormant: boolean;
+  readonly chains: readonly NftChain[];
+  readonly sets: ReadonlyMap<string, NftSet>;
+}
+
+export interface NftChain {
+  readonly name: string;
+  /** Null: a chain that is only jumped to. */
+  readonly base: NftBase | null;
+  /** Position among all chains of the ruleset: the order in which they were made. */
+  readonly order: number;
+  readonly evidence: Evidence;
+  readonly rules: readonly NftRule[];
+}
+
+export interface NftBase {
+  readonly type: string;
+  readonly hook: string;
+  readonly priority: number;
+  readonly policy: string;
+  readonly devices: readonly string[];
+}
+
+export interface NftRule {
+  readonly expr: readonly unknown[];
+  readonly evidence: Evidence;
+}
+
+/** A named set or map. */
+export interface NftSet {
+  readonly name: string;
+  readonly isMap: boolean;
+  /** `["ipv4_addr", "inet_service"]`; empty where it is a typeof. */
+  readonly types: readonly string[];
+  readonly elements: readonly unknown[];
+  readonly flags: readonly string[];
+  readonly evidence: Evidence;
+}
+
+interface OpenTable {
+  family: string;
+  name: string;
+  dormant: boolean;
+  chains: (NftChain & { rules: NftRule[] })[];
+  sets: Map<string, NftSet>;
+}
+
+export function parseNftRuleset(file: string, text: string): NftRuleset {
+  const problems: ParseProblem[] = [];
+  if (text.trim() === '') return { file, tables: [], problems };
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : 'not JSON';
+    return { file, tables: [], problems: [{ file, message }] };
+  }
+  const list = isObject(document) ? document['nftables'] : null;
+  if (!Array.isArray(list)) return { file, tables: [], problems: [{ file, message: 'no list "nftables"' }] };
+  const tables = new Map<string, OpenTable>();
+  const chains = new Map<string, NftChain & { rules: NftRule[] }>();
+  const tableOf = (object: JsonObject, nameKey: string): OpenTable | null => {
+    const family = stringOf(object['family']);
+    const name = stringOf(object[nameKey]);
+    if (family === null || name === null) return null;
+    const key = `${family} ${name}`;
+    let table = tables.get(key);
+    if (table === undefined) {
+      const dormant = object['flags'] === 'dormant' || stringsOf(object['flags']).includes('dormant');
+      table = { family, name, dormant: nameKey === 'name' && dormant, chains: [], sets: new Map() };
+      tables.set(key, table);
+    }
+    return table;
+  };
+  list.forEach((entry: unknown, index) => {
+    const kind = isObject(entry) ? Object.keys(entry)[0] : undefined;
+    const object = isObject(entry) && kind !== undefined ? entry[kind] : null;
+    const pointer = `/nftables/${index}`;
+    if (!isObject(object) || kind === undefined) {
+      problems.push({ file, pointer, message: 'not an object of nft' });
+      return;
+    }
+    const evidence = (what: string): Evidence => ({ file, pointer: `${pointer}/${kind}`, text: what });
+    if (kind === 'table') tableOf(object, 'name');
+    else if (kind === 'chain') {
+      const table = tableOf(object, 'table');
+      const name = stringOf(object['name']);
+      if (table === null || name === null) {
+        problems.push({ file, pointer, message: 'a chain without table or name' });
+        return;
+      }
+      const text_ = `chain ${table.family} ${table.name} ${name}`;
+      const chain = { name, base: baseOf(object), order: chains.size + 1, evidence: evidence(text_), rules: [] };
+      table.chains.push(chain);
+      chains.set(`${table.family} ${table.name} ${name}`, chain);
+    } else if (kind === 'rule') {
+      const chain = chains.get(
+        `${stringOf(object['family']) ?? ''} ${stringOf(object['table']) ?? ''} ${stringOf(object['chain']) ?? ''}`,
+      );
+      const expr = object['expr'];
+      if (chain === undefined || !Array.isArray(expr)) {
+        problems.push({ file, pointer, message: 'a rule without a chain' });
+        return;
+      }
+      chain.rules.push({ expr, evidence: evidence(`${chain.evidence.text.slice(6)}: ${JSON.stringify(expr)}`) });
+    } else if (kind === 'set' || kind === 'map') {
+      const table = tableOf(object, 'table');
+      const name = stringOf(object['name']);
+      if (table === null || name === null) return;
+      const type = object['type'];
+      table.sets.set(name, {
+        name,
+        isMap: kind === 'map',
+        types: typeof type === 'string' ? [type] : stringsOf(type),
+        elements: Array.isArray(object['elem']) ? object['elem'] : [],
+        flags: stringsOf(object['flags']),
+        evidence: evidence(`${kind} ${table.family} ${table.name} ${name}`),
+      });
+    }
+  });
+  return { file, tables: [...tables.values()], problems };
+}
+
+function baseOf(object: JsonObject): NftBase | null {
+  const hook = stringOf(object['hook']);
+  if (hook === null) return null;
+  const device = object['dev'];
+  return {
+    type: stringOf(object['type']) ?? 'filter',
+    hook,
+    priority: priorityOf(object['prio']),
+    policy: stringOf(object['policy']) ?? 'accept',
+    devices: typeof device === 'string' ? [device] : stringsOf(device),
+  };
+}
+
+function priorityOf(value: unknown): number {
+  if (typeof value === 'string' && /^-\d+$/.test(value)) return Number(value);
+  return numberOf(value) ?? 0;
+}

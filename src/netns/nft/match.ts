@@ -1,0 +1,126 @@
+import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
+import type { Flow } from '../flow.js';
+import { placeOf } from '../runtime.js';
+import { compileExpression, unsupportedExpression, type Expression, type NftContext } from './expression.js';
+import { compileSetMembers } from './sets.js';
+import { literal, pattern, type ValueTest } from './value.js';
+
+export type NftTest = (flow: Flow) => boolean;
+
+/** Never null: what is not understood forks, with the words of the rule. */
+export function compileNftMatch(json: JsonObject, context: NftContext): NftTest {
+  return understood(json, context) ?? fork(json, context);
+}
+
+function fork(json: JsonObject, context: NftContext): NftTest {
+  const words = JSON.stringify({ match: json });
+  const condition = `${words} at ${placeOf(context.evidence)} matches`;
+  const unknown = unsupportedExpression({ match: json }, context.evidence);
+  return (flow) => flow.choices.either(`nft ${placeOf(context.evidence)} ${words}`, condition, unknown);
+}
+
+function understood(json: JsonObject, context: NftContext): NftTest | null {
+  const op = stringOf(json['op']);
+  const left = compileExpression(json['left'], context);
+  if (left === null || op === null) return null;
+  const { right } = json as { right?: unknown };
+  if (op === '<' || op === '>' || op === '<=' || op === '>=') return ordered(op, left, right, context);
+  if (op === 'in' || isFlagTest(op, left, right)) return bits(left, right, context);
+  if (op !== '==' && op !== '!=') return null;
+  const negated = op === '!=';
+  const test = equality(left, right, context);
+  if (test === null) return null;
+  if (left.owner !== undefined) return ownerTest(left, test, negated, right, context);
+  const { get } = left;
+  return (flow) => {
+    const value = get(flow);
+    return value !== null && test(value) !== negated;
+  };
+}
+
+/** "ct state established,related" as a plain list: one of the bits. */
+function isFlagTest(op: string, left: Expression, right: unknown): boolean {
+  return op === '==' && Array.isArray(right) && left.kinds[0] !== 'tcpflags';
+}
+
+function equality(left: Expression, right: unknown, context: NftContext): ValueTest | null {
+  const isSet = (typeof right === 'string' && right.startsWith('@')) || (isObject(right) && 'set' in right);
+  if (isSet) return compileSetMembers(right, left.kinds, context);
+  const kind = left.kinds[0] ?? 'int';
+  if (isObject(right) && Array.isArray(right['concat'])) {
+    return compileSetMembers({ set: [right] }, left.kinds, context);
+  }
+  if (left.kinds.length !== 1) return null;
+  const one = pattern(right, kind, context.family, false);
+  if (one === null) return null;
+  switch (one.kind) {
+    case 'exact': {
+      const { value } = one;
+      return (candidate) => candidate === value;
+    }
+    case 'test':
+      return one.test;
+    case 'any':
+      return () => true;
+    case 'never':
+      return () => false;
+  }
+}
+
+function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, context: NftContext): NftTest | null {
+  const bound = literal(right, left.kinds[0] ?? 'int', context.family);
+  if (bound === null || left.kinds.length !== 1) return null;
+  const test: ValueTest =
+    op === '<'
+      ? (value) => value < bound
+      : op === '>'
+        ? (value) => value > bound
+        : op === '<='
+          ? (value) => value <= bound
+          : (value) => value >= bound;
+  if (left.owner !== undefined) return ownerTest(left, test, false, { [op]: right }, context);
+  return (flow) => {
+    const value = left.get(flow);
+    return value !== null && test(value);
+  };
+}
+
+/** `in`: any of the bits. */
+function bits(left: Expression, right: unknown, context: NftContext): NftTest | null {
+  const kind = left.kinds[0] ?? 'int';
+  const mask = literal(right, kind, context.family);
+  if (typeof mask !== 'number' || left.kinds.length !== 1) return null;
+  const assured = kind === 'ctstatus' && (mask & 4) !== 0;
+  return (flow) => {
+    const value = left.get(flow);
+    if (typeof value !== 'number') return false;
+    if ((value & mask) !== 0) return true;
+    if (!assured || (value & 2) === 0) return false;
+    return flow.choices.either('assured', 'conntrack has seen enough to call the connection assured', null);
+  };
+}
+
+/** A process that is not known has either; a packet without a process has no uid, and the rule does not match. */
+function ownerTest(
+  left: Expression,
+  test: ValueTest,
+  negated: boolean,
+  right: unknown,
+  { evidence }: NftContext,
+): NftTest {
+  const which = left.owner ?? 'uid';
+  const words = `${which} ${JSON.stringify(right)}`;
+  const single = typeof right === 'number' ? right : null;
+  return (flow) => {
+    if (!flow.local) return false;
+    const known = flow[which];
+    if (known !== null) return test(known) !== negated;
+    const key = single === null ? words : `${which} ${single}-${single}`;
+    const answer = flow.choices.either(key, `the sending process has ${words}`, {
+      fact: `${which} of the sending process (${placeOf(evidence)})`,
+      reason: 'the packet does not say',
+    });
+    if (answer && single !== null) flow[which] = single;
+    return answer !== negated;
+  };
+}
