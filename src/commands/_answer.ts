@@ -4,6 +4,10 @@ import type { Mesh } from '../mesh/model.js';
 import { modeOf } from '../mesh/modes.js';
 import type { Question } from '../mesh/question.js';
 import { expectedPaths } from '../intent/expected.js';
+import type { CheckInput } from '../checks/context.js';
+import { runChecks } from '../checks/run.js';
+import { targetOf } from '../mesh/question.js';
+import { placeOfPod } from '../walk/place.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { loadEngines } from '../walk/engines.js';
 import { mergeWays, settleForks } from '../walk/merge.js';
@@ -24,6 +28,17 @@ export function answer(snapshot: Snapshot, words: QuestionWords): Trace {
       ? [unknownWay(question, starts.unknown)]
       : mergeWays(mesh, settleForks(starts.starts.flatMap((s) => walk(engines, s))));
   const paths = walked.map((one) => one.path);
+  const expected = expectedPaths(mesh, question);
+  const checked = runChecks({
+    snapshot,
+    mesh,
+    question: askedOf(question),
+    paths,
+    expected,
+    netns: (pod) => engines.netns(placeOfPod(pod)),
+    ztunnel: (pod) => engines.ztunnelDump(pod),
+    envoy: (pod) => engines.envoy(pod),
+  });
   return {
     apiVersion: 'meshpath.dev/v1',
     kind: 'Trace',
@@ -31,9 +46,25 @@ export function answer(snapshot: Snapshot, words: QuestionWords): Trace {
     destination: destinationParty(mesh, question),
     request: requestOf(question),
     paths,
-    expected: { paths: expectedPaths(mesh, question) },
-    findings: [],
-    unknowns: distinct([...unknowns, ...walked.flatMap((one) => one.unknowns)]),
+    expected: { paths: expected },
+    findings: checked.findings,
+    unknowns: distinct([...unknowns, ...walked.flatMap((one) => one.unknowns), ...checked.unknowns]),
+  };
+}
+
+/** The question as the checks ask it. */
+function askedOf(question: Question): CheckInput['question'] {
+  const { source, destination } = question;
+  const target = targetOf(destination);
+  return {
+    source: source.kind === 'pod' ? source.pod : null,
+    sourceNode: source.kind === 'node' ? source.name : null,
+    service: destination.kind === 'service' ? destination.service : null,
+    pods: destination.kind === 'pod' ? [destination.pod, ...destination.also] : [],
+    ip: target.ip,
+    port: target.port,
+    host: 'host' in destination ? destination.host : null,
+    request: requestOf(question),
   };
 }
 

@@ -1,6 +1,8 @@
 import { loadEnvoy } from '../envoy/load.js';
 import type { Envoy } from '../envoy/face.js';
 import type { Unknown } from '../formats/evidence.js';
+import { readZtunnelDump } from '../formats/ztunnel-dump.js';
+import type { ZtunnelDump } from '../formats/ztunnel-types.js';
 import { podFolder } from '../mesh/folders.js';
 import type { Mesh } from '../mesh/model.js';
 import type { Pod } from '../formats/kubernetes-types.js';
@@ -18,6 +20,8 @@ export interface Engines {
   netns(place: Place): NetworkNamespace;
   /** The engine of a ztunnel pod, or the fact that is missing. */
   ztunnel(pod: Pod): Ztunnel | Unknown;
+  /** What its dump says, as facts. */
+  ztunnelDump(pod: Pod): ZtunnelDump | Unknown;
   /** The engine of the Envoy in a pod, or the fact that is missing. */
   envoy(pod: Pod): Envoy | Unknown;
 }
@@ -41,6 +45,16 @@ export function loadEngines(snapshot: Snapshot, mesh: Mesh): Engines {
         const file = read(`${podFolder(pod) ?? 'no-such-name'}/ztunnel/config_dump.json`);
         if (file.kind !== 'text') return missing(`configuration of ztunnel ${pod.namespace}/${pod.name}`, file);
         return loadZtunnel(file.path, file.text);
+      },
+    ),
+    ztunnelDump: memo(
+      (pod: Pod) => `${pod.namespace}/${pod.name}`,
+      (pod) => {
+        const fact = `configuration of ztunnel ${pod.namespace}/${pod.name}`;
+        const file = read(`${podFolder(pod) ?? 'no-such-name'}/ztunnel/config_dump.json`);
+        if (file.kind !== 'text') return missing(fact, file);
+        const dump = readZtunnelDump(file.path, file.text);
+        return dump.kind === 'dump' ? dump.dump : missing(fact, { path: file.path, reason: dump.reason });
       },
     ),
     envoy: memo(
