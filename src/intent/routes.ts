@@ -5,7 +5,6 @@ import type {
   BackendRef,
   JsonObject,
   Labels,
-  Pod,
   Route,
   RouteRule,
   Service,
@@ -37,7 +36,11 @@ export type Branch =
       readonly evidence: readonly Evidence[];
     };
 
-function ended(verdict: 'error' | 'unknown', reason: string, evidence: readonly Evidence[] = []): readonly Branch[] {
+export function ended(
+  verdict: 'error' | 'unknown',
+  reason: string,
+  evidence: readonly Evidence[] = [],
+): readonly Branch[] {
   return [{ kind: 'end', share: 1, verdict, reason, evidence }];
 }
 
@@ -112,13 +115,13 @@ function follows(entry: VirtualService, service: Service, follower: Follower): b
   return exportTo.includes('.') && namespace === follower.namespace;
 }
 
-function hostCovers(pattern: string, host: string): boolean {
+export function hostCovers(pattern: string, host: string): boolean {
   if (pattern === '*') return true;
   return pattern.startsWith('*') ? host.endsWith(pattern.slice(1)) : pattern.toLowerCase() === host.toLowerCase();
 }
 
 /** Routes of the Gateway API, all rules together, the best match first (ties: older route, then order). */
-function byHttpRoutes(mesh: Mesh, routes: readonly Route[], http: HttpSeen): readonly Branch[] {
+export function byHttpRoutes(mesh: Mesh, routes: readonly Route[], http: HttpSeen): readonly Branch[] {
   const candidates: {
     readonly route: Route;
     readonly rule: RouteRule;
@@ -214,7 +217,7 @@ function granted(mesh: Mesh, route: Route, namespace: string, name: string): boo
 type Client = Parameters<typeof virtualServiceMatch>[2];
 
 /** http entries of a VirtualService in their order; the first that matches decides. */
-function byVirtualService(
+export function byVirtualService(
   mesh: Mesh,
   entry: VirtualService,
   http: HttpSeen,
@@ -279,83 +282,4 @@ function byDestinations(
       },
     ];
   });
-}
-
-/** Where a gateway sends a request that came to one of its ports. */
-export function routesOfGateway(mesh: Mesh, pod: Pod, port: number, http: HttpSeen): readonly Branch[] {
-  for (const kind of ['gateways', 'httpRoutes', 'istioGateways', 'virtualServices'] as const) {
-    const missing = mesh.unknownOf(kind, `routes of gateway ${pod.namespace}/${pod.name}`);
-    if (missing !== null) return ended('unknown', `${missing.fact}: ${missing.reason}`);
-  }
-  const host = http.host.replace(/:\d+$/, '').toLowerCase();
-  const name = pod.labels['gateway.networking.k8s.io/gateway-name'] ?? pod.labels['istio.io/gateway-name'];
-  const gateway = mesh.list('gateways').items.find((entry) => entry.namespace === pod.namespace && entry.name === name);
-  if (gateway !== undefined) {
-    const listeners = gateway.listeners.filter(
-      (entry) => entry.port === port && (entry.hostname === null || hostCovers(entry.hostname, host)),
-    );
-    if (listeners.length === 0)
-      return ended(
-        'error',
-        `Gateway ${gateway.namespace}/${gateway.name} has no listener on port ${port} for ${host}`,
-        [gateway.evidence],
-      );
-    const routes = mesh
-      .list('httpRoutes')
-      .items.filter((route) =>
-        route.parents.some(
-          (parent) =>
-            parent.kind === 'Gateway' &&
-            parent.name === gateway.name &&
-            (parent.namespace ?? route.namespace) === gateway.namespace &&
-            (parent.port === null || parent.port === port) &&
-            (parent.sectionName === null || listeners.some((entry) => entry.name === parent.sectionName)),
-        ),
-      )
-      .filter((route) =>
-        listeners.some(
-          (listener) =>
-            listener.allowFrom === 'All' || route.namespace === gateway.namespace || listener.allowFrom === 'Selector',
-        ),
-      )
-      .filter((route) => route.hostnames.length === 0 || route.hostnames.some((pattern) => hostCovers(pattern, host)));
-    if (routes.length === 0)
-      return ended('error', `no HTTPRoute of Gateway ${gateway.namespace}/${gateway.name} is for ${host}: 404`, [
-        gateway.evidence,
-      ]);
-    return byHttpRoutes(mesh, routes, http);
-  }
-  return byIstioGateway(mesh, pod, port, host, http);
-}
-
-function byIstioGateway(mesh: Mesh, pod: Pod, port: number, host: string, http: HttpSeen): readonly Branch[] {
-  const gateways = mesh
-    .list('istioGateways')
-    .items.filter(
-      (entry) =>
-        entry.selector !== null && Object.entries(entry.selector).every(([key, value]) => pod.labels[key] === value),
-    );
-  const serving = gateways.filter((entry) => objectsAt(entry.spec, 'servers').length > 0);
-  const names = serving.flatMap((entry) => [`${entry.namespace ?? ''}/${entry.name}`]);
-  const virtual = mesh
-    .list('virtualServices')
-    .items.filter((entry) =>
-      entry.gateways.some((name) => names.includes(name.includes('/') ? name : `${entry.namespace}/${name}`)),
-    )
-    .filter((entry) => entry.hosts.some((pattern) => hostCovers(pattern, host)));
-  const [first, second] = virtual;
-  if (first === undefined)
-    return ended(
-      'error',
-      `no VirtualService of this gateway is for ${host}: 404`,
-      serving.map((entry) => entry.evidence),
-    );
-  if (second !== undefined)
-    return ended(
-      'unknown',
-      `several VirtualServices are for ${host}`,
-      virtual.map((entry) => entry.evidence),
-    );
-  const gatewayName = first.gateways.find((name) => name !== 'mesh') ?? '';
-  return byVirtualService(mesh, first, http, { namespace: null, labels: {}, gateway: gatewayName }, port);
 }

@@ -96,7 +96,7 @@ function arriveAtApplication(way: Way, pod: Pod, target: Target, transport: Tran
       );
     case 'mtls':
       return end(
-        way,
+        attempt(way, tlsLink(target.ip, target.port)),
         'error',
         'Istio mTLS to a server outside the mesh: it does not understand it',
         transport.evidence,
