@@ -22,7 +22,7 @@ function portOf(value: unknown): number | null {
 /** `config` of the dump: camelCase since 1.19, snake_case in 1.18 (Z:src/config.rs). */
 export function readConfig(root: JsonObject, problems: Problems): DumpConfig {
   const raw = isObject(root['config']) ? root['config'] : {};
-  if (!isObject(root['config'])) problems.add('/config', 'section config is missing: defaults are taken');
+  if (!isObject(root['config'])) problems.add('/config', 'section config is missing');
   const pick = (key: string): unknown => raw[key] ?? raw[snake(key)];
   const text = (key: string): string | null => {
     const value = pick(key);

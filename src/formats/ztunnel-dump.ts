@@ -62,7 +62,7 @@ const SECTIONS: Readonly<Record<DumpShape, { workloads: string; services: string
 type Entries = readonly { readonly key: string; readonly pointer: string; readonly value: unknown }[];
 
 class DumpReader {
-  private readonly gaps: { workloads: Unknown | null; services: Unknown | null; policies: Unknown | null };
+  private readonly gaps: Record<'workloads' | 'services' | 'policies' | 'config', Unknown | null>;
 
   private readonly file: string;
   private readonly root: JsonObject;
@@ -74,7 +74,7 @@ class DumpReader {
     this.root = root;
     this.shape = shape;
     this.problems = problems;
-    this.gaps = { workloads: null, services: null, policies: null };
+    this.gaps = { workloads: null, services: null, policies: null, config: null };
   }
 
   read(): ZtunnelDump {
@@ -82,11 +82,19 @@ class DumpReader {
     const workloads = legacy === null ? this.workloads() : { list: [], byAddress: null };
     const services = legacy === null ? this.services() : { list: [], byVip: null };
     const policies = this.policies();
+    const config = readConfig(this.root, this.problems);
+    if (!isObject(this.root['config'])) {
+      this.gaps.config = {
+        fact: `configuration of ztunnel: ${this.file}/config`,
+        reason: 'the dump has no such section',
+      };
+    }
+    if (config.onDemand) this.onDemand();
     return {
       file: this.file,
       shape: this.shape,
       version: this.version(),
-      config: readConfig(this.root, this.problems),
+      config,
       workloads: workloads.list,
       services: services.list,
       policies,
@@ -122,6 +130,16 @@ class DumpReader {
   private damaged(pointer: string, gap: 'workloads' | 'services' | 'policies'): void {
     this.problems.add(pointer, `an entry of ${gap} that cannot be read`);
     this.gaps[gap] ??= { fact: `${gap} of ztunnel: ${this.file}${pointer}`, reason: 'the entry cannot be read' };
+  }
+
+  /** With xdsOnDemand (off by default) ztunnel asks istiod for what it does not hold. */
+  private onDemand(): void {
+    const unknown = {
+      fact: `what istiod answers on demand: ${this.file}/config/xdsOnDemand`,
+      reason: 'it is switched on',
+    };
+    this.gaps.workloads ??= unknown;
+    this.gaps.services ??= unknown;
   }
 
   private workloads(): { list: readonly DumpWorkload[]; byAddress: ReadonlyMap<string, DumpWorkload> | null } {

@@ -212,6 +212,8 @@ export interface ZtunnelDump {
     readonly workloads: Unknown | null;
     readonly services: Unknown | null;
     readonly policies: Unknown | null;
+    /** Without the configuration neither network nor node is known: nothing can be said. */
+    readonly config: Unknown | null;
   };
   readonly problems: readonly ParseProblem[];
 }

@@ -307,8 +307,10 @@ function inbound(request: Request, connection: ZtunnelConnection): Outcomes {
   }
   const workload = find(request, authority.ip);
   if (workload === null) {
+    // TLS asks for the destination's certificate before any CONNECT is read (inbound.rs InboundCertProvider)
+    const error = `certificate lookup error: ${authority.ip} is not a known destination`;
     const steps = [step(`${authority.ip} is in no entry of the dump`)];
-    return certain(failure('http status: 404 Not Found', steps, { log: 'unknown destination' }));
+    return certain(failure(error, steps, { log: `TLS handshake error: ${error}` }));
   }
   if (connection.identity === null) throw new Undecided({ fact: 'identity of the peer', reason: 'it is not given' });
   const identity = parseIdentity(connection.identity);

@@ -11,7 +11,7 @@ import { decideNodeConnect, decideNodePlaintext } from './node-mode.js';
 import { decideLegacy } from './legacy.js';
 import { LocalPods, type Local } from './local.js';
 import { decideOutbound } from './outbound.js';
-import { certain, failure, outcomeKey, settle, step, undecided, workloadIdentity, type Branch } from './outcome.js';
+import { certain, failure, outcomeKey, settle, step, undecided, type Branch } from './outcome.js';
 import { State, Undecided } from './state.js';
 import { acrossWorlds, type World } from './world.js';
 
@@ -110,6 +110,8 @@ class Engine {
   }
 
   private branches(connection: ZtunnelConnection, world: World): Outcomes {
+    const { config } = this.state.dump.gaps;
+    if (config !== null) throw new Undecided(config);
     const source = canonicalAddress(connection.src);
     if (source === null) throw unreadable(`source address ${JSON.stringify(connection.src)}`);
     if (this.state.dump.legacy !== null) {

@@ -91,7 +91,15 @@ export class State {
 
   /** Z:src/state/workload.rs find_uid. */
   workloadByUid(uid: string): DumpWorkload | null {
-    return this.byUid.get(uid) ?? this.absent('workloads', null);
+    const workload = this.byUid.get(uid);
+    if (workload !== undefined) return workload;
+    if (this.dump.shape === 'maps') {
+      throw new Undecided({
+        fact: `workload ${uid}`,
+        reason: 'this layout prints workloads by address only: one that is known by hostname does not show',
+      });
+    }
+    return this.absent('workloads', null);
   }
 
   /** Z:src/state/workload.rs find_address: several with one address are ranked; the last inserted of equals is taken. */
