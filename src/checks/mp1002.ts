@@ -55,7 +55,7 @@ export const check: Check = {
           : `ztunnel ${forgotten?.kind === 'known' ? (forgotten.value?.ztunnel ?? '') : ''} does not hold it in its workloadState`;
       results.find({
         subject: subjectOf(pod),
-        message: `The rules of pod ${keyOf(pod)} lead its TCP to ztunnel's ports, but ${why}: what it sends${closed.includes(15006) || closed.includes(15008) ? ' and what is sent to it' : ''} is refused.`,
+        message: `The rules of pod ${keyOf(pod)} lead its TCP to ztunnel's ports, but ${why}: ${closed.includes(15006) || closed.includes(15008) ? 'what it sends and what is sent to it are refused' : 'what it sends is refused'}.`,
         fix: `See why the ztunnel of node ${pod.node} does not hold the pod (\`kubectl get pods -A -l app=ztunnel --field-selector spec.nodeName=${pod.node}\`, its log for the pod's uid ${pod.uid ?? ''}), restart it, or recreate the pod.`,
         evidence:
           closed.length > 0

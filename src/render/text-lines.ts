@@ -100,43 +100,69 @@ function ownWords(link: Link, next: Stop | null): string {
 }
 
 /**
- * One step: what happens, and under it each line of evidence with its place at the right. Without -v one line of evidence
- * a step, cut to the width; with -v all of them, whole.
+ * One step: what happens, and where that stands. Without -v one place a step, and none where the step before rests on the
+ * same (`told`); a JSON entry is named by its place alone. With -v all of the evidence, whole, and the packet.
  */
-export function hopLines(hop: Hop, folder: string, columns: number, style: Style): readonly string[] {
+export function hopLines(hop: Hop, folder: string, told: boolean, columns: number, style: Style): readonly string[] {
   const { color, glyphs } = style;
-  const basis = hop.basis === 'observed' ? '' : ` (${hop.basis})`;
-  const packet = style.verbose && hop.packet !== undefined ? hop.packet : null;
-  const lines = wrap(`${escapeTerminal(hop.summary)}${basis}`, columns - 2).map((line, index) =>
-    index === 0 ? `  ${line}` : `    ${line}`,
-  );
-  if (packet !== null) {
+  const basis = hop.basis === 'observed' || /\bassumed\b/.test(hop.summary) ? '' : ` (${hop.basis})`;
+  const words = wrap(`${escapeTerminal(hop.summary)}${basis}`, columns - 2);
+  const lines = words.map((line, index) => (index === 0 ? `  ${line}` : `    ${line}`));
+  if (!style.verbose)
+    return [...lines.slice(0, -1), ...briefEvidence(hop, folder, told, lines.at(-1) ?? '', columns, style)];
+  const { packet } = hop;
+  if (packet !== undefined) {
     const mark = packet.mark === '0x0' ? '' : ` mark ${packet.mark}`;
     const dev = packet.dev === null ? '' : ` dev ${packet.dev}`;
-    const text = escapeTerminal(`${packet.protocol} ${packet.src} > ${packet.dst}${mark}${dev}`);
+    const from = packet.src === '' ? '' : `${packet.src} > `;
+    const text = escapeTerminal(`${packet.protocol} ${from}${packet.dst}${mark}${dev}`);
     lines.push(`    ${color.dim(truncate(text, columns - 4, glyphs.ellipsis))}`);
   }
-  const shown = style.verbose ? hop.evidence : hop.evidence.slice(0, 1);
-  for (const evidence of shown) {
+  for (const evidence of hop.evidence) {
     lines.push(...evidenceLines(evidence.text, placeText(evidence, folder), columns - 4, style).map((l) => `    ${l}`));
   }
   return lines;
 }
 
+/** The last line of a step's words with the place of its first evidence, beside it where it fits. */
+function briefEvidence(
+  hop: Hop,
+  folder: string,
+  told: boolean,
+  last: string,
+  columns: number,
+  style: Style,
+): readonly string[] {
+  const { color, glyphs } = style;
+  const evidence = hop.evidence[0];
+  if (evidence === undefined || told || hop.kind === 'wire') return [last];
+  const place = placeText(evidence, folder);
+  if (evidence.line !== undefined) {
+    return [last, ...evidenceLines(evidence.text, place, columns - 4, style).map((line) => `    ${line}`)];
+  }
+  const beside = columns - columnsOf(last) - columnsOf(place);
+  if (beside >= 2) return [`${last}${' '.repeat(beside)}${color.dim.cyan(place)}`];
+  const cut = truncateMiddle(place, columns - 4, glyphs.ellipsis);
+  return [last, `${' '.repeat(Math.max(4, columns - columnsOf(cut)))}${color.dim.cyan(cut)}`];
+}
+
+/** How many lines of a rule are told without -v: what is longer loses its middle. */
+const RULE_LINES = 2;
+
 /** A line of a file and where it stands: `-A OUTPUT -j ISTIO_OUTPUT      netns/iptables-save.txt:15`. */
 export function evidenceLines(text: string, place: string, columns: number, style: Style): readonly string[] {
   const { color, glyphs } = style;
-  const shown = escapeTerminal(text.trim());
+  // Counters of iptables-save -c say nothing of the rule.
+  const shown = escapeTerminal((style.verbose ? text : text.replace(/^\[\d+:\d+\] /, '')).trim());
   const room = columns - columnsOf(place) - 2;
-  if (!style.verbose && room >= 24) {
-    const cut = truncateMiddle(shown, room, glyphs.ellipsis);
-    return [`${color.dim(cut)}${' '.repeat(room - columnsOf(cut) + 2)}${color.dim.cyan(place)}`];
+  const cut = style.verbose ? shown : truncateMiddle(shown, columns * RULE_LINES, glyphs.ellipsis);
+  const texts = columnsOf(cut) <= room ? [cut] : wrap(cut, columns);
+  const last = texts.at(-1) ?? '';
+  const before = texts.slice(0, -1).map((line) => color.dim(line));
+  if (columnsOf(last) <= room) {
+    return [...before, `${color.dim(last)}${' '.repeat(room - columnsOf(last) + 2)}${color.dim.cyan(place)}`];
   }
-  if (columnsOf(shown) <= room) {
-    return [`${color.dim(shown)}${' '.repeat(room - columnsOf(shown) + 2)}${color.dim.cyan(place)}`];
-  }
-  const texts = style.verbose ? wrap(shown, columns) : [truncateMiddle(shown, columns, glyphs.ellipsis)];
-  const places = wrap(place, columns);
+  const places = wrap(style.verbose ? place : truncateMiddle(place, columns, glyphs.ellipsis), columns);
   return [
     ...texts.map((line) => color.dim(line)),
     ...places.map((line) => `${' '.repeat(Math.max(0, columns - columnsOf(line)))}${color.dim.cyan(line)}`),

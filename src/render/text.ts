@@ -64,7 +64,7 @@ function titleLines(trace: Trace, style: Style): readonly string[] {
 function isShown(hop: Hop, path: Path, verbose: boolean): boolean {
   if (verbose) return true;
   const last = path.hops[path.hops.length - 1];
-  if (path.verdict !== 'delivered' && hop === last) return true;
+  if (path.verdict !== 'delivered' && path.verdict !== 'unknown' && hop === last) return true;
   const phase = hop.phase ?? 'request';
   if (hop.detail === true) return false;
   if (phase !== 'request') return path.verdict === 'dropped' && last?.phase === phase && isDecision(hop);
@@ -123,9 +123,13 @@ function nodeLines(node: TreeNode, prefix: string, style: Style, lines: string[]
           lines.push(`${prefix}${gutter.text(style)} ${style.color.dim(escapeTerminal(here))}`);
         }
         lines.push(
-          ...hopLines(item.hop, folder ?? '', columnsLeft(style, prefix) - 2, style).map(
-            (line) => `${prefix}${gutter.text(style)} ${line}`,
-          ),
+          ...hopLines(
+            item.hop,
+            folder ?? '',
+            sameEvidence(node.items[index - 1], item.hop),
+            columnsLeft(style, prefix) - 2,
+            style,
+          ).map((line) => `${prefix}${gutter.text(style)} ${line}`),
         );
         break;
       }
@@ -143,6 +147,14 @@ function nodeLines(node: TreeNode, prefix: string, style: Style, lines: string[]
     lines.push(`${prefix}${isLast ? lastFork : fork} ${style.color.bold(shareText(branch.probability))}`);
     nodeLines(branch, `${prefix}${isLast ? ' ' : line}  `, style, lines);
   });
+}
+
+/** Whether the item before is a step that rests on the same line or entry. */
+function sameEvidence(before: Item | undefined, hop: Hop): boolean {
+  if (before?.kind !== 'hop') return false;
+  const [a] = before.hop.evidence;
+  const [b] = hop.evidence;
+  return a !== undefined && b !== undefined && a.file === b.file && a.line === b.line && a.pointer === b.pointer;
 }
 
 /** An empty line of the gutter after the steps of a stop or link. */

@@ -100,7 +100,7 @@ function itemsOf(path: Path, shown: (hop: Hop, path: Path) => boolean): readonly
   return items;
 }
 
-/** Packets are told before the process that they reach; what a process decides comes after its name. */
+/** Packets are told before the process that they reach; what a process decides and opens comes after its name. */
 function isOnTheWay(hop: Hop): boolean {
-  return hop.packet !== undefined && hop.kind !== 'proxy';
+  return hop.packet !== undefined && hop.kind !== 'proxy' && hop.kind !== 'connect' && hop.kind !== 'send';
 }

@@ -34,17 +34,14 @@ describe('text', () => {
 
   test('without Unicode everything but names is ASCII', () => {
     for (const [name, story] of Object.entries(stories)) {
-      // eslint-disable-next-line no-control-regex -- ASCII is the subject
       expect(renderText(story, { ...plain, unicode: false }), name).toMatch(/^[\n -~]*$/);
     }
   });
 
   test('the only escape sequences are the colours of chalk', () => {
     const colored = renderText(hostileTrace, { ...plain, color: new Chalk({ level: 1 }) });
-    // eslint-disable-next-line no-control-regex -- finding escape sequences is the purpose
     const rest = colored.replace(/\u001b\[\d+m/g, '');
     expect(rest).toBe(renderText(hostileTrace, plain));
-    // eslint-disable-next-line no-control-regex -- control characters are the subject
     expect(rest).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/);
   });
 
@@ -86,7 +83,6 @@ describe('json and yaml', () => {
 
   test('nothing in them can steer a terminal', () => {
     for (const text of [renderJson(hostileTrace), renderYaml(hostileTrace)]) {
-      // eslint-disable-next-line no-control-regex -- control characters are the subject
       expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/);
     }
   });
