@@ -87,7 +87,7 @@ function acceptedBy(
 ): AssumedAcceptor {
   const { mode, decidedBy } = modeOf(engines.mesh, pod);
   const place = placeOfPod(pod);
-  const client = opening.source ?? (from.kind === 'app' || from.kind === 'envoy' ? (from.pod.ips[0] ?? '') : '');
+  const client = opening.source ?? (opening.from.kind === 'pod' ? (opening.from.pod.ips[0] ?? '') : '');
   const ownApp =
     (from.kind === 'envoy' && from.role === 'sidecar' && from.pod.uid === pod.uid) ||
     (from.kind === 'ztunnel' && from.serves?.uid === pod.uid);

@@ -148,7 +148,7 @@ function leave(
         phase: carriage.phase,
         stop: carriage.stop,
         basis: next.assumed ? 'assumed' : 'observed',
-        evidence: device === undefined ? [] : [device.evidence],
+        evidence: device === undefined || next.how === 'wire' ? [] : [device.evidence],
       };
       return step(carriage, next.place, moved, { ...sofar, hops: [...sofar.hops, hop] });
     }

@@ -83,7 +83,8 @@ function carriageOf(engines: Engines, phase: Carriage['phase'], stop: number, en
     stop,
     outer: false,
     owners: {
-      socketAt: (place) => (ends.some((end) => end.id === place.id) ? { name: 'connected', transparent: true } : null),
+      socketAt: (place) =>
+        ends.some((end) => end.id === place.id) ? { name: 'of this connection', transparent: true } : null,
     },
   };
 }
@@ -113,7 +114,7 @@ function answered(engines: Engines, opening: Opening, stop: number, syn: Arrival
     case 'outside':
       return [connectionOf(opening, syn, 'outside', syn.summary)];
     case 'dropped':
-      return [connectionOf(opening, syn, 'hangs', `the SYN to ${to} is dropped: ${syn.summary}`)];
+      return [connectionOf(opening, syn, 'hangs', `the SYN to ${to} is dropped ${whereOf(syn)}`)];
     case 'loop':
       return [connectionOf(opening, syn, 'hangs', syn.summary)];
     case 'refused':
@@ -124,7 +125,7 @@ function answered(engines: Engines, opening: Opening, stop: number, syn: Arrival
           opening,
           syn,
           isRoute(syn) ? 'unreachable' : 'refused',
-          `connection to ${to} is rejected: ${syn.summary}`,
+          `connection to ${to} is rejected ${whereOf(syn)}`,
         ),
       ];
     case 'nobody':
@@ -196,7 +197,7 @@ function refused(engines: Engines, opening: Opening, stop: number, syn: Arrival,
     if (lost === null) return shared;
     const why =
       lost.result === 'hangs'
-        ? `${syn.summary}, and the RST is lost on its way back (${reset.place.id}): the client hangs`
+        ? `${syn.summary}, and the RST is lost on its way back ${whereOf(reset)}: the client hangs`
         : lost.reason;
     return { ...shared, result: lost.result, reason: why, unknowns: [...shared.unknowns, ...reset.unknowns] };
   });
@@ -237,7 +238,7 @@ function lostAnswer(
     case 'outside':
       return {
         result: 'hangs',
-        reason: `the SYN arrives, but the answer to it is lost in ${answer.place.id} (${answer.summary}): the client hangs`,
+        reason: `the SYN arrives, but the answer to it is lost ${whereOf(answer)}: the client hangs`,
       };
   }
 }
@@ -280,7 +281,7 @@ function continued(
       ...connection,
       hops,
       result: 'hangs',
-      reason: `the first packet arrives, the packets after it do not (${later.summary}): the connection hangs`,
+      reason: `the first packet arrives, the packets after it do not (they end ${whereOf(later)}): the connection hangs`,
     };
   }
   const data = send(carriage, { from: syn.place, src: outcome.dst, dst: outcome.src }, ['PSH', 'ACK'], later.flow)[0];
@@ -326,6 +327,15 @@ function merge(syn: Arrival, answer: Arrival): Arrival {
     conditions: [...syn.conditions, ...answer.conditions],
     unknowns: [...syn.unknowns, ...answer.unknowns],
   };
+}
+
+/** "in node/node-b by -A FORWARD … -j DROP (nodes/node-b/netns/iptables-save.txt:27)". */
+function whereOf({ place, outcome, summary }: Arrival): string {
+  const by = outcome?.decidedBy ?? null;
+  if (by === null || (outcome?.verdict !== 'dropped' && outcome?.verdict !== 'rejected'))
+    return `in ${place.id} (${summary})`;
+  const at = by.line === undefined ? `${by.file}${by.pointer ?? ''}` : `${by.file}:${by.line}`;
+  return `in ${place.id} by ${by.text} (${at})`;
 }
 
 function isRoute(arrival: Arrival): boolean {

@@ -76,6 +76,8 @@ function wayOf(mesh: Mesh, path: Path): string {
       : [stop.role, stop.namespace, stop.node, workloadOf(mesh, stop)],
   );
   const links = path.links.map((link) => [link.protocol, link.via, link.encrypted, link.own, link.endpointAddressType]);
+  // Ways that are not known are told apart by where they go, not by what is missing on them.
+  if (path.verdict === 'unknown') return JSON.stringify([path.verdict, stops, links]);
   const kinds = path.hops.map((hop) => [hop.kind, hop.phase, hop.basis, hop.netns.split('/')[0]]);
   const reason = path.verdict === 'delivered' ? '' : generalised(path);
   return JSON.stringify([path.verdict, path.encryption, stops, links, kinds, reason]);

@@ -252,7 +252,7 @@ function onWire(
     place,
     iif: landing.name,
     how: 'wire',
-    summary: `from ${device.name} of node ${from.node}${router} to ${landing.name} of node ${nodeName}: the network between the nodes is assumed to deliver it`,
+    summary: `over the network from ${from.node} (${device.name})${router} to ${nodeName} (${landing.name})`,
     assumed: true,
   };
 }

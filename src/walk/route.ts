@@ -108,14 +108,13 @@ export function decide(
   outcome: ZtunnelOutcome | EnvoyOutcome,
 ): Route {
   const node = process.kind === 'app' || process.kind === 'envoy' ? process.pod.node : connection.place.node;
-  // An HBONE listener hands over to an inner one: what that decides is what is told.
-  const last = outcome.steps.findLastIndex((step) => step.summary.startsWith('listener '));
+  const told = toldSteps(outcome.steps, process);
   const hops = outcome.steps.map((step, index): Hop => ({
     node,
     netns: connection.place.id,
     kind: 'proxy',
     summary: step.summary,
-    ...(isTold(step.summary, process) && index >= last ? {} : { detail: true }),
+    ...(told[index] === true ? {} : { detail: true }),
     stop: route.stops.length - 1,
     basis: 'observed',
     evidence: step.evidence,
@@ -129,13 +128,28 @@ export function decide(
   };
 }
 
-/** Of an Envoy's steps those that tell where the traffic goes; listeners, virtual hosts and transports are details. */
-function isTold(summary: string, process: Process): boolean {
-  return (
-    process.kind !== 'envoy' ||
-    !/^(listener|filter chain|TLS |virtual host|transport|HTTP connection manager)/.test(summary)
-  );
+/**
+ * Which steps tell where the traffic goes. Of an Envoy's, listeners, virtual hosts and transports are details, and so is
+ * all that its HBONE listeners do: they hand over to the listener inside, or wrap what it has decided.
+ */
+function toldSteps(steps: readonly { readonly summary: string }[], process: Process): readonly boolean[] {
+  let wrapping = false;
+  return steps.map(({ summary }) => {
+    if (process.kind !== 'envoy') return true;
+    const listener = /^listener (\S+)/.exec(summary)?.[1];
+    if (listener !== undefined) wrapping = HBONE_LISTENERS.has(listener);
+    return !wrapping && !/^(listener|filter chain|TLS |virtual host|transport|HTTP connection manager)/.test(summary);
+  });
 }
+
+/** istio pilot/pkg/networking/core/waypoint.go, 1.18 to 1.31. */
+const HBONE_LISTENERS: ReadonlySet<string> = new Set([
+  'connect_terminate',
+  'connect_originate',
+  'inner_connect_originate',
+  'outer_connect_originate',
+  'forward_inner_connect',
+]);
 
 /** The way is not known from here on. */
 export function giveUp(route: Route, ...unknowns: readonly Unknown[]): Walked {
