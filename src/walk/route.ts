@@ -138,7 +138,7 @@ function toldSteps(steps: readonly { readonly summary: string }[], process: Proc
     if (process.kind !== 'envoy') return true;
     const listener = /^listener (\S+)/.exec(summary)?.[1];
     if (listener !== undefined) wrapping = HBONE_LISTENERS.has(listener);
-    return !wrapping && !/^(listener|filter chain|TLS |virtual host|transport|HTTP connection manager)/.test(summary);
+    return !wrapping && !/^(listener|filter chain|TLS |virtual host|transport|HTTP connection manager|retries)/.test(summary);
   });
 }
 
