@@ -53,6 +53,7 @@ export function readConfig(root: JsonObject, problems: Problems): DumpConfig {
     localhostAppTunnel: flag('localhostAppTunnel', true),
     onDemand: flag('xdsOnDemand', false),
     dnsProxy: flag('dnsProxy', false),
+    ipv6Enabled: flag('ipv6Enabled', true),
     preferredServiceNamespace: text('preferedServiceNamespace'),
     dedicatedFor:
       info === null

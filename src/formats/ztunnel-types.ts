@@ -100,6 +100,8 @@ export interface DumpService {
   readonly loadBalancer: LoadBalancer | null;
   readonly ipFamilies: 'Dual' | 'IPv4' | 'IPv6' | null;
   readonly canonical: boolean;
+  /** 1.31: to which clients it exists at all; null where the value is not known. */
+  readonly visibility: 'Public' | 'Namespace' | null;
   readonly evidence: Evidence;
   /** Read on demand: most of a large dump is endpoints. */
   endpoints(): readonly DumpEndpoint[];
@@ -180,6 +182,7 @@ export interface DumpConfig {
   readonly localhostAppTunnel: boolean;
   readonly onDemand: boolean;
   readonly dnsProxy: boolean;
+  readonly ipv6Enabled: boolean;
   readonly preferredServiceNamespace: string | null;
   /** `proxyWorkloadInformation` of dedicated mode (1.24+). */
   readonly dedicatedFor: { readonly namespace: string; readonly name: string; readonly serviceAccount: string } | null;

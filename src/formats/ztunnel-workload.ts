@@ -177,6 +177,7 @@ class ReadService implements DumpService {
   readonly loadBalancer: LoadBalancer | null;
   readonly ipFamilies: DumpService['ipFamilies'];
   readonly canonical: boolean;
+  readonly visibility: DumpService['visibility'];
   readonly evidence: DumpService['evidence'];
   private cache: readonly DumpEndpoint[] | null = null;
   private byUid: ReadonlyMap<string, DumpEndpoint> | null = null;
@@ -198,6 +199,7 @@ class ReadService implements DumpService {
     this.loadBalancer = loadBalancer(fields.child('loadBalancer'));
     this.ipFamilies = ipFamilies(fields);
     this.canonical = fields.flag('canonical', false);
+    this.visibility = fields.word('visibility', ['Public', 'Namespace'], 'Public');
     this.evidence = {
       file: fields.problems.file,
       pointer: fields.pointer,

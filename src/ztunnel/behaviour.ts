@@ -61,6 +61,8 @@ export interface Behaviour {
   readonly clauseJoin: 'any' | 'all';
   /** A first preference `Network` that matches outweighs all others, and one that does not stops nothing. */
   readonly networkFirstRank: boolean;
+  /** DNS: of several Services with one name, outside the client's namespace. Null: the release's DNS is not followed. */
+  readonly dnsShared: 'first' | 'preferred' | 'canonical' | null;
   /** The client's address is kept on outbound connections. */
   readonly outboundKeepsSource: boolean;
 }
@@ -99,6 +101,7 @@ const BASE: Behaviour = {
   dryRun: false,
   clauseJoin: 'all',
   networkFirstRank: false,
+  dnsShared: null,
   outboundKeepsSource: true,
 };
 
@@ -131,6 +134,7 @@ export const CHANGES: readonly Row[] = [
     where: 'src/proxy/inbound.rs serve_connect, src/proxy/outbound.rs proxy_to',
     set: { illegalPorts: 'shared', outboundSelfCall: 'none', outboundKeepsSource: false },
   },
+  { since: '1.23.0', where: 'src/dns/server.rs find_server', set: { dnsShared: 'first' } },
   {
     since: '1.24.0',
     where: 'src/proxy.rs LocalWorkloadInformation, AuthorizationRejectionError',
@@ -157,12 +161,14 @@ export const CHANGES: readonly Row[] = [
     where: 'src/proxy/inbound.rs find_inbound_upstream, serve_connect',
     set: { hostnameAuthority: true, localhostTunnel: true, illegalPortsWhen: 'resolved' },
   },
+  { since: '1.27.0', where: 'src/dns/server.rs find_server', set: { dnsShared: 'preferred' } },
   {
     since: '1.27.0',
     where: 'src/proxy/outbound.rs build_request_through_gateway, src/state.rs load_balance',
     set: { otherNetworks: 'service-port', addresslessFilter: true },
   },
   { since: '1.29.0', where: 'src/state.rs assert_rbac', set: { dryRun: true } },
+  { since: '1.29.0', where: 'src/dns/server.rs find_server', set: { dnsShared: 'canonical' } },
   { since: '1.29.1', where: 'src/state/service.rs get_best_by_host', set: { sharedHost: 'best' } },
   { since: '1.30.0', where: 'src/state/service.rs get_best_by_vip', set: { sharedVip: 'best' } },
   { since: '1.31.0-alpha.0', where: 'src/state.rs load_balance', set: { networkFirstRank: true } },

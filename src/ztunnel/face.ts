@@ -71,6 +71,33 @@ export interface ZtunnelPodState {
   readonly evidence: Evidence;
 }
 
+/** A name that an application asks ztunnel's DNS server (15053) for. */
+export interface ZtunnelDnsQuestion {
+  readonly src: string;
+  readonly pod: ZtunnelConnection['pod'];
+  readonly name: string;
+  /** `A`, `AAAA`; every other type is forwarded. */
+  readonly type: string;
+}
+
+/**
+ * answer: from ztunnel's own state, authoritative (no addresses: the name exists without records of this type) ·
+ * forward: to the resolvers of ztunnel's own resolv.conf · failure: SERVFAIL, it does not know its own workload ·
+ * off: no DNS server · unknown: `unknowns` says which fact would decide.
+ */
+export interface ZtunnelDnsAnswer {
+  readonly kind: 'answer' | 'forward' | 'failure' | 'off' | 'unknown';
+  /** In any order: ztunnel shuffles them. */
+  readonly addresses: readonly string[];
+  /** CNAME from the name that was asked to the name without its search domain. */
+  readonly canonicalName: string | null;
+  /** `ns/hostname` of the Service that answers. */
+  readonly service: string | null;
+  readonly summary: string;
+  readonly decidedBy: Evidence | null;
+  readonly unknowns: readonly Unknown[];
+}
+
 /** One ztunnel, indexed from its config_dump. */
 export interface Ztunnel {
   readonly file: string;
@@ -83,4 +110,6 @@ export interface Ztunnel {
   /** Fields that are not known to this program: kept and reported. */
   readonly problems: readonly Unknown[];
   decide(connection: ZtunnelConnection): readonly ZtunnelOutcome[];
+  /** What the DNS server of this ztunnel answers (1.23 on; `unknown` for 1.19–1.22, which ask ztunnel's resolv.conf). */
+  resolve(question: ZtunnelDnsQuestion): ZtunnelDnsAnswer;
 }

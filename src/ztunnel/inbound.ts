@@ -162,9 +162,9 @@ interface Resolved {
 
 /** The port that the authority stands for, before any application tunnel (Z:src/proxy/inbound.rs find_inbound_upstream). */
 function resolveAuthority(request: InboundRequest, authority: Authority): Resolved | { readonly error: string } {
-  const { state, world, local } = request;
+  const { state, local } = request;
   if (authority.kind === 'address') return { port: authority.port, service: null };
-  const service = state.serviceByHost(authority.hostname, local.namespace, world);
+  const service = state.serviceByHost(authority.hostname, local.namespace);
   if (service === null) return { error: `no service or workload for hostname: ${authority.hostname}` };
   const own = service.endpoint(local.uid)?.ports[authority.port];
   const port = own ?? service.ports[authority.port] ?? 0;

@@ -3,7 +3,8 @@ import type { Unknown } from '../formats/evidence.js';
 import type { DumpCertificate, DumpWorkload, ZtunnelDump } from '../formats/ztunnel-types.js';
 import { readZtunnelDump } from '../formats/ztunnel-dump.js';
 import { behavioursOf, type Behaviour } from './behaviour.js';
-import type { Ztunnel, ZtunnelConnection, ZtunnelOutcome } from './face.js';
+import { dnsAnswer, resolveName } from './dns.js';
+import type { Ztunnel, ZtunnelConnection, ZtunnelDnsAnswer, ZtunnelDnsQuestion, ZtunnelOutcome } from './face.js';
 import { canonicalAddress, parseAuthority } from './authority.js';
 import { certificateProblem } from './certificate.js';
 import { decideConnect, decidePlaintext, isPlaintextSelfCall, selfCall } from './inbound.js';
@@ -38,6 +39,7 @@ export function loadZtunnel(file: string, text: string): Ztunnel {
     pods: dump.pods,
     problems,
     decide: (connection) => agreed(engines, connection, dump),
+    resolve: (question) => agreedAnswer(engines, question, dump),
   };
 }
 
@@ -51,6 +53,7 @@ function unusable(file: string, reason: string): Ztunnel {
     pods: null,
     problems: [unknown],
     decide: () => [undecided([unknown], [])],
+    resolve: () => dnsAnswer({ kind: 'unknown', summary: reason, unknowns: [unknown] }),
   };
 }
 
@@ -78,6 +81,14 @@ function print(outcomes: readonly ZtunnelOutcome[]): string {
     .join('\n');
 }
 
+function agreedAnswer(engines: readonly Engine[], question: ZtunnelDnsQuestion, dump: ZtunnelDump): ZtunnelDnsAnswer {
+  const answers = engines.map((engine) => engine.resolve(question));
+  const [first] = answers;
+  if (first !== undefined && answers.every((answer) => JSON.stringify(answer) === JSON.stringify(first))) return first;
+  const unknown = { fact: `release of ztunnel: ${dump.file}/version`, reason: 'the dump does not name its release' };
+  return dnsAnswer({ kind: 'unknown', summary: unknown.reason, unknowns: [unknown] });
+}
+
 class Engine {
   private readonly state: State;
   private readonly pods: LocalPods;
@@ -98,6 +109,33 @@ class Engine {
         [],
       ),
     ];
+  }
+
+  resolve(question: ZtunnelDnsQuestion): ZtunnelDnsAnswer {
+    const result = acrossWorlds((world) => this.answer(question, world), JSON.stringify);
+    if (result.kind === 'same') return result.value;
+    const unknowns = result.reasons.map((reason) => ({ fact: `state of ztunnel: ${this.state.dump.file}`, reason }));
+    return dnsAnswer({ kind: 'unknown', summary: 'the dump does not decide', unknowns });
+  }
+
+  private answer(question: ZtunnelDnsQuestion, world: World): ZtunnelDnsAnswer {
+    const { dump, behaviour } = this.state;
+    try {
+      if (dump.gaps.config !== null) throw new Undecided(dump.gaps.config);
+      if (!dump.config.dnsProxy)
+        return dnsAnswer({ kind: 'off', summary: 'config.dnsProxy is off: nothing listens on 15053' });
+      if (behaviour.dnsShared === null) throw unreadable("ztunnel's own resolv.conf, which this release asks");
+      const source = canonicalAddress(question.src);
+      if (source === null) throw unreadable(`source address ${JSON.stringify(question.src)}`);
+      const local = this.pods.find(question, source, world);
+      if (local.kind === 'error') return dnsAnswer({ kind: 'failure', summary: local.error });
+      return resolveName(this.state, local.workload, question);
+    } catch (error) {
+      if (error instanceof Undecided) {
+        return dnsAnswer({ kind: 'unknown', summary: error.unknown.reason, unknowns: [error.unknown] });
+      }
+      throw error;
+    }
   }
 
   private inWorld(connection: ZtunnelConnection, world: World): readonly ZtunnelOutcome[] {

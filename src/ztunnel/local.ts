@@ -37,7 +37,7 @@ export class LocalPods {
     }
   }
 
-  find(connection: ZtunnelConnection, ip: string, world: World): Local {
+  find(connection: Pick<ZtunnelConnection, 'pod'>, ip: string, world: World): Local {
     if (this.state.behaviour.localWorkload === 'address') return this.byAddress(ip, world);
     return connection.pod === null ? this.byServedAddress(ip, world) : this.byInfo(connection.pod, world);
   }

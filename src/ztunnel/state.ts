@@ -15,9 +15,6 @@ export class Undecided extends Error {
   }
 }
 
-/** `last`: the last inserted of all · `namespace`: the client's namespace, else the last · `best`: and `canonical` besides. */
-type SharedRule = 'last' | 'namespace' | 'best';
-
 export type Found =
   | { readonly kind: 'workload'; readonly workload: DumpWorkload }
   | { readonly kind: 'service'; readonly service: DumpService };
@@ -126,7 +123,8 @@ export class State {
     if (this.dump.serviceByVip !== null) return this.dump.serviceByVip.get(key) ?? this.absent('services', null);
     const found = this.byVip.get(key);
     if (found !== undefined) {
-      return this.best(`VIP ${ip}`, key, found, this.behaviour.sharedVip, namespace, world);
+      const best = this.best(`VIP ${ip}`, key, found.filter(visibleTo(namespace)), namespace, world);
+      if (best !== null) return best;
     }
     return this.serviceByCidr(network, ip, namespace, world);
   }
@@ -139,6 +137,7 @@ export class State {
     let bestRank = -1;
     for (const entry of this.cidrs) {
       if (entry.network !== network || !cidrContains(entry.cidr, address)) continue;
+      if (!visibleTo(namespace)(entry.service)) continue;
       // (in_namespace, prefix_len, canonical), compared in this order
       const rank =
         (entry.service.namespace === namespace ? 1024 : 0) + entry.cidr.prefix * 2 + (entry.service.canonical ? 1 : 0);
@@ -165,10 +164,10 @@ export class State {
     what: string,
     key: string,
     candidates: readonly DumpService[],
-    rule: SharedRule,
     namespace: string | null,
     world: World,
   ): DumpService | null {
+    const rule = this.behaviour.sharedVip;
     const only = candidates[0];
     if (candidates.length === 1 && only !== undefined) return only;
     const slots = new Map<string, DumpService[]>();
@@ -209,11 +208,16 @@ export class State {
     return service === null ? null : { kind: 'service', service };
   }
 
-  /** Z:src/state/service.rs get_best_by_host. */
-  serviceByHost(hostname: string, namespace: string | null, world: World): DumpService | null {
-    const found = this.byHost.get(hostname);
-    if (found === undefined) return this.absent('services', null);
-    return this.best(`hostname ${hostname}`, `host ${hostname}`, found, this.behaviour.sharedHost, namespace, world);
+  /** Services with a hostname, in the order in which ztunnel holds them: that order the dump does show. */
+  servicesByHost(hostname: string): readonly DumpService[] {
+    return this.byHost.get(hostname) ?? this.absent('services', []);
+  }
+
+  /** Z:src/state/service.rs get_best_by_host; up to 1.29.0 the last of those that are not in the namespace. */
+  serviceByHost(hostname: string, namespace: string): DumpService | null {
+    const found = this.servicesByHost(hostname).filter(visibleTo(namespace));
+    if (this.behaviour.sharedHost === 'best') return bestMatch(found, namespace, null);
+    return found.find((service) => service.namespace === namespace) ?? found[found.length - 1] ?? null;
   }
 
   /** Z:src/state.rs find_hostname: a Service of that namespace, else any workload with that hostname and namespace. */
@@ -285,6 +289,39 @@ export class State {
     }
     return this.byEndpoint.get(uid) ?? [];
   }
+}
+
+/**
+ * Z:src/state/service.rs ServiceMatch::find_best_match over services in ztunnel's order: the client's namespace, the last
+ * `canonical`, the last of the preferred namespace before any canonical, the first.
+ */
+export function bestMatch(
+  services: readonly DumpService[],
+  namespace: string,
+  preferredNamespace: string | null,
+): DumpService | null {
+  let best: DumpService | null = null;
+  let isCanonical = false;
+  for (const service of services) {
+    if (service.namespace === namespace) return service;
+    if (service.canonical) {
+      best = service;
+      isCanonical = true;
+    } else if (!isCanonical && (best === null || service.namespace === preferredNamespace)) best = service;
+  }
+  return best;
+}
+
+/** Z@1.31.0-rc.0:src/state/service.rs visible_to; without a client's namespace everything is visible. */
+export function visibleTo(namespace: string | null): (service: DumpService) => boolean {
+  return (service) => {
+    if (service.visibility === 'Public' || namespace === null) return true;
+    if (service.visibility === 'Namespace') return service.namespace === namespace;
+    throw new Undecided({
+      fact: `visibility of service ${service.namespace}/${service.hostname}: ${service.evidence.file}${service.evidence.pointer ?? ''}`,
+      reason: 'a value that is not known',
+    });
+  };
 }
 
 /** Pod+HBONE 3 > Pod 2 > HBONE 1 > other 0 (Z:src/state/workload.rs WorkloadByAddr::get); equals stay together. */

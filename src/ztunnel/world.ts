@@ -15,6 +15,7 @@ export class World {
 
   /** Which of `count` possibilities holds here. The same key gets the same answer throughout a world. */
   choose(key: string, count: number, reason: () => string): number {
+    if (count < 2) return 0;
     const known = this.answers.get(key);
     if (known !== undefined) return known;
     const chosen = this.script[this.questions.length] ?? 0;
