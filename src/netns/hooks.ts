@@ -210,6 +210,8 @@ function known(flow: Flow, { conntrack }: Flow['packet']): boolean {
     tuple.src === flow.src && tuple.dst === flow.dst && tuple.sport === flow.sport && tuple.dport === flow.dport;
   const original = is(entry.original);
   if (!original && !is(entry.reply)) return false;
+  // tcp_conntracks: an ACK before any SYN-ACK does not belong there
+  if (original && !entry.seenReply && flow.protocol === TCP && !flow.flags.includes('SYN')) return true;
   flow.ct = { ...entry };
   flow.ctReply = !original;
   flow.ctState = original && !entry.seenReply ? 'NEW' : 'ESTABLISHED';

@@ -212,8 +212,6 @@ export class Pipeline {
     // a reply belongs to the socket that asked: it is not among the listeners
     if (flow.protocol === TCP && flow.ctReply) return end(flow, 'delivered');
     const broadcast = flow.route?.kind === 'broadcast' || flow.route?.kind === 'multicast';
-    // tcp_v4_rcv: only what is addressed to this host alone
-    if (broadcast && flow.protocol !== UDP) return end(flow, 'dropped');
     const sockets = this.runtime.facts.sockets();
     if (sockets.kind === 'unknown') return { ...end(flow, 'delivered'), unknown: sockets.unknown };
     if (flow.protocol === SCTP) {
@@ -302,6 +300,12 @@ export class Pipeline {
 
   /** The first route of a local packet, with the choice of its source. Null: it goes on. */
   private routeOutput(flow: Flow): End | null {
+    // tcp_v6_connect: EINVAL, unless the socket is bound to a device
+    const opens = flow.protocol === TCP && flow.flags.includes('SYN') && !flow.flags.includes('ACK');
+    if (flow.family === 6 && isLinkLocal6(flow.dst) && opens && flow.packet.connectedSocket === null) {
+      flow.note('route', 'a connection to a link-local address needs a device', null);
+      return end(flow, 'dropped');
+    }
     const routing = this.runtime.routing(flow.family);
     const zero = flow.family === 4 ? 0 : 0n;
     if (!flow.packet.sourceBound) {

@@ -11,7 +11,7 @@ import type { Runtime } from './runtime.js';
 export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: number, evidence: Evidence): boolean {
   if (flow.protocol !== TCP && flow.protocol !== UDP) return false;
   const { connectedSocket } = flow.packet;
-  if (connectedSocket !== null) {
+  if (connectedSocket !== null && findsConnected(flow)) {
     if (!connectedSocket.transparent) return false;
     flow.tproxy = { name: connectedSocket.name, process: null, evidence: null, wildcard: false, transparent: true };
     flow.note('netfilter', () => `to its own socket ${connectedSocket.name}`, evidence);
@@ -28,6 +28,18 @@ export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: 
   flow.tproxy = { ...found, transparent: true };
   flow.note('netfilter', () => `TPROXY to ${found.name}`, evidence);
   return true;
+}
+
+/**
+ * Whether a look-up of established sockets by the packet's addresses finds the connection's own: only if no translation of
+ * the destination still stands before it (TPROXY and -m socket run before nat).
+ */
+export function findsConnected({ ct, ctReply, dst, dport }: Flow): boolean {
+  if (ct === null) return true;
+  const target = ctReply
+    ? { addr: ct.original.src, port: ct.original.sport }
+    : { addr: ct.reply.src, port: ct.reply.sport };
+  return target.addr === dst && target.port === dport;
 }
 
 /** nf_tproxy_laddr4: without --on-ip the first address of the incoming device, else the destination itself. */

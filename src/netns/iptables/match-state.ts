@@ -6,6 +6,7 @@ import { TCP, UDP, type CtTuple, type Flow, type Predicate } from '../flow.js';
 import { protocolNumber } from '../routing.js';
 import { placeOf, type Runtime } from '../runtime.js';
 import type { RuleMatch } from '../../formats/iptables-save.js';
+import { findsConnected } from '../tproxy.js';
 import { addressTest } from './match-address.js';
 import { maskedValue, numberRange, Options } from './values.js';
 
@@ -195,12 +196,14 @@ export interface SocketQuestion {
 
 export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion, evidence: Evidence): boolean {
   const { connectedSocket } = flow.packet;
-  if (flow.tproxy === null && connectedSocket !== null) return !ask.transparent || connectedSocket.transparent;
+  // a reply to what was sent under a translated source: the socket is bound to the original one
+  const back = flow.ctReply && flow.ctState === 'ESTABLISHED' && flow.ct?.srcNat === true ? flow.ct.original : null;
+  if (flow.tproxy === null && connectedSocket !== null && (back !== null || findsConnected(flow))) {
+    return !ask.transparent || connectedSocket.transparent;
+  }
   let found = flow.tproxy;
   if (found === null) {
     if (flow.protocol !== TCP && flow.protocol !== UDP) return false;
-    // a reply to what was sent under a translated source: the socket is bound to the original one
-    const back = flow.ctReply && flow.ctState === 'ESTABLISHED' && flow.ct?.srcNat === true ? flow.ct.original : null;
     found = runtime.sockets.lookup(
       flow.family,
       flow.protocol,
