@@ -92,6 +92,7 @@ class Reader {
     const content = this.line().slice(indent);
     if (/^-(\s|$)/.test(content)) return this.sequence(indent);
     if (this.keyEnd(content) >= 0) return this.mapping(indent);
+    if (/^[|>]/.test(content)) this.fail('a block scalar belongs to a key or a list');
     return this.scalar(content, indent, indent - 1);
   }
 
@@ -136,6 +137,7 @@ class Reader {
       );
       return match === null ? -1 : match[0].length;
     }
+    if (']},'.includes(quote)) this.fail(`a key cannot begin with "${quote}"`);
     if ('[{#|>%@`&*!'.includes(quote) || /^\?(\s|$)/.test(content)) {
       if ('&*!'.includes(quote) || quote === '?') this.fail('anchors, aliases, tags and complex keys are not read');
       return -1;
@@ -143,6 +145,7 @@ class Reader {
     const colon = /:(\s|$)/.exec(content);
     const comment = / #/.exec(content);
     if (colon === null || (comment !== null && comment.index < colon.index)) return -1;
+    if (colon.index === 0) this.fail('an empty key');
     return colon.index;
   }
 
@@ -170,7 +173,7 @@ class Reader {
   private scalar(first: string, column: number, parent: number): unknown {
     const head = first.charAt(0);
     if ('&*!'.includes(head)) this.fail('anchors, aliases and tags are not read');
-    if ('%@`'.includes(head) || /^[-?:](\s|$)/.test(first)) this.fail(`a value cannot begin with "${head}"`);
+    if ('%@`}],'.includes(head) || /^[-?:](\s|$)/.test(first)) this.fail(`a value cannot begin with "${head}"`);
     if ('"\'[{'.includes(head)) {
       const flow = new Flow(this.lines, this.at, column, parent, (message, line) => {
         this.at = line;
@@ -200,7 +203,7 @@ class Reader {
       text += (blanks > 0 ? '\n'.repeat(blanks) : ' ') + stripped;
       blanks = 0;
     }
-    if (/:\s/.test(text)) this.fail('"key: value" inside a plain scalar');
+    if (/:(\s|$)/.test(text)) this.fail('"key: value" inside a plain scalar');
     return resolvePlain(text);
   }
 
@@ -211,7 +214,7 @@ class Reader {
     const chomp = match[3] ?? match[4] ?? '';
     const explicit = match[2] ?? match[5];
     this.at++;
-    let indent = explicit === undefined ? -1 : Math.max(parent, 0) + Number(explicit);
+    let indent = explicit === undefined ? -1 : parent + Number(explicit);
     const body: string[] = [];
     for (; this.at < this.lines.length; this.at++) {
       const line = this.line();
@@ -343,7 +346,9 @@ class Flow {
     if (head === '[') return this.list();
     if (head === '{') return this.map();
     if ('&*!'.includes(head)) this.fail('anchors, aliases and tags are not read');
-    const plain = /^(?:[^,[\]{}:#\s]|:(?=[^\s,[\]{}])|#)(?:[^,[\]{}:#]|:(?=[^\s,[\]{}])|(?<=\S)#)*/.exec(this.rest());
+    const plain = /^(?:[^-?,[\]{}:#%@`|>\s]|[-?:](?=[^\s,[\]{}]))(?:[^,[\]{}:#]|:(?=[^\s,[\]{}])|(?<=\S)#)*/.exec(
+      this.rest(),
+    );
     if (plain === null) this.fail('expected a value');
     this.column += plain[0].length;
     return resolvePlain(plain[0].trim());
