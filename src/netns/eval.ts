@@ -24,6 +24,15 @@ export interface NetnsAnswerOutcome {
   readonly reason?: string;
 }
 
+/** As one line of JSON, and whether the question could not be read. */
+export function answerQuestion(
+  netns: NetworkNamespace,
+  line: string,
+): { readonly text: string; readonly malformed: boolean } {
+  const answer = answerLine(netns, line);
+  return { text: JSON.stringify(answer), malformed: 'error' in answer };
+}
+
 /** One line of the questions. A malformed one answers with an error, never throws. */
 export function answerLine(netns: NetworkNamespace, line: string): NetnsAnswer {
   let question: unknown;

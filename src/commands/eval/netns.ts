@@ -1,0 +1,39 @@
+import { Flags } from '@oclif/core';
+import { BaseCommand, writeOut } from '../_base.js';
+
+export default class EvalNetns extends BaseCommand {
+  static override summary = 'what one network namespace would do with many packets, from its files alone';
+  static override description = `Reads questions as JSON, one a line, and answers each with the distinct ways it can end and their
+probabilities, in the same order. No cluster is needed.
+
+The folder holds what the tools print: iptables-save.txt, nft-ruleset.json, ipset-save.txt, ip-rule.json, ip-route.json,
+ip-address.json, sysctl.txt, sockets.txt, and their IPv6 and legacy kin. A missing file makes unknown what depends on it.
+
+A question: {"id":"1","direction":"in","iif":"eth0","protocol":"tcp","src":"10.244.1.9:40000","dst":"10.244.1.5:80"}.
+Direction "out" is sent by a local process of "uid" and "gid". Optional: mark, connmark, ctstate, ctdir, tcpFlags.
+
+Exit status: 0 all questions were read; 2 one of them was not, or a file is wrong.`;
+  static override examples = [
+    '<%= config.bin %> eval netns --netns snapshot/nodes/worker-1/netns --flows questions.jsonl',
+    'echo \'{"id":1,…}\' | <%= config.bin %> eval netns --netns pods/foo/sleep-1/netns --flows -',
+  ];
+  static override flags = {
+    netns: Flags.string({ required: true, description: 'a netns/ folder of a snapshot', helpValue: '<folder>' }),
+    flows: Flags.string({
+      required: true,
+      description: 'questions, one a line; - is standard input',
+      helpValue: '<file>',
+    }),
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(EvalNetns);
+    const { answerAll, readInput } = await import('./_lines.js');
+    const { loadNetworkNamespace } = await import('../../netns/load.js');
+    const { answerQuestion } = await import('../../netns/eval.js');
+    const { openFolder } = await import('./_folder.js');
+    const netns = loadNetworkNamespace('', openFolder(flags.netns));
+    const { malformed } = await answerAll(readInput(flags.flows), (line) => answerQuestion(netns, line), writeOut);
+    if (malformed) process.exitCode = 2;
+  }
+}
