@@ -97,7 +97,9 @@ export interface Check {
    * listens), 2 what follows from that (the endpoint promises what is not served).
    */
   readonly depth: 0 | 1 | 2;
-  /** Files that it may read, `*` for one name: a test holds it to that. */
+  /** Files that it reads, `*` for one name: a test holds it to that. */
   readonly inputs: readonly string[];
+  /** Files that only some snapshots make it read (a release that is not at hand, a variant, a mode). */
+  readonly mayRead?: readonly string[];
   readonly run: (context: CheckContext) => CheckResult;
 }

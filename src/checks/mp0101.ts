@@ -25,14 +25,11 @@ export const check: Check = {
   title: "Pod is missing from the node's ipset",
   severity: 'error',
   depth: 0,
-  inputs: [
-    'kubernetes/configmaps.json',
+  inputs: ['kubernetes/configmaps.json', 'kubernetes/namespaces.json', 'kubernetes/pods.json', 'nodes/*/netns/*'],
+  mayRead: [
     'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
-    'kubernetes/namespaces.json',
     'kubernetes/peerauthentications.security.istio.io.json',
-    'kubernetes/pods.json',
-    'nodes/*/netns/*',
     'pods/*/*/netns/*',
     'snapshot.json',
   ],

@@ -18,15 +18,13 @@ export const check: Check = {
   depth: 1,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
     'kubernetes/namespaces.json',
     'kubernetes/pods.json',
     'nodes/*/netns/*',
     'pods/*/*/netns/*',
     'pods/*/*/ztunnel/config_dump.json',
-    'snapshot.json',
   ],
+  mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: (context) => {
     const { mesh, snapshot, subjects, question } = context;
     const results = new Results();

@@ -13,12 +13,11 @@ export const check: Check = {
   title: 'Both modes are claimed: ambient label and sidecar',
   severity: 'warning',
   depth: 1,
-  inputs: [
+  inputs: ['kubernetes/namespaces.json', 'kubernetes/pods.json'],
+  mayRead: [
     'kubernetes/configmaps.json',
     'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
-    'kubernetes/namespaces.json',
-    'kubernetes/pods.json',
     'snapshot.json',
   ],
   run: ({ mesh, subjects }) => {

@@ -13,13 +13,11 @@ export const check: Check = {
   title: 'Node has no working ztunnel or istio-cni',
   severity: 'error',
   depth: 0,
-  inputs: [
-    'kubernetes/configmaps.json',
+  inputs: ['kubernetes/configmaps.json', 'kubernetes/namespaces.json', 'kubernetes/pods.json'],
+  mayRead: [
     'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
-    'kubernetes/namespaces.json',
     'kubernetes/nodes.json',
-    'kubernetes/pods.json',
     'snapshot.json',
   ],
   run: (context) => {

@@ -12,14 +12,8 @@ export const check: Check = {
   title: 'One end of the way is outside the mesh',
   severity: 'info',
   depth: 1,
-  inputs: [
-    'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
-    'kubernetes/namespaces.json',
-    'kubernetes/pods.json',
-    'snapshot.json',
-  ],
+  inputs: ['kubernetes/configmaps.json', 'kubernetes/namespaces.json', 'kubernetes/pods.json'],
+  mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: ({ mesh, subjects, paths }) => {
     const results = new Results();
     const { source, destinations } = subjects;

@@ -13,13 +13,11 @@ export const check: Check = {
   depth: 1,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
     'kubernetes/namespaces.json',
     'kubernetes/peerauthentications.security.istio.io.json',
     'kubernetes/pods.json',
-    'snapshot.json',
   ],
+  mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: (context) => {
     const { mesh, subjects, question, paths } = context;
     const results = new Results();

@@ -18,15 +18,12 @@ export const check: Check = {
   title: 'HBONE is promised, but not served',
   severity: 'error',
   depth: 0,
-  inputs: [
+  inputs: ['kubernetes/namespaces.json', 'kubernetes/pods.json', 'pods/*/*/envoy/*', 'pods/*/*/netns/*'],
+  mayRead: [
     'kubernetes/configmaps.json',
     'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
-    'kubernetes/namespaces.json',
-    'kubernetes/pods.json',
     'nodes/*/netns/*',
-    'pods/*/*/envoy/*',
-    'pods/*/*/netns/*',
     'pods/*/*/ztunnel/config_dump.json',
     'snapshot.json',
   ],

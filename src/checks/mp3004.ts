@@ -18,11 +18,13 @@ export const check: Check = {
   depth: 0,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
     'kubernetes/namespaces.json',
     'kubernetes/peerauthentications.security.istio.io.json',
     'kubernetes/pods.json',
+  ],
+  mayRead: [
+    'kubernetes/daemonsets.apps.json',
+    'kubernetes/deployments.apps.json',
     'nodes/*/netns/*',
     'pods/*/*/netns/*',
     'snapshot.json',

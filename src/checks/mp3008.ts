@@ -19,15 +19,13 @@ export const check: Check = {
   depth: 0,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
     'kubernetes/namespaces.json',
     'kubernetes/peerauthentications.security.istio.io.json',
     'kubernetes/pods.json',
     'pods/*/*/envoy/*',
     'pods/*/*/ztunnel/config_dump.json',
-    'snapshot.json',
   ],
+  mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: (context) => {
     const { mesh, subjects, paths } = context;
     const results = new Results();

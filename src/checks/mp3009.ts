@@ -13,14 +13,12 @@ export const check: Check = {
   depth: 0,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
     'kubernetes/destinationrules.networking.istio.io.json',
     'kubernetes/namespaces.json',
     'kubernetes/pods.json',
     'pods/*/*/envoy/*',
-    'snapshot.json',
   ],
+  mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: (context) => {
     const { mesh, subjects, question } = context;
     const results = new Results();

@@ -16,13 +16,12 @@ export const check: Check = {
   depth: 0,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
     'kubernetes/namespaces.json',
     'kubernetes/pods.json',
     'pods/*/*/ztunnel/config_dump.json',
-    'snapshot.json',
   ],
+  mayRead: ['kubernetes/daemonsets.apps.json', 'snapshot.json'],
   run: (context) => {
     const { mesh, subjects } = context;
     const results = new Results();

@@ -16,9 +16,6 @@ export const check: Check = {
   inputs: [
     'kubernetes/authorizationpolicies.security.istio.io.json',
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
-    'kubernetes/endpoints.json',
     'kubernetes/endpointslices.discovery.k8s.io.json',
     'kubernetes/gateways.gateway.networking.k8s.io.json',
     'kubernetes/grpcroutes.gateway.networking.k8s.io.json',
@@ -27,6 +24,11 @@ export const check: Check = {
     'kubernetes/pods.json',
     'kubernetes/services.json',
     'kubernetes/virtualservices.networking.istio.io.json',
+  ],
+  mayRead: [
+    'kubernetes/daemonsets.apps.json',
+    'kubernetes/deployments.apps.json',
+    'kubernetes/endpoints.json',
     'snapshot.json',
   ],
   run: (context) => {

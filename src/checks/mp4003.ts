@@ -11,15 +11,17 @@ export const check: Check = {
   depth: 0,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
-    'kubernetes/endpoints.json',
     'kubernetes/endpointslices.discovery.k8s.io.json',
-    'kubernetes/gatewayclasses.gateway.networking.k8s.io.json',
     'kubernetes/gateways.gateway.networking.k8s.io.json',
     'kubernetes/namespaces.json',
     'kubernetes/pods.json',
     'kubernetes/services.json',
+  ],
+  mayRead: [
+    'kubernetes/daemonsets.apps.json',
+    'kubernetes/deployments.apps.json',
+    'kubernetes/endpoints.json',
+    'kubernetes/gatewayclasses.gateway.networking.k8s.io.json',
     'snapshot.json',
   ],
   run: (context) => {

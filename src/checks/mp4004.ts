@@ -14,16 +14,18 @@ export const check: Check = {
   depth: 0,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
-    'kubernetes/endpoints.json',
     'kubernetes/endpointslices.discovery.k8s.io.json',
     'kubernetes/gateways.gateway.networking.k8s.io.json',
     'kubernetes/namespaces.json',
     'kubernetes/pods.json',
     'kubernetes/services.json',
-    'pods/*/*/envoy/*',
     'pods/*/*/netns/sockets.txt',
+  ],
+  mayRead: [
+    'kubernetes/daemonsets.apps.json',
+    'kubernetes/deployments.apps.json',
+    'kubernetes/endpoints.json',
+    'pods/*/*/envoy/*',
     'snapshot.json',
   ],
   run: (context) => {

@@ -12,13 +12,11 @@ export const check: Check = {
   depth: 0,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
     'kubernetes/namespaces.json',
     'kubernetes/pods.json',
     'pods/*/*/ztunnel/config_dump.json',
-    'snapshot.json',
   ],
+  mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: (context) => {
     const results = new Results();
     // Denied by the ztunnel right behind a waypoint: the walk has asked ztunnel's own rules.

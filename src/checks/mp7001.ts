@@ -16,13 +16,11 @@ export const check: Check = {
   depth: 0,
   inputs: [
     'kubernetes/configmaps.json',
-    'kubernetes/daemonsets.apps.json',
-    'kubernetes/deployments.apps.json',
     'kubernetes/namespaces.json',
     'kubernetes/networkpolicies.networking.k8s.io.json',
     'kubernetes/pods.json',
-    'snapshot.json',
   ],
+  mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: (context) => {
     const { mesh, subjects } = context;
     const results = new Results();
