@@ -63,10 +63,18 @@ export function loadEngines(snapshot: Snapshot, mesh: Mesh): Engines {
         const file = read(`${podFolder(pod) ?? 'no-such-name'}/envoy/config_dump.json`);
         if (file.kind !== 'text') return missing(`configuration of the Envoy in ${pod.namespace}/${pod.name}`, file);
         const clusters = read(`${podFolder(pod) ?? 'no-such-name'}/envoy/clusters.json`);
-        return loadEnvoy(
+        const loaded = loadEnvoy(
           file.path,
           file.text,
           clusters.kind === 'text' ? { file: clusters.path, text: clusters.text } : null,
+        );
+        if (loaded.usable) return loaded;
+        return (
+          loaded.problems[0] ??
+          missing(`configuration of the Envoy in ${pod.namespace}/${pod.name}`, {
+            path: file.path,
+            reason: 'not a config_dump',
+          })
         );
       },
     ),
