@@ -89,6 +89,8 @@ export class Flow {
   unroutable = false;
   readonly steps: TraceStep[] = [];
   decidedBy: Evidence | null = null;
+  /** The rule that gave the packet its destination or socket. */
+  directedBy: Evidence | null = null;
   readonly family: Family;
   readonly protocol: number;
   readonly packet: Packet;
@@ -113,12 +115,17 @@ export class Flow {
   }
 
   /** A rule had an effect. Rendered only if somebody reads the steps. */
-  note(kind: NetnsStep['kind'], summary: string | (() => string), evidence: Evidence | null): void {
-    this.decidedBy = evidence ?? this.decidedBy;
+  note(
+    kind: NetnsStep['kind'],
+    summary: string | (() => string),
+    evidence: Evidence | readonly Evidence[] | null,
+  ): void {
+    const list: readonly Evidence[] = evidence === null ? NOTHING : 'file' in evidence ? [evidence] : evidence;
+    this.decidedBy = list[list.length - 1] ?? this.decidedBy;
     this.steps.push({
       kind,
       summary,
-      evidence,
+      evidence: list,
       src: this.src,
       sport: this.sport,
       dst: this.dst,
@@ -129,10 +136,12 @@ export class Flow {
   }
 }
 
+const NOTHING: readonly Evidence[] = [];
+
 export interface TraceStep {
   readonly kind: NetnsStep['kind'];
   readonly summary: string | (() => string);
-  readonly evidence: Evidence | null;
+  readonly evidence: readonly Evidence[];
   readonly src: Addr;
   readonly sport: number;
   readonly dst: Addr;

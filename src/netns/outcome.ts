@@ -121,8 +121,18 @@ function toOutcome({ end, probability, conditions, unknowns }: Way): NetnsOutcom
   };
 }
 
-/** The line that decided: of a delivery or a way out, the last rule that changed the packet, else the route. */
-function decidedBy({ flow }: End): Evidence | null {
+/**
+ * The line that decided. Of what was stopped: the last one that spoke. Else the rule that gave the packet its destination
+ * or socket, else the route that it took.
+ */
+function decidedBy({ flow, verdict }: End): Evidence | null {
+  if (verdict === 'dropped' || verdict === 'rejected' || verdict === 'unknown') return flow.decidedBy;
+  if (flow.directedBy !== null) return flow.directedBy;
+  for (let at = flow.steps.length - 1; at >= 0; at--) {
+    const step = flow.steps[at];
+    const last = step?.evidence[step.evidence.length - 1];
+    if (step?.kind === 'route' && last !== undefined) return last;
+  }
   return flow.decidedBy;
 }
 
@@ -146,7 +156,7 @@ function toStep(family: Family, step: TraceStep): NetnsStep {
   return {
     kind: step.kind,
     summary: typeof step.summary === 'string' ? step.summary : step.summary(),
-    evidence: step.evidence === null ? [] : [step.evidence],
+    evidence: step.evidence,
     src: addressOf(family, step.src, step.sport),
     dst: addressOf(family, step.dst, step.dport),
     mark: step.mark,

@@ -1,4 +1,4 @@
-import type { Evidence, Unknown } from '../formats/evidence.js';
+import type { Unknown } from '../formats/evidence.js';
 import { isLinkLocal6, isLoopback, isMulticast, parseAddr, textOf, type Addr, type Family } from './address.js';
 import { Choices, FactMissing } from './choices.js';
 import type { NetnsVerdict, Packet } from './face.js';
@@ -108,7 +108,7 @@ export class Pipeline {
       flow.choices,
     );
     if (result.kind !== 'unreachable' && result.kind !== 'prohibit' && result.kind !== 'blackhole') return true;
-    flow.note('route', `no error can be sent back: ${result.summary}`, lastOf(result.evidence));
+    flow.note('route', `no error can be sent back: ${result.summary}`, result.evidence);
     return false;
   }
 
@@ -378,12 +378,8 @@ export class Pipeline {
   }
 
   private noteRoute(flow: Flow, { summary, evidence }: RouteResult): void {
-    flow.note('route', summary, lastOf(evidence));
+    flow.note('route', summary, evidence);
   }
-}
-
-function lastOf(list: readonly Evidence[]): Evidence | null {
-  return list[list.length - 1] ?? null;
 }
 
 const UPPER_KINDS: ReadonlySet<string> = new Set(['bridge', 'bond', 'team', 'openvswitch']);

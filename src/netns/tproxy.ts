@@ -14,6 +14,7 @@ export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: 
   if (connectedSocket !== null && findsConnected(flow)) {
     if (!connectedSocket.transparent) return false;
     flow.tproxy = { name: connectedSocket.name, process: null, evidence: null, wildcard: false, transparent: true };
+    flow.directedBy = evidence;
     flow.note('netfilter', () => `to its own socket ${connectedSocket.name}`, evidence);
     return true;
   }
@@ -26,6 +27,7 @@ export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: 
     return false;
   }
   flow.tproxy = { ...found, transparent: true };
+  flow.directedBy = evidence;
   flow.note('netfilter', () => `TPROXY to ${found.name}`, evidence);
   return true;
 }

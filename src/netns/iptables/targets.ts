@@ -131,6 +131,7 @@ function bound(flow: Flow, manip: 'SRC' | 'DST', evidence: Evidence, verdict: ty
     return;
   }
   translate(flow, flow.ct, manip);
+  if (manip === 'DST') flow.directedBy = evidence;
   flow.note(
     'netfilter',
     () => `${manip === 'SRC' ? 'source' : 'destination'} becomes ${natSummary(flow, manip)}`,

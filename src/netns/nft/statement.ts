@@ -295,6 +295,7 @@ function done(flow: Flow, manip: Manip, verdict: number, context: NftContext): N
     return DROPPED;
   }
   translate(flow, flow.ct, manip);
+  if (manip === 'DST') flow.directedBy = context.evidence;
   flow.note(
     'netfilter',
     () => `${manip === 'SRC' ? 'source' : 'destination'} becomes ${natSummary(flow, manip)}`,
