@@ -142,11 +142,11 @@ export function findChain<T extends Chain>(chains: readonly T[], connection: Con
   left = firstNamed(left, (chain) => chain.match.serverNames, serverNames(connection.sni));
   left = firstNamed(left, (chain) => [chain.match.transport], [connection.transport, '']);
   left = firstNamed(left, (chain) => chain.match.protocols, [...connection.alpn, '']);
-  const source = remote?.kind === 'ip' ? remote.ip : NO_IP;
-  left = longest(left, (chain) => chain.match.directSources, source);
+  const direct = connection.direct?.kind === 'ip' ? connection.direct.ip : NO_IP;
+  left = longest(left, (chain) => chain.match.directSources, direct);
   const type = isLocal(connection) ? 'SAME_IP_OR_LOOPBACK' : 'EXTERNAL';
   left = firstNamed(left, (chain) => [chain.match.sourceType], [type, 'ANY']);
-  left = longest(left, (chain) => chain.match.sources, source);
+  left = longest(left, (chain) => chain.match.sources, remote?.kind === 'ip' ? remote.ip : NO_IP);
   const port = remote?.kind === 'ip' ? remote.port : 0;
   const exact = left.filter((chain) => chain.match.sourcePorts.includes(port));
   return exact.length > 0 ? exact : left.filter((chain) => chain.match.sourcePorts.includes(0));

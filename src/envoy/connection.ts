@@ -60,7 +60,10 @@ export interface Connection {
   readonly local: Address;
   /** The local address was put back to the original destination (listener filter original_dst). */
   readonly localRestored: boolean;
+  /** The client: restored by original_dst on internal connections. */
   readonly remote: Address | null;
+  /** The peer of the connection itself; of an internal connection an internal address. */
+  readonly direct: Address | null;
   /** Filter state by key. */
   readonly filterState: ReadonlyMap<string, StateValue>;
   /** Filter state that the next internal connection inherits. */

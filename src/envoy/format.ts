@@ -64,8 +64,9 @@ function command(name: string, argument: string, { connection, request }: Format
       return addressText(connection.local);
     case 'DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT':
       return connection.local.kind === 'ip' ? connection.local.host : null;
-    case 'DOWNSTREAM_REMOTE_ADDRESS':
     case 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS':
+      return connection.direct === null ? null : addressText(connection.direct);
+    case 'DOWNSTREAM_REMOTE_ADDRESS':
       return connection.remote === null ? null : addressText(connection.remote);
     case 'DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT':
       return connection.remote?.kind === 'ip' ? connection.remote.host : null;

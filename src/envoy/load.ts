@@ -142,6 +142,7 @@ function decide(
     local,
     localRestored: false,
     remote: ipAddress(request.src),
+    direct: ipAddress(request.src),
     filterState: new Map(),
     shared: new Set(),
     metadata: new Map(),

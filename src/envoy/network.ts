@@ -1,5 +1,15 @@
 import type { Evidence } from '../formats/evidence.js';
-import { list, number, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
+import {
+  boolean,
+  list,
+  number,
+  object,
+  objectOrNull,
+  string,
+  strings,
+  typed,
+  type JsonObject,
+} from '../formats/envoy-json.js';
 import { findChain } from './chain-match.js';
 import { addressText, ending, type Connection, type End, type Payload } from './connection.js';
 import type { Engine } from './engine.js';
@@ -51,8 +61,9 @@ export function networkInput(connection: Connection): Input {
         return local.kind === 'ip' ? local.host : null;
       case `${NETWORK_INPUTS}.DestinationPortInput`:
         return local.kind === 'ip' ? String(local.port) : null;
-      case `${NETWORK_INPUTS}.SourceIPInput`:
       case `${NETWORK_INPUTS}.DirectSourceIPInput`:
+        return connection.direct?.kind === 'ip' ? connection.direct.host : null;
+      case `${NETWORK_INPUTS}.SourceIPInput`:
         return remote?.kind === 'ip' ? remote.host : null;
       case `${NETWORK_INPUTS}.SourcePortInput`:
         return remote?.kind === 'ip' ? String(remote.port) : null;
@@ -171,21 +182,28 @@ function negotiate(config: JsonObject, tls: Connection['payload']['tls']): strin
   return strings(object(config['common_tls_context'])['alpn_protocols']).find((name) => offered.includes(name)) ?? null;
 }
 
-/** Why the handshake fails, null where it succeeds. */
+/**
+ * Why the handshake fails, null where it succeeds. Names to check make a client certificate obligatory (envoy 1.40
+ * source/common/tls/cert_validator/default_validator.cc, initializeSslContexts).
+ */
 function refusal(config: JsonObject, connection: Connection): string | null {
   const { tls } = connection.payload;
   if (tls === null) return 'the chain ends TLS, and the connection is plain text';
   const context = object(config['common_tls_context']);
-  const required = config['require_client_certificate'] === true;
-  if (tls.peer === null) {
-    return required ? 'PEER_DID_NOT_RETURN_A_CERTIFICATE: the chain demands a client certificate' : null;
-  }
   const combined = object(context['combined_validation_context']);
   const validation = objectOrNull(combined['default_validation_context']) ?? object(context['validation_context']);
   const matchers = [
     ...list(validation['match_subject_alt_names']).map(object),
     ...list(validation['match_typed_subject_alt_names']).map((item) => object(object(item)['matcher'])),
   ];
+  const pinned =
+    list(validation['verify_certificate_hash']).length > 0 || list(validation['verify_certificate_spki']).length > 0;
+  if (tls.peer === null) {
+    const untrusted = validation['trust_chain_verification'] === 'ACCEPT_UNTRUSTED';
+    const checked = (matchers.length > 0 || pinned) && !untrusted;
+    if (!checked && boolean(config['require_client_certificate']) !== true) return null;
+    return 'PEER_DID_NOT_RETURN_A_CERTIFICATE: the chain demands a client certificate';
+  }
   const { peer } = tls;
   if (matchers.length === 0) return null;
   return any(matchers, (matcher) => stringMatcher(matcher)(peer)) === false

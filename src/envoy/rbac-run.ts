@@ -19,7 +19,7 @@ export function networkSubject(connection: Connection): RbacSubject {
     path: null,
     localIp: local?.ip ?? null,
     localPort: local?.port ?? null,
-    directIp: remote,
+    directIp: connection.direct?.kind === 'ip' ? connection.direct.ip : null,
     remoteIp: remote,
     connectionIp: remote,
     sni: connection.sni,

@@ -165,7 +165,8 @@ export function queryMatcher(value: JsonObject): (query: ReadonlyMap<string, str
     return () => doubt(`query matcher on ${name} matches`, `its field ${extra.join(', ')} is not understood`);
   }
   const pattern = objectOrNull(value['string_match']);
-  if (pattern === null) return (query) => query.has(name);
+  const present = value['present_match'] === undefined || boolean(value['present_match']) === true;
+  if (pattern === null) return (query) => query.has(name) === present;
   const test = stringMatcher(pattern);
   return (query) => {
     const found = query.get(name);

@@ -327,7 +327,9 @@ function toInternal(
     payload,
     local: { kind: 'internal', listener: at.listener, id: at.id },
     localRestored: false,
-    remote: from.remote,
+    // envoy://internal_client_address/ until original_dst puts the client's back
+    remote: { kind: 'internal', listener: 'internal_client_address', id: '' },
+    direct: { kind: 'internal', listener: 'internal_client_address', id: '' },
     ...inherit(cluster, host, socket, from),
     transport: 'raw_buffer',
     sni: '',
