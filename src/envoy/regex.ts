@@ -1,4 +1,13 @@
-import { RE2JS } from 're2js';
+import { createRequire } from 'node:module';
+import type { RE2JS } from 're2js';
+
+/** Its tables take longer to set up than a whole trace: loaded with the first pattern that needs it. */
+let library: typeof RE2JS | null = null;
+
+function re2js(): typeof RE2JS {
+  library ??= (createRequire(import.meta.url)('re2js') as { readonly RE2JS: typeof RE2JS }).RE2JS;
+  return library;
+}
 
 /**
  * RE2 as Envoy uses it: a pattern matches where it matches the whole text (RE2::FullMatch). Whether a whole text
@@ -52,7 +61,7 @@ export function regex(pattern: string): Regex | null {
 function compile(pattern: string): Regex | null {
   const test = plain(pattern);
   let compiled: RE2JS | null = null;
-  const re2 = (): RE2JS => (compiled ??= RE2JS.compile(pattern));
+  const re2 = (): RE2JS => (compiled ??= re2js().compile(pattern));
   if (test === null) {
     try {
       re2();
