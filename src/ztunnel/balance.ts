@@ -6,10 +6,19 @@ import type {
   GatewayAddress,
   RoutingScope,
 } from '../formats/ztunnel-types.js';
+import type { Touched } from './cache.js';
 import type { Branch } from './outcome.js';
 import { certain } from './outcome.js';
 import { Undecided, type State } from './state.js';
 import type { World } from './world.js';
+
+/** For whom endpoints are drawn. */
+export interface Drawing {
+  readonly state: State;
+  readonly world: World;
+  readonly source: DumpWorkload;
+  readonly touched: Touched;
+}
 
 /** Standard: a call of the Service itself. Waypoint: the port need not exist where there is an application tunnel. */
 export type ResolutionMode = 'standard' | 'waypoint';
@@ -101,12 +110,12 @@ function undrawable(state: State, service: DumpService, port: number): number {
 
 /** Z:src/state.rs find_upstream_from_service: weighted by capacity among the best rank; then the target port. */
 export function fromService(
-  state: State,
-  source: DumpWorkload,
+  drawing: Drawing,
   service: DumpService,
   port: number,
   mode: ResolutionMode,
 ): readonly Branch<Upstream>[] {
+  const { state, source } = drawing;
   // up to 1.22.1 a port is looked up on the Service first, whatever is asked for
   const known = state.behaviour.portFilter ? mode : 'standard';
   let options = usable(state, source, service, port, known);
@@ -120,6 +129,7 @@ export function fromService(
         reason: 'the mode or a routing preference is not known',
       });
     }
+    drawing.touched.place = true;
     const networkFirst = state.behaviour.networkFirstRank;
     const ranked = options.map((option) => ({ option, rank: rankOf(scopes, source, option.workload, networkFirst) }));
     const strict = balancer.mode === 'Strict' ? ranked.filter(({ rank }) => rank === scopes.length) : ranked;
@@ -160,17 +170,16 @@ function withPort(
 
 /** Z:src/state.rs find_upstream: a Service by VIP before a workload by address, the reverse of State.find(). */
 export function findUpstream(
-  state: State,
+  drawing: Drawing,
   network: string,
-  source: DumpWorkload,
   target: { readonly ip: string; readonly port: number },
   mode: ResolutionMode,
-  world: World,
 ): readonly Branch<Upstream>[] {
+  const { state, source, world } = drawing;
   const service = state.serviceByVip(network, target.ip, source.namespace, world);
   if (service !== null) {
     if (service.loadBalancer?.mode === 'Passthrough') return certain('original');
-    return fromService(state, source, service, target.port, mode);
+    return fromService(drawing, service, target.port, mode);
   }
   const workload = state.workloadByAddress(network, target.ip, world);
   return certain(workload === null ? 'none' : { workload, port: target.port, service: null, endpoint: null });

@@ -37,14 +37,14 @@ function fromGateway(
   gateway: GatewayAddress,
   mode: ResolutionMode,
 ): readonly Branch<Upstream>[] | null {
-  const { state, world, source } = request;
+  const { state, world } = request;
   const { destination, port } = gateway;
   if (destination.kind === 'address') {
-    return findUpstream(state, destination.network, source, { ip: destination.ip, port }, mode, world);
+    return findUpstream(request, destination.network, { ip: destination.ip, port }, mode);
   }
   const found = state.findHostname(destination.namespace, destination.hostname, world);
   if (found === null) return null;
-  if (found.kind === 'service') return fromService(state, source, found.service, port, mode);
+  if (found.kind === 'service') return fromService(request, found.service, port, mode);
   return certain<Upstream>({ workload: found.workload, port, service: null, endpoint: null });
 }
 

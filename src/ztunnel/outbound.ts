@@ -24,12 +24,11 @@ import type { World } from './world.js';
 export function decideOutbound(request: Request): Outcomes {
   const { state, world, source, target } = request;
   const { network } = state.dump.config;
-  const sourceStep = step(`source is ${source.namespace}/${source.name}`, source.evidence);
   const addressed = state.find(network, target.ip, source.namespace, world);
   const service = addressed?.kind === 'service' ? addressed.service : null;
-  if (service === null) return direct(request, null, [...request.before, sourceStep]);
+  if (service === null) return direct(request, null, request.before);
   const found = step(`${targetText(request)} belongs to service ${serviceName(service)}`, service.evidence);
-  const steps = [...request.before, sourceStep, found];
+  const steps = [...request.before, found];
   return split(serviceWaypoints(service), (waypoint) =>
     waypoint === null ? direct(request, service, steps) : throughServiceWaypoint(request, service, waypoint, steps),
   );
@@ -65,8 +64,8 @@ function throughServiceWaypoint(
 
 /** Not through a Service's waypoint: build_request from fetch_upstream on. */
 function direct(request: Request, service: DumpService | null, steps: readonly Step[]): Outcomes {
-  const { state, world, source, target } = request;
-  const upstreams = findUpstream(state, source.network, source, target, 'standard', world);
+  const { state, source, target } = request;
+  const upstreams = findUpstream(request, source.network, target, 'standard');
   return split(upstreams, (upstream) => {
     if (upstream === 'none' || upstream === 'original') {
       return certain(withoutUpstream(request, service, upstream, steps));
@@ -152,7 +151,9 @@ function passesWaypoint(
 ): boolean {
   const { state, source, downstream, world } = request;
   if (state.behaviour.waypoints === 'node') return true;
-  return service === null && !isFromWaypoint(state, waypoint, source, downstream, world);
+  if (service !== null) return false;
+  request.touched.person = true;
+  return !isFromWaypoint(state, waypoint, source, downstream, world);
 }
 
 function toWorkload(request: Request, choice: Choice, ip: string, steps: readonly Step[]): Outcomes {

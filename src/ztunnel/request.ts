@@ -1,6 +1,7 @@
 import { joinHostPort } from '../formats/ip.js';
 import type { DumpWorkload } from '../formats/ztunnel-types.js';
 import type { Choice, Picked } from './balance.js';
+import type { Touched } from './cache.js';
 import type { ZtunnelOutcome } from './face.js';
 import { parseIdentity } from './identity.js';
 import {
@@ -29,6 +30,8 @@ export interface Request {
   readonly target: { readonly ip: string; readonly port: number };
   /** The client's address is kept on the outgoing connection. */
   readonly spoofs: boolean;
+  /** Filled by whoever looks at more of the source than its namespace and network. */
+  readonly touched: Touched;
   /** What led here (a plaintext connection that is sent to a waypoint). */
   readonly before: readonly Step[];
 }
@@ -83,6 +86,7 @@ export function sent(
   sans: readonly string[] = choice.service?.subjectAltNames ?? [],
 ): ZtunnelOutcome {
   const secured = way.protocol !== 'tcp';
+  if (request.spoofs) request.touched.person = true;
   return outcome({
     action: 'forward',
     ...way,

@@ -1,0 +1,141 @@
+import type { ZtunnelDump } from '../formats/ztunnel-types.js';
+import { canonicalAddress } from './authority.js';
+import type { Behaviour } from './behaviour.js';
+import { OutboundCache, type Touched } from './cache.js';
+import { dnsAnswer, resolveName } from './dns.js';
+import { Entrances, unreadable } from './entrances.js';
+import type { ZtunnelConnection, ZtunnelDnsAnswer, ZtunnelDnsQuestion, ZtunnelOutcome } from './face.js';
+import { decideLegacy } from './legacy.js';
+import { outcomeKey, settle, undecided } from './outcome.js';
+import type { Outcomes } from './request.js';
+import { State, Undecided } from './state.js';
+import { acrossWorlds, World } from './world.js';
+
+interface Source {
+  readonly workload: Parameters<OutboundCache['get']>[0];
+  readonly ip: string;
+}
+
+/** Equal texts for equal decisions. */
+export function printOutcomes(outcomes: readonly ZtunnelOutcome[]): string {
+  return outcomes
+    .map((item) => `${outcomeKey(item)}\t${String(item.probability)}\t${String(item.keepsSource)}`)
+    .join('\n');
+}
+
+/** One dump read as one release. */
+export class Engine {
+  private readonly state: State;
+  private readonly entrances: Entrances;
+  private readonly certificates: ConstructorParameters<typeof Entrances>[1];
+  private readonly cache = new OutboundCache();
+  private readonly sources = new Map<string, Source | null>();
+
+  constructor(dump: ZtunnelDump, behaviour: Behaviour) {
+    this.state = new State(dump, behaviour);
+    this.certificates = new Map(dump.certificates.map((certificate) => [certificate.identity, certificate]));
+    this.entrances = new Entrances(this.state, this.certificates);
+  }
+
+  decide(connection: ZtunnelConnection): readonly ZtunnelOutcome[] {
+    const touched = { place: false, person: false };
+    const source = connection.direction === 'outbound' ? this.sourceOf(connection) : null;
+    if (source === null) return this.inAllWorlds(connection, touched);
+    const known = this.cache.get(source.workload, source.ip, connection.dst);
+    if (known !== null) return known;
+    const outcomes = this.inAllWorlds(connection, touched);
+    this.cache.set(source.workload, source.ip, connection.dst, touched, outcomes);
+    return outcomes;
+  }
+
+  /** The source where nothing about it is open and it can have a certificate: looked for once. */
+  private sourceOf(connection: ZtunnelConnection): Source | null {
+    const { pod, src } = connection;
+    const key = pod === null ? src : `${pod.namespace}/${pod.name}/${pod.serviceAccount ?? ''} ${src}`;
+    const known = this.sources.get(key);
+    if (known !== undefined) return known;
+    const source = this.findSource(connection);
+    this.sources.set(key, source);
+    return source;
+  }
+
+  private findSource(connection: ZtunnelConnection): Source | null {
+    const ip = canonicalAddress(connection.src);
+    if (ip === null || this.state.dump.legacy !== null || this.state.dump.gaps.config !== null) return null;
+    const world = new World([]);
+    try {
+      const local = this.entrances.pods.find(connection, ip, world);
+      if (local.kind === 'error' || world.questions.length > 0) return null;
+      return this.entrances.refused(local.workload) === null ? { workload: local.workload, ip } : null;
+    } catch (error) {
+      if (error instanceof Undecided) return null;
+      throw error;
+    }
+  }
+
+  private inAllWorlds(connection: ZtunnelConnection, touched: Touched): readonly ZtunnelOutcome[] {
+    const result = acrossWorlds((world) => this.inWorld(connection, world, touched), printOutcomes);
+    if (result.kind === 'same') return result.value;
+    const fact = `order of insertion in ztunnel: ${this.state.dump.file}`;
+    return [
+      undecided(
+        result.reasons.map((reason) => ({ fact, reason })),
+        [],
+      ),
+    ];
+  }
+
+  private inWorld(connection: ZtunnelConnection, world: World, touched: Touched): readonly ZtunnelOutcome[] {
+    try {
+      return settle(this.branches(connection, world, touched));
+    } catch (error) {
+      if (error instanceof Undecided) return [undecided([error.unknown], [])];
+      throw error;
+    }
+  }
+
+  private branches(connection: ZtunnelConnection, world: World, touched: Touched): Outcomes {
+    const { config } = this.state.dump.gaps;
+    if (config !== null) throw new Undecided(config);
+    const source = canonicalAddress(connection.src);
+    if (source === null) throw unreadable(`source address ${JSON.stringify(connection.src)}`);
+    if (this.state.dump.legacy !== null) {
+      return decideLegacy(this.state, this.state.dump.legacy, this.certificates, connection, source);
+    }
+    switch (connection.direction) {
+      case 'outbound':
+        return this.entrances.outbound(connection, source, world, touched);
+      case 'inbound':
+        return this.entrances.inbound(connection, source, world);
+      case 'inbound-plaintext':
+        return this.entrances.plaintext(connection, source, world);
+    }
+  }
+
+  resolve(question: ZtunnelDnsQuestion): ZtunnelDnsAnswer {
+    const result = acrossWorlds((world) => this.answer(question, world), JSON.stringify);
+    if (result.kind === 'same') return result.value;
+    const unknowns = result.reasons.map((reason) => ({ fact: `state of ztunnel: ${this.state.dump.file}`, reason }));
+    return dnsAnswer({ kind: 'unknown', summary: 'the dump does not decide', unknowns });
+  }
+
+  private answer(question: ZtunnelDnsQuestion, world: World): ZtunnelDnsAnswer {
+    const { dump, behaviour } = this.state;
+    try {
+      if (dump.gaps.config !== null) throw new Undecided(dump.gaps.config);
+      if (!dump.config.dnsProxy)
+        return dnsAnswer({ kind: 'off', summary: 'config.dnsProxy is off: nothing listens on 15053' });
+      if (behaviour.dnsShared === null) throw unreadable("ztunnel's own resolv.conf, which this release asks");
+      const source = canonicalAddress(question.src);
+      if (source === null) throw unreadable(`source address ${JSON.stringify(question.src)}`);
+      const local = this.entrances.pods.find(question, source, world);
+      if (local.kind === 'error') return dnsAnswer({ kind: 'failure', summary: local.error });
+      return resolveName(this.state, local.workload, question);
+    } catch (error) {
+      if (error instanceof Undecided) {
+        return dnsAnswer({ kind: 'unknown', summary: error.unknown.reason, unknowns: [error.unknown] });
+      }
+      throw error;
+    }
+  }
+}
