@@ -6,7 +6,7 @@ import { destinationOf, type Wanted } from './find-ports.js';
 import { failed, type FindResult, type NotFound } from './find-result.js';
 import type { Mesh } from './model.js';
 import type { Destination, Source } from './question.js';
-import { parseReference, type Reading, type Reference } from './reference.js';
+import { parseReference, SCHEME_PORTS, type Reading, type Reference } from './reference.js';
 
 /** Who sends. `namespace`: of -n, null where it was not given. */
 export function findSource(
@@ -96,13 +96,14 @@ function finish(
   options: DestinationOptions,
   unknowns: readonly Unknown[] = [],
 ): FindResult<Destination> {
-  const said = reference.form === 'ip' || reference.form === 'named' ? reference.port : null;
+  const said = reference.form === 'external' ? null : reference.port;
   if (said !== null && options.port !== null && said !== options.port) {
     return failed('invalid', `"${text}" names port ${said}, --port ${options.port}: which one?`);
   }
-  const result = destinationOf(mesh, wanted, options.port ?? said, options.protocol);
+  const scheme = reference.form === 'ip' || reference.form === 'named' ? reference.scheme : null;
+  const implied = scheme === null ? null : (SCHEME_PORTS[scheme] ?? null);
+  const result = destinationOf(mesh, wanted, options.port ?? said ?? implied, options.protocol);
   if (result.kind === 'failed') return result;
-  const scheme = reference.form === 'named' ? reference.scheme : null;
   return { kind: 'found', value: result.value, path, scheme, unknowns: [...unknowns, ...result.unknowns] };
 }
 

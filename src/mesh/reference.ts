@@ -26,9 +26,15 @@ export type Reading =
 
 /** What a person wrote, before the cluster is asked. `port`: number, or name of a Service's or container's port. */
 export type Reference =
-  | { readonly form: 'node'; readonly name: string }
+  | { readonly form: 'node'; readonly name: string; readonly port: number | string | null }
   | { readonly form: 'external'; readonly name: string }
-  | { readonly form: 'ip'; readonly ip: string; readonly port: number | string | null; readonly path: string | null }
+  | {
+      readonly form: 'ip';
+      readonly ip: string;
+      readonly port: number | string | null;
+      readonly path: string | null;
+      readonly scheme: string | null;
+    }
   | {
       readonly form: 'named';
       readonly readings: readonly Reading[];
@@ -39,7 +45,8 @@ export type Reference =
     }
   | { readonly form: 'invalid'; readonly reason: string };
 
-const SCHEME_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, grpc: 80, ws: 80, wss: 443 };
+/** The port that a URL without one means. */
+export const SCHEME_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, grpc: 80, ws: 80, wss: 443 };
 
 /** The words that `FROM` and `TO` accept; see the table in test/mesh/reference.test.ts. */
 export function parseReference(text: string): Reference {
@@ -49,9 +56,14 @@ export function parseReference(text: string): Reference {
   const url = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)([^#]*)/i.exec(trimmed);
   if (url !== null) return parseUrl(url[1] ?? '', url[2] ?? '', url[3] ?? '');
   if (trimmed === 'external') return { form: 'external', name: 'external' };
-  const special = /^(external|node|nodes|no)\/([^/]+)$/.exec(trimmed);
-  if (special?.[2] !== undefined) {
-    return special[1] === 'external' ? { form: 'external', name: special[2] } : { form: 'node', name: special[2] };
+  const outside = /^external\/([^/]+)$/.exec(trimmed);
+  if (outside?.[1] !== undefined) return { form: 'external', name: outside[1] };
+  const node = /^(?:node|nodes|no)\/([^/:]+)(?::(.*))?$/.exec(trimmed);
+  if (node?.[1] !== undefined) {
+    const port = node[2] === undefined ? null : parsePort(node[2]);
+    return port === 'bad'
+      ? { form: 'invalid', reason: `"${node[2] ?? ''}" is no port` }
+      : { form: 'node', name: node[1], port };
   }
   const address = parseAddress(trimmed);
   if (address !== null) return address;
@@ -63,28 +75,27 @@ function parseUrl(scheme: string, authority: string, rest: string): Reference {
   const path = rest === '' ? '/' : rest.startsWith('/') ? rest : `/${rest}`;
   // user names and passwords are no part of a way
   const host = authority.slice(authority.lastIndexOf('@') + 1);
-  const fallback = SCHEME_PORTS[lower] ?? null;
-  const http = fallback !== null;
+  const http = SCHEME_PORTS[lower] !== undefined;
   const address = parseAddress(host);
-  if (address?.form === 'ip') return { ...address, port: address.port ?? fallback, path: http ? path : null };
+  if (address?.form === 'ip') return { ...address, path: http ? path : null, scheme: lower };
   if (address !== null) return address;
   const named = parseHostPort(host);
   if (named === null) return { form: 'invalid', reason: `"${authority}" is no host` };
-  const port = named.port ?? fallback;
-  return { form: 'named', readings: hostReadings(named.name), port, path: http ? path : null, scheme: lower };
+  const readings = hostReadings(named.name);
+  return { form: 'named', readings, port: named.port, path: http ? path : null, scheme: lower };
 }
 
 /** `10.0.0.1`, `10.0.0.1:80`, `10.0.0.1:80/path`, `fd00::1`, `[fd00::1]:80/path`. */
 function parseAddress(text: string): Reference | null {
   const bare = canonicalIp(text);
-  if (bare !== null) return { form: 'ip', ip: bare, port: null, path: null };
+  if (bare !== null) return { form: 'ip', ip: bare, port: null, path: null, scheme: null };
   const match = /^(?:\[([0-9a-fA-F:.%]+)\]|(\d+\.\d+\.\d+\.\d+))(?::([^/:]+))?(\/.*)?$/.exec(text);
   if (match === null) return null;
   const ip = canonicalIp(match[1] ?? match[2] ?? '');
   if (ip === null) return { form: 'invalid', reason: `"${match[1] ?? match[2] ?? ''}" is no address` };
   const port = match[3] === undefined ? null : parsePort(match[3]);
   if (port === 'bad') return { form: 'invalid', reason: `"${match[3] ?? ''}" is no port` };
-  return { form: 'ip', ip, port, path: match[4] ?? null };
+  return { form: 'ip', ip, port, path: match[4] ?? null, scheme: null };
 }
 
 /** A number from 1 to 65535, the name of a port (RFC 6335: a letter in it, at most 15 characters), or 'bad'. */
@@ -107,11 +118,7 @@ function parseHostPort(text: string): { readonly name: string; readonly port: nu
 function parseNamed(text: string): Reference {
   const match = /^([^:]+)(?::([^/:]*)(\/.*)?)?$/.exec(text);
   const words = match?.[1]?.split('/') ?? [];
-  if (
-    match === null ||
-    words.length > 3 ||
-    words.some((word) => !/^[A-Za-z0-9*]([-A-Za-z0-9._*]*[A-Za-z0-9])?\.?$/.test(word))
-  ) {
+  if (match === null || words.length > 3 || words.some((word) => !/^[A-Za-z0-9*][-A-Za-z0-9._*]*$/.test(word))) {
     return { form: 'invalid', reason: 'expected [namespace/][kind/]name[:port], an address or a URL' };
   }
   const port = match[2] === undefined ? null : parsePort(match[2]);

@@ -36,9 +36,9 @@ const NAMED: readonly (readonly [string, readonly string[], (number | string | n
     ['any */httpbin.bar.svc.cluster.local', 'host httpbin.bar.svc.cluster.local', 'any local/httpbin.bar.svc.cluster'],
     8000,
   ],
-  ['http://httpbin.bar/get?x=1#y', ['any */httpbin.bar', 'host httpbin.bar', 'any bar/httpbin'], 80, '/get?x=1'],
+  ['http://httpbin.bar/get?x=1#y', ['any */httpbin.bar', 'host httpbin.bar', 'any bar/httpbin'], null, '/get?x=1'],
   ['http://httpbin:8000', ['any */httpbin'], 8000, '/'],
-  ['https://example.com/a', ['any */example.com', 'host example.com', 'any com/example'], 443, '/a'],
+  ['https://example.com/a', ['any */example.com', 'host example.com', 'any com/example'], null, '/a'],
   ['tcp://db.data:5432', ['any */db.data', 'host db.data', 'any data/db'], 5432, null],
   ['http://user:secret@httpbin:8000/', ['any */httpbin'], 8000, '/'],
   ['httpbin.bar:8000/get', ['any */httpbin.bar', 'host httpbin.bar', 'any bar/httpbin'], 8000, '/get'],
@@ -59,16 +59,17 @@ describe('what a person may type', () => {
     ['fd00::1', 'fd00::1', null, null],
     ['FD00:0::0001', 'fd00::1', null, null],
     ['[fd00::1]:80', 'fd00::1', 80, null],
-    ['http://10.0.0.1/x', '10.0.0.1', 80, '/x'],
+    ['http://10.0.0.1/x', '10.0.0.1', null, '/x'],
     ['http://[fd00::1]:8080/x', 'fd00::1', 8080, '/x'],
-    ['https://10.0.0.1', '10.0.0.1', 443, '/'],
+    ['https://10.0.0.1', '10.0.0.1', null, '/'],
   ])('%s is an address', (text, ip, port, path) => {
-    expect(parseReference(text)).toEqual({ form: 'ip', ip, port, path });
+    expect(parseReference(text)).toMatchObject({ form: 'ip', ip, port, path });
   });
 
   it('node/… and external are places of their own', () => {
-    expect(parseReference('node/n1')).toEqual({ form: 'node', name: 'n1' });
-    expect(parseReference('node/n1.example.com')).toEqual({ form: 'node', name: 'n1.example.com' });
+    expect(parseReference('node/n1')).toEqual({ form: 'node', name: 'n1', port: null });
+    expect(parseReference('node/n1.example.com')).toEqual({ form: 'node', name: 'n1.example.com', port: null });
+    expect(parseReference('node/n1:10250')).toEqual({ form: 'node', name: 'n1', port: 10250 });
     expect(parseReference('external')).toEqual({ form: 'external', name: 'external' });
     expect(parseReference('external/outside')).toEqual({ form: 'external', name: 'outside' });
   });
