@@ -115,13 +115,11 @@ function* serverNames(sni: string): Iterable<string> {
   yield '';
 }
 
-const LOOPBACK = [parseCidr('127.0.0.0/8'), parseCidr('::1/128')].filter((cidr) => cidr !== null);
-
-function isLocal(connection: Connection): boolean {
-  const remote = connection.remote;
+/** Utility::isSameIpOrLoopback: loopback is 127.0.0.1 and ::1 alone, not 127.0.0.0/8. */
+export function isLocal({ local, remote }: Connection): boolean {
   if (remote?.kind !== 'ip') return false;
-  if (LOOPBACK.some((cidr) => cidrContains(cidr, remote.ip))) return true;
-  return connection.local.kind === 'ip' && connection.local.host === remote.host;
+  if (remote.host === '127.0.0.1' || remote.host === '::1') return true;
+  return local.kind === 'ip' && local.host === remote.host;
 }
 
 export interface Chain {

@@ -157,16 +157,6 @@ function apply(filter: Filter, connection: Connection, path: Path, evidence: Evi
   }
 }
 
-/** Envoy puts the TLS inspector in by itself where a chain match needs it (ListenerImpl::buildListenerFilters). */
-function needsTlsInspector(body: ListenerBody): boolean {
-  if (body.matcher !== null) return false;
-  if (body.filters.some((filter) => typeOf(filter) === TLS_INSPECTOR)) return false;
-  return body.chains.some(({ match }) => {
-    if (match.transport === 'tls') return true;
-    return match.transport === '' && (match.serverNames[0] !== '' || match.protocols[0] !== '');
-  });
-}
-
 /** Runs the listener filters in order; `next` is called once per branch. */
 export function runListenerFilters(
   body: ListenerBody,
@@ -178,7 +168,7 @@ export function runListenerFilters(
   const from = (index: number, current: Connection, branch: Path): void => {
     const filter = body.filters[index];
     if (filter === undefined) {
-      next(needsTlsInspector(body) ? inspectTls(current) : current, branch);
+      next(current, branch);
       return;
     }
     const goOn: Next = (changed, after) => from(index + 1, changed, after);

@@ -10,7 +10,7 @@ import {
   typed,
   type JsonObject,
 } from '../formats/envoy-json.js';
-import { findChain } from './chain-match.js';
+import { findChain, isLocal } from './chain-match.js';
 import { addressText, ending, type Connection, type End, type Payload } from './connection.js';
 import type { Engine } from './engine.js';
 import { builtInTelemetry, setFilterState } from './filter-state.js';
@@ -68,11 +68,7 @@ export function networkInput(connection: Connection): Input {
       case `${NETWORK_INPUTS}.SourcePortInput`:
         return remote?.kind === 'ip' ? String(remote.port) : null;
       case `${NETWORK_INPUTS}.SourceTypeInput`:
-        return local.kind === 'ip' &&
-          remote?.kind === 'ip' &&
-          (local.host === remote.host || remote.host.startsWith('127.'))
-          ? 'local'
-          : null;
+        return isLocal(connection) ? 'local' : null;
       case `${NETWORK_INPUTS}.ServerNameInput`:
         return connection.sni === '' ? null : connection.sni;
       case `${NETWORK_INPUTS}.TransportProtocolInput`:
@@ -274,9 +270,14 @@ function runNetworkFilters(
       );
     }
     case SET_STATE: {
-      const values = list(filter.config['on_new_connection']).map(object);
+      // A new connection has no TLS peer yet: the handshake comes after.
+      const early = { ...connection, terminated: undefined };
+      const first = setFilterState(list(filter.config['on_new_connection']).map(object), connection, (text) =>
+        formatted(text, { connection: early, request: null }),
+      );
+      const late = connection.terminated === undefined ? [] : list(filter.config['on_downstream_tls_handshake']);
       return goOn(
-        setFilterState(values, connection, (text) => formatted(text, { connection, request: null })),
+        setFilterState(late.map(object), first, (text) => formatted(text, { connection: first, request: null })),
         path,
       );
     }

@@ -72,6 +72,11 @@ function outcome(line: JsonObject, reply: Reply | null): Omit<ObservedOutcome, '
   }
   if (details === 'cluster_not_found') return { ...base, action: 'error', status, reason: details };
   if (details === 'no_healthy_upstream') return { ...base, action: 'error', cluster, status, reason: details };
+  const failure = text(line, 'failure');
+  // tcp_proxy connects before the handshake is over: without a certificate that counts for nothing.
+  if (failure !== null && /PEER_DID_NOT_RETURN|CERTIFICATE_VERIFY/.test(failure)) {
+    return { ...base, action: 'error', route: null, reason: `downstream_tls:${failure}` };
+  }
   const endpoint = endpointOf(line);
   if (endpoint !== null) {
     const served = reply?.served ?? null;
@@ -82,7 +87,6 @@ function outcome(line: JsonObject, reply: Reply | null): Omit<ObservedOutcome, '
     const rewritten = line['kind'] === 'http' ? upstream : {};
     return { ...way, to, tls, hbone, ...rewritten };
   }
-  const failure = text(line, 'failure');
   const handshake = failure !== null && /CERTIFICATE|WRONG_VERSION|HTTP_REQUEST/.test(failure);
   for (const flag of ['NR', 'UH', 'NC']) {
     if (flags.split(',').includes(flag)) {
