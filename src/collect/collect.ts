@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { SnapshotSink, WrittenManifest } from '../snapshot/write.js';
 import { discover, serverVersion } from './api.js';
 import { Cluster, NODES, PODS } from './cluster.js';
@@ -66,6 +67,8 @@ function below(sink: SnapshotSink, folder: string): SnapshotSink {
 
 async function collectOne(sink: SnapshotSink, plan: Plan, options: CollectOptions): Promise<Cost> {
   const connection = await connect(options);
+  // every request and stream listens for the one signal that ends them all
+  setMaxListeners(0, options.signal);
   const session: Session = {
     connection,
     grants: { debugContainer: options.debugImage !== null },

@@ -82,7 +82,6 @@ async function dumpByExec(
   }
 }
 
- 
 async function* once(buffer: Buffer): AsyncGenerator<Buffer> {
   yield buffer;
 }

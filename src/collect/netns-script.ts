@@ -19,6 +19,7 @@ const PARTS: readonly (readonly [file: string, command: string])[] = [
   ['ip6-route.json', 'ip -6 -j route show table all'],
   ['ip-address.json', 'ip -j -d address'],
   ['sysctl.txt', "sysctl -a -r '^net\\.(ipv4|ipv6)\\.'"],
+  // no process names from here: with PROC_ROOT=/host/proc ss would leave netlink for /proc/net, which tells less
   ['sockets.txt', 'ss -Hltnp&&ss -Hlunp'],
   // only devices that carry programs: a node has hundreds that do not
   [

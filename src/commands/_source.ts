@@ -76,13 +76,8 @@ export interface SourceFlags extends ClusterFlags {
  */
 export async function openSource(flags: SourceFlags, plan: Plan): Promise<Snapshot> {
   if (flags.snapshot !== undefined) {
-    const { openSnapshot, SnapshotError } = await import('../snapshot/open.js');
-    try {
-      return await openSnapshot(flags.snapshot);
-    } catch (error) {
-      if (error instanceof SnapshotError) throw new ExpectedError(error.message, 2, error.suggestions);
-      throw error;
-    }
+    const { recorded } = await import('./_recorded.js');
+    return recorded(flags.snapshot);
   }
   const [{ collect }, { memorySink }] = await Promise.all([
     import('../collect/collect.js'),
@@ -182,6 +177,5 @@ async function progressOn(stream: NodeJS.WriteStream, timings: boolean): Promise
 
 /** Names come from the cluster: control characters must not reach a terminal. */
 function printable(text: string): string {
-   
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\u{fffd}');
 }

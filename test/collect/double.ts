@@ -82,7 +82,9 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
     const limit = Number(query.get('limit') ?? '0') || found.length;
     const start = Number(query.get('continue') ?? '0');
     const more = start + limit < found.length ? String(start + limit) : '';
-    const items = found.slice(start, start + limit).map(({ apiVersion: _v, kind: _k, ...rest }) => rest);
+    const items = found
+      .slice(start, start + limit)
+      .map((item) => ({ ...item, apiVersion: undefined, kind: undefined }));
     const apiVersion = kind.group === '' ? 'v1' : `${kind.group}/v1`;
     return { status: 200, body: { apiVersion, kind: `${kind.kind}List`, metadata: { continue: more }, items } };
   };
