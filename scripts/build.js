@@ -29,7 +29,6 @@ await build({
   platform: 'node',
   target: 'node20.19',
   minify: true,
-  keepNames: true,
   sourcemap: false,
   logLevel: 'warning',
   // @oclif/core asks for typescript where it is installed: bundling it would cost 4 MB.
@@ -49,5 +48,6 @@ rmSync(path.join(root, 'dist'), { recursive: true, force: true });
 renameSync(made, path.join(root, 'dist'));
 execFileSync(process.execPath, [path.join(root, 'node_modules/oclif/bin/run.js'), 'manifest'], {
   cwd: root,
+  env: { ...process.env, OCLIF_SKIP_NEW_VERSION_CHECK: '1' },
   stdio: ['ignore', 'ignore', 'inherit'],
 });

@@ -1,11 +1,17 @@
-import { run, flush, handle } from '@oclif/core';
+import { runFast } from './commands/_fast-lane.js';
 
 /** Entry of bin/run.js. Commands set `process.exitCode`; only what escapes them is handled here. */
 export async function main(binUrl: string): Promise<void> {
+  const argv = process.argv.slice(2);
+  if (await runFast(argv, new URL('../oclif.manifest.json', binUrl))) return;
+  const { flush, handle, run } = await import('./framework.js');
   try {
-    await run(process.argv.slice(2), binUrl);
+    await run(argv, binUrl);
     await flush();
-  } catch (error) {
-    await handle(error instanceof Error ? error : new Error(String(error)));
+  } catch (thrown) {
+    const error: Error & { oclif?: { exit?: number } } = thrown instanceof Error ? thrown : new Error(String(thrown));
+    // plugin-not-found ends with 127; an unknown command is a wrong command line like any other
+    if (error.oclif?.exit === 127) error.oclif.exit = 2;
+    await handle(error);
   }
 }

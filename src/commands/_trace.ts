@@ -1,8 +1,11 @@
 import type { Finding, Severity, Trace } from '../walk/trace.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
 import { answer } from './_answer.js';
 import { ExpectedError } from './_errors.js';
 import type { QuestionWords } from './_question.js';
-import { openSource, type SourceFlags } from './_source.js';
+import { recorded } from './_recorded.js';
+import type { SourceFlags } from './_source.js';
+import { writeOut } from './_write.js';
 
 export type OutputFormat = 'text' | 'json' | 'yaml' | 'mermaid';
 
@@ -21,18 +24,24 @@ export interface TraceFlags extends SourceFlags {
   readonly color?: boolean | undefined;
 }
 
-/** Collects or opens, answers, renders. The answer itself is pure: see answer(). */
-export async function runTrace(flags: TraceFlags): Promise<{ readonly text: string; readonly exitCode: number }> {
+/** Collects or opens, answers, prints. The answer itself is pure: see answer(). */
+export async function printTrace(flags: TraceFlags): Promise<void> {
   const words: QuestionWords = { ...flags, headers: parseHeaders(flags.header ?? []) };
-  const snapshot = await openSource(flags, {
+  const snapshot = flags.snapshot === undefined ? await collected(flags, words) : await recorded(flags.snapshot);
+  const trace = answer(snapshot, words);
+  await writeOut(await render(trace, flags));
+  process.exitCode = exitCodeOf(trace, flags['fail-on']);
+}
+
+async function collected(flags: TraceFlags, words: QuestionWords): Promise<Snapshot> {
+  const { openSource } = await import('./_source.js');
+  return openSource(flags, {
     kind: 'trace',
     from: flags.from,
     to: flags.to,
     namespace: flags.namespace ?? null,
     ask: (part) => answer(part, words),
   });
-  const trace = answer(snapshot, words);
-  return { text: await render(trace, flags), exitCode: exitCodeOf(trace, flags['fail-on']) };
 }
 
 /** `Name: value`, as curl takes it. */

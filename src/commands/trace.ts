@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { BaseCommand, writeOut } from './_base.js';
+import { BaseCommand } from './_base.js';
 import { sourceFlags } from './_source.js';
 
 export default class Trace extends BaseCommand {
@@ -54,9 +54,7 @@ line or a file given to it is wrong; 3 too little could be read for a verdict; 7
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Trace);
-    const { runTrace } = await import('./_trace.js');
-    const result = await runTrace({ ...flags, ...args });
-    await writeOut(result.text);
-    process.exitCode = result.exitCode;
+    const { printTrace } = await import('./_trace.js');
+    await printTrace({ ...flags, ...args });
   }
 }

@@ -1,0 +1,60 @@
+import { Config } from '@oclif/core';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parsePlain, type FlagDefinitions } from '../../src/commands/_fast-lane.js';
+import Trace from '../../src/commands/trace.js';
+
+/** The command framework's own reading of a command line. */
+class Parsing extends Trace {
+  static parsed: Record<string, unknown> | null = null;
+  override async run(): Promise<void> {
+    const { args, flags } = await this.parse(Trace);
+    Parsing.parsed = { ...flags, ...args };
+  }
+}
+
+const root = path.join(import.meta.dirname, '../..');
+
+async function framework(argv: readonly string[]): Promise<Record<string, unknown>> {
+  const config = await Config.load({ root, plugins: new Map() });
+  Parsing.parsed = null;
+  await Parsing.run([...argv], config);
+  if (Parsing.parsed === null) throw new Error(`not parsed: ${argv.join(' ')}`);
+  return Parsing.parsed;
+}
+
+/** What the build writes to oclif.manifest.json. */
+const definitions = Object.fromEntries(
+  Object.entries({ ...Trace.baseFlags, ...Trace.flags }).map(([name, flag]) => [name, { ...flag, name }]),
+) as unknown as FlagDefinitions;
+
+const SNAPSHOT = ['--snapshot', 'x'];
+
+describe('a plain command line is read as the framework reads it', () => {
+  it.each([
+    [['trace', 'foo/sleep', 'bar/httpbin:8000', ...SNAPSHOT]],
+    [['trace', ...SNAPSHOT, 'a', 'b', '-v', '-o', 'json']],
+    [['trace', 'a', 'b', '--snapshot=x', '-n', 'foo', '--direct', '--method', 'POST', '--path', '/v1?x=1']],
+    [['trace', 'a', 'b', ...SNAPSHOT, '--header', 'Host: a.b', '--header', 'X: 1', '--fail-on', 'never']],
+    [['trace', 'a', 'b', ...SNAPSHOT, '-ojson', '--protocol=tcp']],
+  ])('%j', async (argv) => {
+    const fast = parsePlain(argv, definitions);
+    expect(fast).toEqual(await framework(argv.slice(1)));
+  });
+});
+
+describe('whatever is not plain is left to the framework', () => {
+  it.each([
+    [['trace', 'a', 'b']],
+    [['trace', 'a', ...SNAPSHOT]],
+    [['trace', 'a', 'b', 'c', ...SNAPSHOT]],
+    [['trace', 'a', 'b', ...SNAPSHOT, '--help']],
+    [['trace', 'a', 'b', ...SNAPSHOT, '--port', '80']],
+    [['trace', 'a', 'b', ...SNAPSHOT, '-o', 'xml']],
+    [['trace', 'a', 'b', ...SNAPSHOT, '--no-color']],
+    [['trace', 'a', 'b', '--snapshot', '-']],
+    [['trace', 'a', 'b', '--snapshot', '']],
+    [['ls', ...SNAPSHOT]],
+    [['trace', 'a', 'b', ...SNAPSHOT, '--debug']],
+  ])('%j', (argv) => expect(parsePlain(argv, definitions)).toBeNull());
+});

@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Ajv } from 'ajv';
+import { Chalk } from 'chalk';
+import { describe, expect, it } from 'vitest';
+import { ExpectedError } from '../../src/commands/_errors.js';
+import { workloadsOf } from '../../src/commands/_ls.js';
+import { renderWorkloads, renderWorkloadsJson } from '../../src/render/ls.js';
+import { memorySnapshot } from '../../src/snapshot/memory.js';
+import { openSnapshot } from '../../src/snapshot/open.js';
+import type { Snapshot } from '../../src/snapshot/snapshot.js';
+import { controlPlane, list, namespace, pod } from '../mesh/cluster.js';
+
+function recording(name: string): Promise<Snapshot> {
+  return openSnapshot(path.join(import.meta.dirname, '../fixtures/recordings', name));
+}
+
+const PLAIN = { color: new Chalk({ level: 0 }), unicode: true };
+
+/** Pods that are found otherwise than expected, and how, in the recordings where there are some. */
+const OTHERWISE: Readonly<Record<string, readonly string[]>> = {
+  'coexistence-1.18.2': [],
+  'coexistence-1.18.2-ipset-missing': ['foo/sleep partly: table 100 has its route, but it is not in set ztunnel-pods-ips'],
+  'coexistence-1.18.2-table100-route-missing': ['bar-1/httpbin partly: it is in set ztunnel-pods-ips, but table 100 has no route to it'],
+  'coexistence-1.30.3': [],
+  'coexistence-1.30.3-legacy-backend': [],
+  'coexistence-1.30.3-ambient-label-removed': [],
+  'coexistence-1.30.3-inpod-rules-flushed': ['bar-1/httpbin partly: ztunnel serves it, but no rule of the pod redirects'],
+  'coexistence-1.30.3-ztunnel-down': [
+    'bar-1/httpbin partly: its rules redirect to 15001, where nobody listens',
+    'bar-2/helloworld-v2 partly: its rules redirect to 15001, where nobody listens',
+    'foo/sleep-b partly: its rules redirect to 15001, where nobody listens',
+    'strict/httpbin partly: its rules redirect to 15001, where nobody listens',
+  ],
+};
+
+describe('the workloads of a recorded mesh', () => {
+  it.each(Object.entries(OTHERWISE))('%s', async (name, otherwise) => {
+    const { items, unknowns, problems } = workloadsOf(await recording(name), null);
+    expect(unknowns).toEqual([]);
+    expect(problems).toEqual([]);
+    const wrong = items.filter((item) => item.agrees !== true);
+    expect(wrong.map((item) => `${item.namespace}/${item.owner?.name ?? ''} ${item.found.by}: ${item.found.reason}`)).toEqual(otherwise);
+    for (const item of wrong) expect(item.found.evidence.length + item.expected.evidence.length).toBeGreaterThan(0);
+  });
+
+  it('has modes, nodes, waypoints', async () => {
+    const { items } = workloadsOf(await recording('coexistence-1.30.3'), null);
+    const of = (ns: string, owner: string): readonly unknown[] =>
+      items
+        .filter((item) => item.namespace === ns && item.owner?.name === owner)
+        .map((item) => [item.mode, item.node, item.waypoints.map((one) => `${one.name} ${one.state} ${one.of}`)]);
+    expect(of('bar-2', 'helloworld-v1')).toEqual([
+      ['ambient', 'node-c', ['waypoint ready Service bar-2/helloworld', 'waypoint ready Service bar-2/helloworld-v1']],
+    ]);
+    expect(of('bar-2', 'waypoint')).toEqual([['waypoint', 'node-c', []]]);
+    expect(of('bar', 'httpbin')).toEqual([['sidecar', 'node-b', []]]);
+    expect(of('ingress', 'gateway-istio')).toEqual([['gateway', 'node-b', []]]);
+    expect(of('baz', 'hostnet')).toEqual([['hostNetwork', 'node-c', []]]);
+    expect(of('baz', 'sleep-plain')).toEqual([['plain', 'node-a', []]]);
+  });
+
+  it('shows a waypoint that is asked for and is not there', async () => {
+    const text = renderWorkloads(workloadsOf(await recording('coexistence-1.30.3-waypoint-name-wrong'), 'bar-2'), { ...PLAIN, wide: false });
+    expect(text).toContain('(missing)');
+  });
+
+  it('is one namespace where that is asked', async () => {
+    const { items } = workloadsOf(await recording('coexistence-1.30.3'), 'foo');
+    expect(items.map((item) => item.owner?.name)).toEqual(['notsleep', 'sleep', 'sleep-b']);
+  });
+
+  it('says what it does not know, file by file', async () => {
+    const inner = await recording('coexistence-1.30.3');
+    const without = (part: string): Snapshot => ({
+      ...inner,
+      read: (file) => (file.includes(part) ? { kind: 'missing', path: file, reason: 'taken away' } : inner.read(file)),
+    });
+    const rules = workloadsOf(without('iptables-save.txt'), 'foo');
+    expect(rules.items.map((item) => [item.found.by, item.agrees])).toEqual([
+      ['unknown', null],
+      ['unknown', null],
+      ['unknown', null],
+    ]);
+    const dumps = workloadsOf(without('ztunnel/config_dump.json'), 'foo');
+    expect(dumps.items.map((item) => item.found.by)).toEqual(['unknown', 'unknown', 'unknown']);
+    expect(dumps.unknowns.map((unknown) => unknown.fact).join()).toContain('ztunnel/config_dump.json');
+    const labels = workloadsOf(without('namespaces.json'), 'foo');
+    expect(labels.items.map((item) => [item.expected.by, item.found.by])).toEqual([
+      ['ztunnel', 'ztunnel'],
+      ['ztunnel', 'ztunnel'],
+      ['ztunnel', 'ztunnel'],
+    ]);
+    expect(() => workloadsOf(without('pods.json'), null)).toThrow(ExpectedError);
+    expect(() => workloadsOf(inner, 'nowhere')).toThrow(/no namespace nowhere/);
+  });
+});
+
+describe('the list as text', () => {
+  it('is a table, the faults with their evidence, and a sentence', async () => {
+    const text = renderWorkloads(workloadsOf(await recording('coexistence-1.18.2-ipset-missing'), 'foo'), { ...PLAIN, wide: false });
+    const lines = text.split('\n');
+    expect(lines[0]).toMatch(/^NAMESPACE +POD +MODE +EXPECTED +FOUND +NODE +WAYPOINT$/);
+    expect(text).toContain('✖ foo/sleep-');
+    expect(text).toContain('nodes/node-a/netns/ip-route.json');
+    expect(lines.at(-2)).toBe('2 pods, 2 of them meant to be in the mesh; 1 found otherwise than expected.');
+    for (const line of lines) expect(line.length).toBeLessThan(200);
+  });
+
+  it('lets no name steer the terminal', () => {
+    const evil = pod('a', 'x', { serviceAccount: 'evil\u001b[2J' });
+    const snapshot = memorySnapshot(new Map([
+      ['kubernetes/pods.json', list(evil, ...controlPlane('1.30.3'))],
+      ['kubernetes/namespaces.json', list(namespace('a'), namespace('istio-system'))],
+    ]));
+    const workloads = workloadsOf(snapshot, 'a');
+    expect(renderWorkloads(workloads, { ...PLAIN, wide: true })).not.toContain('\u001b');
+    expect(renderWorkloadsJson(workloads)).not.toContain('\u001b');
+  });
+});
+
+describe('the list as JSON', () => {
+  const schema: unknown = JSON.parse(readFileSync(new URL('../../schema/workload-list.schema.json', import.meta.url), 'utf8'));
+  if (typeof schema !== 'object' || schema === null) throw new Error('a schema is an object');
+  const validate = new Ajv({ strict: true, allowUnionTypes: true, allErrors: true }).compile(schema);
+
+  it.each(Object.keys(OTHERWISE))('%s fits the schema', async (name) => {
+    const value: unknown = JSON.parse(renderWorkloadsJson(workloadsOf(await recording(name), null)));
+    validate(value);
+    expect(validate.errors ?? []).toEqual([]);
+  });
+});
