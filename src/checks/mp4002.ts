@@ -17,10 +17,15 @@ export const check: Check = {
   severity: 'warning',
   depth: 1,
   inputs: [
+    'kubernetes/authorizationpolicies.security.istio.io.json',
     'kubernetes/configmaps.json',
+    'kubernetes/gateways.gateway.networking.k8s.io.json',
+    'kubernetes/grpcroutes.gateway.networking.k8s.io.json',
+    'kubernetes/httproutes.gateway.networking.k8s.io.json',
     'kubernetes/namespaces.json',
     'kubernetes/pods.json',
     'kubernetes/services.json',
+    'kubernetes/virtualservices.networking.istio.io.json',
   ],
   mayRead: [
     'kubernetes/authorizationpolicies.security.istio.io.json',

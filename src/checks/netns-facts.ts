@@ -1,4 +1,6 @@
 import type { Evidence } from '../formats/evidence.js';
+import { parseIpAddresses, type IpAddresses } from '../formats/ip-address.js';
+import { parseSysctl, type Sysctls } from '../formats/sysctl.js';
 import { parseIpRoutes, type IpRoutes } from '../formats/ip-route.js';
 import { parseIpRules, type IpRules } from '../formats/ip-rule.js';
 import { parseIpsetSave, type IpsetSave } from '../formats/ipset-save.js';
@@ -37,26 +39,48 @@ export function netnsOfNode(node: string): string {
   return `${nodeFolder(node) ?? `nodes/${node}`}/netns`;
 }
 
-export function socketsIn(snapshot: Snapshot, folder: string): Known<Sockets> {
-  return whole(snapshot, `${folder}/sockets.txt`, 'listening sockets', parseSockets);
+/** The same file is asked for by many checks: it is parsed once a snapshot. */
+function once<T>(read: (snapshot: Snapshot, folder: string) => T): (snapshot: Snapshot, folder: string) => T {
+  const made = new WeakMap<Snapshot, Map<string, T>>();
+  return (snapshot, folder) => {
+    const ofSnapshot = made.get(snapshot) ?? new Map<string, T>();
+    made.set(snapshot, ofSnapshot);
+    const known = ofSnapshot.get(folder);
+    if (known !== undefined) return known;
+    const value = read(snapshot, folder);
+    ofSnapshot.set(folder, value);
+    return value;
+  };
 }
 
-export function ipsetsIn(snapshot: Snapshot, folder: string): Known<IpsetSave> {
-  return whole(snapshot, `${folder}/ipset-save.txt`, 'ipsets', parseIpsetSave);
-}
+export const socketsIn = once((snapshot, folder): Known<Sockets> =>
+  whole(snapshot, `${folder}/sockets.txt`, 'listening sockets', parseSockets),
+);
 
-export function ipRulesIn(snapshot: Snapshot, folder: string): Known<IpRules> {
-  return whole(snapshot, `${folder}/ip-rule.json`, 'policy routing rules', parseIpRules);
-}
+export const ipsetsIn = once((snapshot, folder): Known<IpsetSave> =>
+  whole(snapshot, `${folder}/ipset-save.txt`, 'ipsets', parseIpsetSave),
+);
 
-export function ipRoutesIn(snapshot: Snapshot, folder: string): Known<IpRoutes> {
-  return whole(snapshot, `${folder}/ip-route.json`, 'routes', parseIpRoutes);
-}
+export const ipRulesIn = once((snapshot, folder): Known<IpRules> =>
+  whole(snapshot, `${folder}/ip-rule.json`, 'policy routing rules', parseIpRules),
+);
+
+export const ipRoutesIn = once((snapshot, folder): Known<IpRoutes> =>
+  whole(snapshot, `${folder}/ip-route.json`, 'routes', parseIpRoutes),
+);
+
+export const addressesIn = once((snapshot, folder): Known<IpAddresses> =>
+  whole(snapshot, `${folder}/ip-address.json`, 'devices and addresses', parseIpAddresses),
+);
+
+export const sysctlsIn = once((snapshot, folder): Known<Sysctls> =>
+  whole(snapshot, `${folder}/sysctl.txt`, 'kernel settings', parseSysctl),
+);
 
 /** The rules of the back-end in use. */
-export function rulesIn(snapshot: Snapshot, folder: string): Known<IptablesSave> {
-  return whole(snapshot, `${folder}/iptables-save.txt`, 'iptables rules', parseIptablesSave);
-}
+export const rulesIn = once((snapshot, folder): Known<IptablesSave> =>
+  whole(snapshot, `${folder}/iptables-save.txt`, 'iptables rules', parseIptablesSave),
+);
 
 /** The rules of the other back-end: the file is there only where both hold some. Null: none. */
 export function otherRulesIn(snapshot: Snapshot, folder: string): IptablesSave | null {

@@ -6,10 +6,15 @@ import { check as mp1001 } from './mp1001.js';
 import { check as mp1002 } from './mp1002.js';
 import { check as mp1003 } from './mp1003.js';
 import { check as mp1004 } from './mp1004.js';
+import { check as mp1005 } from './mp1005.js';
 import { check as mp1007 } from './mp1007.js';
+import { check as mp1008 } from './mp1008.js';
 import { check as mp1010 } from './mp1010.js';
 import { check as mp1018 } from './mp1018.js';
+import { check as mp1019 } from './mp1019.js';
+import { check as mp1101 } from './mp1101.js';
 import { check as mp1102 } from './mp1102.js';
+import { check as mp1104 } from './mp1104.js';
 import { check as mp2001 } from './mp2001.js';
 import { check as mp3001 } from './mp3001.js';
 import { check as mp3002 } from './mp3002.js';
@@ -30,6 +35,9 @@ import { check as mp5002 } from './mp5002.js';
 import { check as mp5004 } from './mp5004.js';
 import { check as mp5006 } from './mp5006.js';
 import { check as mp5007 } from './mp5007.js';
+import { check as mp6008 } from './mp6008.js';
+import { check as mp6009 } from './mp6009.js';
+import { check as mp6101 } from './mp6101.js';
 import { check as mp7001 } from './mp7001.js';
 
 /** Every check, by code. */
@@ -40,10 +48,15 @@ export const CHECKS: readonly Check[] = [
   mp1002,
   mp1003,
   mp1004,
+  mp1005,
   mp1007,
+  mp1008,
   mp1010,
   mp1018,
+  mp1019,
+  mp1101,
   mp1102,
+  mp1104,
   mp2001,
   mp3001,
   mp3002,
@@ -64,5 +77,8 @@ export const CHECKS: readonly Check[] = [
   mp5004,
   mp5006,
   mp5007,
+  mp6008,
+  mp6009,
+  mp6101,
   mp7001,
 ];

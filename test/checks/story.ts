@@ -18,6 +18,8 @@ export type Change =
   /** Lines that match are taken out. */
   | { readonly file: string; readonly drop: string }
   | { readonly file: string; readonly append: string }
+  /** The first that matches becomes `with` (`$&` is what was there). */
+  | { readonly file: string; readonly replace: string; readonly with: string }
   /** Adds an element to the list at `in` (`/items` unless told). */
   | { readonly file: string; readonly in?: string; readonly add: unknown }
   /** Sets values in the elements of the list at `in` (`/items` unless told) that fit `where`; null takes the value out. */
@@ -102,6 +104,7 @@ function apply(text: string, change: Change): string | null {
       .filter((line) => !pattern.test(line))
       .join('\n');
   }
+  if ('replace' in change) return text.replace(new RegExp(change.replace, 'm'), change.with);
   if ('append' in change) return `${text}${change.append}\n`;
   const root: unknown = JSON.parse(text);
   const list = at(root, change.in ?? '/items');
