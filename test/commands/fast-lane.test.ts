@@ -1,26 +1,15 @@
-import { Config } from '@oclif/core';
-import path from 'node:path';
+import { Parser } from '@oclif/core';
 import { describe, expect, it } from 'vitest';
 import { parsePlain, type FlagDefinitions } from '../../src/commands/_fast-lane.js';
 import Trace from '../../src/commands/trace.js';
 
 /** The command framework's own reading of a command line. */
-class Parsing extends Trace {
-  static parsed: Record<string, unknown> | null = null;
-  override async run(): Promise<void> {
-    const { args, flags } = await this.parse(Trace);
-    Parsing.parsed = { ...flags, ...args };
-  }
-}
-
-const root = path.join(import.meta.dirname, '../..');
-
 async function framework(argv: readonly string[]): Promise<Record<string, unknown>> {
-  const config = await Config.load({ root, plugins: new Map() });
-  Parsing.parsed = null;
-  await Parsing.run([...argv], config);
-  if (Parsing.parsed === null) throw new Error(`not parsed: ${argv.join(' ')}`);
-  return Parsing.parsed;
+  const { args, flags } = await Parser.parse([...argv], {
+    flags: { ...Trace.baseFlags, ...Trace.flags },
+    args: Trace.args,
+  });
+  return { ...flags, ...args };
 }
 
 /** What the build writes to oclif.manifest.json. */

@@ -20,12 +20,18 @@ const PLAIN = { color: new Chalk({ level: 0 }), unicode: true };
 /** Pods that are found otherwise than expected, and how, in the recordings where there are some. */
 const OTHERWISE: Readonly<Record<string, readonly string[]>> = {
   'coexistence-1.18.2': [],
-  'coexistence-1.18.2-ipset-missing': ['foo/sleep partly: table 100 has its route, but it is not in set ztunnel-pods-ips'],
-  'coexistence-1.18.2-table100-route-missing': ['bar-1/httpbin partly: it is in set ztunnel-pods-ips, but table 100 has no route to it'],
+  'coexistence-1.18.2-ipset-missing': [
+    'foo/sleep partly: table 100 has its route, but it is not in set ztunnel-pods-ips',
+  ],
+  'coexistence-1.18.2-table100-route-missing': [
+    'bar-1/httpbin partly: it is in set ztunnel-pods-ips, but table 100 has no route to it',
+  ],
   'coexistence-1.30.3': [],
   'coexistence-1.30.3-legacy-backend': [],
   'coexistence-1.30.3-ambient-label-removed': [],
-  'coexistence-1.30.3-inpod-rules-flushed': ['bar-1/httpbin partly: ztunnel serves it, but no rule of the pod redirects'],
+  'coexistence-1.30.3-inpod-rules-flushed': [
+    'bar-1/httpbin partly: ztunnel serves it, but no rule of the pod redirects',
+  ],
   'coexistence-1.30.3-ztunnel-down': [
     'bar-1/httpbin partly: its rules redirect to 15001, where nobody listens',
     'bar-2/helloworld-v2 partly: its rules redirect to 15001, where nobody listens',
@@ -40,7 +46,9 @@ describe('the workloads of a recorded mesh', () => {
     expect(unknowns).toEqual([]);
     expect(problems).toEqual([]);
     const wrong = items.filter((item) => item.agrees !== true);
-    expect(wrong.map((item) => `${item.namespace}/${item.owner?.name ?? ''} ${item.found.by}: ${item.found.reason}`)).toEqual(otherwise);
+    expect(
+      wrong.map((item) => `${item.namespace}/${item.owner?.name ?? ''} ${item.found.by}: ${item.found.reason}`),
+    ).toEqual(otherwise);
     for (const item of wrong) expect(item.found.evidence.length + item.expected.evidence.length).toBeGreaterThan(0);
   });
 
@@ -61,7 +69,10 @@ describe('the workloads of a recorded mesh', () => {
   });
 
   it('shows a waypoint that is asked for and is not there', async () => {
-    const text = renderWorkloads(workloadsOf(await recording('coexistence-1.30.3-waypoint-name-wrong'), 'bar-2'), { ...PLAIN, wide: false });
+    const text = renderWorkloads(workloadsOf(await recording('coexistence-1.30.3-waypoint-name-wrong'), 'bar-2'), {
+      ...PLAIN,
+      wide: false,
+    });
     expect(text).toContain('(missing)');
   });
 
@@ -98,7 +109,10 @@ describe('the workloads of a recorded mesh', () => {
 
 describe('the list as text', () => {
   it('is a table, the faults with their evidence, and a sentence', async () => {
-    const text = renderWorkloads(workloadsOf(await recording('coexistence-1.18.2-ipset-missing'), 'foo'), { ...PLAIN, wide: false });
+    const text = renderWorkloads(workloadsOf(await recording('coexistence-1.18.2-ipset-missing'), 'foo'), {
+      ...PLAIN,
+      wide: false,
+    });
     const lines = text.split('\n');
     expect(lines[0]).toMatch(/^NAMESPACE +POD +MODE +EXPECTED +FOUND +NODE +WAYPOINT$/);
     expect(text).toContain('✖ foo/sleep-');
@@ -109,10 +123,12 @@ describe('the list as text', () => {
 
   it('lets no name steer the terminal', () => {
     const evil = pod('a', 'x', { serviceAccount: 'evil\u001b[2J' });
-    const snapshot = memorySnapshot(new Map([
-      ['kubernetes/pods.json', list(evil, ...controlPlane('1.30.3'))],
-      ['kubernetes/namespaces.json', list(namespace('a'), namespace('istio-system'))],
-    ]));
+    const snapshot = memorySnapshot(
+      new Map([
+        ['kubernetes/pods.json', list(evil, ...controlPlane('1.30.3'))],
+        ['kubernetes/namespaces.json', list(namespace('a'), namespace('istio-system'))],
+      ]),
+    );
     const workloads = workloadsOf(snapshot, 'a');
     expect(renderWorkloads(workloads, { ...PLAIN, wide: true })).not.toContain('\u001b');
     expect(renderWorkloadsJson(workloads)).not.toContain('\u001b');
@@ -120,7 +136,9 @@ describe('the list as text', () => {
 });
 
 describe('the list as JSON', () => {
-  const schema: unknown = JSON.parse(readFileSync(new URL('../../schema/workload-list.schema.json', import.meta.url), 'utf8'));
+  const schema: unknown = JSON.parse(
+    readFileSync(new URL('../../schema/workload-list.schema.json', import.meta.url), 'utf8'),
+  );
   if (typeof schema !== 'object' || schema === null) throw new Error('a schema is an object');
   const validate = new Ajv({ strict: true, allowUnionTypes: true, allErrors: true }).compile(schema);
 
