@@ -60,7 +60,7 @@ export function listWorkloads(snapshot: Snapshot, mesh: Mesh, namespace: string 
   const pods = mesh.list('pods').items.filter((pod) => !isTerminated(pod));
   const items = pods
     .filter((pod) => namespace === null || pod.namespace === namespace)
-    .sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1))
+    .sort((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name))
     .map((pod) => workloadOf(context, pod));
   const missing = mesh.unknownOf('pods', 'the pods');
   const problems = mesh
@@ -77,6 +77,10 @@ export function listWorkloads(snapshot: Snapshot, mesh: Mesh, namespace: string 
     problems,
     unknowns: [...new Map(unknowns.map((unknown) => [`${unknown.fact}\n${unknown.reason}`, unknown])).values()],
   };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** What the readers of the data plane are given where no traffic is asked about. */

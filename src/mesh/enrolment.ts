@@ -182,7 +182,7 @@ function bySelectors(mesh: Mesh, pod: Pod): Verdict {
           : selectorMatches(entry.namespaceSelector, namespaceLabels);
     if (podFits === false || namespaceFits === false) continue;
     if (podFits === null || namespaceFits === null) open = true;
-    else if (!open) return { enrolled: true, reason: 'the selectors of istio-cni take it', evidence, unknowns: [] };
+    else if (!open) return { enrolled: true, reason: reasonOf(pod, namespaceLabels), evidence, unknowns: [] };
   }
   if (open && namespaceLabels === null) return unknownNamespace(mesh, pod);
   if (open) {
@@ -191,6 +191,13 @@ function bySelectors(mesh: Mesh, pod: Pod): Verdict {
   }
   const optsOut = pod.labels[MODE_LABEL] === 'none';
   return { enrolled: false, reason: optsOut ? 'its label opts out' : 'no label asks for it', evidence, unknowns: [] };
+}
+
+/** The label in everyday words; selectors that somebody wrote may go by others. */
+function reasonOf(pod: Pod, namespaceLabels: Labels | null): string {
+  if (pod.labels[MODE_LABEL] === 'ambient') return 'its label asks for it';
+  if (namespaceLabels?.[MODE_LABEL] === 'ambient') return 'the label of its namespace asks for it';
+  return 'the selectors of istio-cni take it';
 }
 
 function cniConfig(mesh: Mesh): ConfigMap | null {

@@ -46,11 +46,14 @@ const NAMED: readonly (readonly [string, readonly string[], (number | string | n
 ];
 
 describe('what a person may type', () => {
-  it.each(NAMED)('%s', (text, readings, port = null, path = null) => {
-    const reference = parseReference(text);
-    expect(reference).toMatchObject({ form: 'named', port, path });
-    expect(reference.form === 'named' && reference.readings.map(say)).toEqual(readings);
-  });
+  it.each(NAMED.map(([text, readings, port, path]) => ({ text, readings, port: port ?? null, path: path ?? null })))(
+    '$text',
+    ({ text, readings, port, path }) => {
+      const reference = parseReference(text);
+      expect(reference).toMatchObject({ form: 'named', port, path });
+      expect(reference.form === 'named' && reference.readings.map(say)).toEqual(readings);
+    },
+  );
 
   it.each([
     ['10.0.0.1', '10.0.0.1', null, null],

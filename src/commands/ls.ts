@@ -1,0 +1,39 @@
+import { Flags } from '@oclif/core';
+import { BaseCommand } from './_base.js';
+import { sourceFlags } from './_source.js';
+
+export default class Ls extends BaseCommand {
+  static override summary = 'what is in the mesh, and whether it really is';
+  static override description = `Lists pods with their mode, node and waypoint, whose proxy should take their traffic by labels, annotations and
+release (EXPECTED), and whose does by the rules, sets and ztunnels of the data plane (FOUND).
+
+ztunnel: enrolled in ambient; sidecar: its own Envoy; itself: it is a proxy; none: nobody's; partly: rules and proxy do
+not agree, so that traffic gets lost; unknown: -o json says which fact is missing.
+
+Exit status: 0 listed, whatever was found; 2 the command line is wrong; 3 the pods could not be read.`;
+  static override examples = [
+    '<%= config.bin %> ls --namespace bar',
+    '<%= config.bin %> ls --all-namespaces --output wide',
+    '<%= config.bin %> ls --snapshot mesh.tar.gz --output json',
+  ];
+  static override flags = {
+    ...sourceFlags,
+    'all-namespaces': Flags.boolean({
+      char: 'A',
+      description: 'all namespaces, as without --namespace',
+      exclusive: ['namespace'],
+    }),
+    output: Flags.option({
+      char: 'o',
+      options: ['text', 'wide', 'json'] as const,
+      default: 'text' as const,
+      description: 'format of the list',
+    })(),
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(Ls);
+    const { printWorkloads } = await import('./_ls.js');
+    await printWorkloads(flags);
+  }
+}

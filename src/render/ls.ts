@@ -1,0 +1,107 @@
+import type { ChalkInstance } from 'chalk';
+import type { Workload, WorkloadList } from '../checks/workload-list.js';
+import { escapeInJson, escapeTerminal } from './escape.js';
+
+export interface ListStyle {
+  readonly wide: boolean;
+  readonly color: ChalkInstance;
+  readonly unicode: boolean;
+}
+
+/** `-o json`: fields in the order of the schema, indented by two, with a newline at the end. */
+export function renderWorkloadsJson(list: WorkloadList): string {
+  return `${escapeInJson(JSON.stringify(list, null, 2))}\n`;
+}
+
+/** A row a pod; below the table what is not as it should be, with its reason, and last the sum in one sentence. */
+export function renderWorkloads(list: WorkloadList, style: ListStyle): string {
+  const lines = [...table(list, style)];
+  const wrong = list.items.filter((item) => item.agrees === false);
+  for (const item of wrong) lines.push('', ...remark(item, style));
+  for (const problem of list.problems) {
+    const line = problem.line === undefined ? '' : `:${problem.line}`;
+    lines.push('', escapeTerminal(`${problem.file}${line} could not be read whole: ${problem.message}`));
+  }
+  lines.push('', summary(list, wrong.length, style));
+  return `${lines.join('\n')}\n`;
+}
+
+interface Column {
+  readonly title: string;
+  readonly wide: boolean;
+  readonly cell: (item: Workload) => string;
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'NAMESPACE', wide: false, cell: (item) => item.namespace },
+  { title: 'POD', wide: false, cell: (item) => item.name },
+  { title: 'MODE', wide: false, cell: (item) => item.mode },
+  { title: 'EXPECTED', wide: false, cell: (item) => item.expected.by },
+  { title: 'FOUND', wide: false, cell: (item) => item.found.by },
+  { title: 'NODE', wide: false, cell: (item) => item.node ?? '-' },
+  { title: 'WAYPOINT', wide: false, cell: (item) => waypointCell(item) },
+  { title: 'ZTUNNEL', wide: true, cell: (item) => item.ztunnel?.name ?? '-' },
+  { title: 'IP', wide: true, cell: (item) => (item.ips.length === 0 ? '-' : item.ips.join(',')) },
+  { title: 'SERVICE ACCOUNT', wide: true, cell: (item) => item.serviceAccount },
+  { title: 'OWNER', wide: true, cell: (item) => (item.owner === null ? '-' : `${item.owner.kind}/${item.owner.name}`) },
+  { title: 'DECIDED BY', wide: true, cell: (item) => item.decidedBy.text.replace(/^Pod [^ ]+?:? /, '') },
+];
+
+/** Each waypoint once; what keeps one from being used stands behind it. */
+function waypointCell(item: Workload): string {
+  const cells = item.waypoints.map(({ namespace, name, state }) => {
+    const spelled = namespace === item.namespace ? name : `${namespace}/${name}`;
+    return state === 'ready' ? spelled : `${spelled} (${state})`;
+  });
+  return cells.length === 0 ? '-' : [...new Set(cells)].join(',');
+}
+
+function table(list: WorkloadList, style: ListStyle): readonly string[] {
+  const columns = COLUMNS.filter((column) => style.wide || !column.wide);
+  const rows = list.items.map((item) => columns.map((column) => escapeTerminal(column.cell(item))));
+  const widths = columns.map((column, index) =>
+    Math.max(column.title.length, ...rows.map((row) => (row[index] ?? '').length)),
+  );
+  const pad = (cells: readonly string[], paint: (cell: string, index: number) => string): string =>
+    cells
+      .map((cell, index) => paint(cell, index) + ' '.repeat((widths[index] ?? 0) - cell.length))
+      .join('  ')
+      .trimEnd();
+  const titles = columns.map((column) => column.title);
+  const found = titles.indexOf('FOUND');
+  return [
+    style.color.bold(pad(titles, (cell) => cell)),
+    ...list.items.map((item, row) =>
+      pad(rows[row] ?? [], (cell, index) => {
+        if (index !== found) return cell;
+        return item.agrees === null ? style.color.yellow(cell) : item.agrees ? cell : style.color.red(cell);
+      }),
+    ),
+  ];
+}
+
+function remark(item: Workload, style: ListStyle): readonly string[] {
+  const mark = style.color.red(style.unicode ? '✖' : 'x');
+  return [
+    `${mark} ${escapeTerminal(`${item.namespace}/${item.name}`)}`,
+    escapeTerminal(`  expected ${item.expected.by}: ${item.expected.reason}`),
+    escapeTerminal(`  found ${item.found.by}: ${item.found.reason}`),
+    ...item.found.evidence.slice(0, 2).map((evidence) => {
+      const place = evidence.line === undefined ? (evidence.pointer ?? '') : `:${evidence.line}`;
+      return escapeTerminal(`    ${evidence.file}${place}  ${evidence.text}`);
+    }),
+  ];
+}
+
+function summary(list: WorkloadList, wrong: number, style: ListStyle): string {
+  const count = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`;
+  const total = count(list.items.length, 'pod');
+  const inMesh = list.items.filter((item) => ['ztunnel', 'sidecar', 'itself'].includes(item.expected.by)).length;
+  const open = list.items.filter((item) => item.agrees === null).length;
+  const parts = [`${total}, ${inMesh} of them meant to be in the mesh`];
+  parts.push(
+    wrong === 0 ? 'none found otherwise than expected' : style.color.red(`${wrong} found otherwise than expected`),
+  );
+  if (open > 0) parts.push(style.color.yellow(`${open} not known (-o json says which facts are missing)`));
+  return `${parts.join('; ')}.`;
+}
