@@ -1,11 +1,12 @@
 import type { Evidence } from '../formats/evidence.js';
 import type { AuthorizationPolicy } from '../formats/kubernetes-types.js';
-import type { Path } from '../walk/trace.js';
+import type { Path, Stop } from '../walk/trace.js';
 import type { Check, CheckContext } from './context.js';
 import { isUnknown } from './known.js';
 import { selectingPolicies } from './policies.js';
 import { listed, Results } from './result.js';
 import { keyOf } from './subjects.js';
+import { policiesAt } from './waypoint-burden.js';
 import { isConvertedStrict, policiesFor } from './ztunnel-facts.js';
 
 /** A policy does what it says, and this traffic is not delivered: which one, enforced where. */
@@ -33,7 +34,10 @@ export const check: Check = {
       )
         continue;
       const named = namedPolicy(context, words);
-      const allow = named === null && /none allowed|default action|no ALLOW/i.test(words) ? allowPolicies(context) : [];
+      const allow =
+        named === null && /none allowed|default action|no ALLOW|no policy matches/i.test(words)
+          ? allowPolicies(context, enforcer)
+          : [];
       const key = named?.key ?? allow.map((policy) => policy.key).join(' ');
       if (key === '' || told.has(key)) continue;
       told.add(key);
@@ -49,7 +53,7 @@ export const check: Check = {
         message:
           named !== null
             ? `AuthorizationPolicy ${first.key} denies ${identity}; ${enforcer.role} ${keyOf(enforcer)} enforces it.`
-            : `${listed(allow.map((policy) => `AuthorizationPolicy ${policy.key}`))} (ALLOW) ${allow.length === 1 ? 'holds' : 'hold'} for the destination and ${allow.length === 1 ? 'does' : 'do'} not admit ${identity}; ${enforcer.role} ${keyOf(enforcer)} refuses what no ALLOW policy admits.`,
+            : `${listed(allow.map((policy) => `AuthorizationPolicy ${policy.key}`))} (ALLOW) ${allow.length === 1 ? 'holds' : 'hold'} for the destination and ${allow.length === 1 ? 'does' : 'do'} not admit this call of ${identity}; ${enforcer.role} ${keyOf(enforcer)} refuses what no ALLOW policy admits.`,
         fix: `If this traffic is meant to pass, ${named !== null ? 'take it out of the policy' : 'admit it in the policy'}: \`kubectl edit authorizationpolicy -n ${first.key.split('/')[0] ?? ''} ${first.key.split('/')[1] ?? ''}\`. If not, all is as it should be.`,
         evidence: (named === null ? allow : [named]).flatMap((policy) => policy.evidence),
         effect: { verdicts: ['denied'], at: [keyOf(enforcer)] },
@@ -87,8 +91,9 @@ function speaksOf(words: string, policy: AuthorizationPolicy): boolean {
   );
 }
 
-/** The ALLOW policies that hold for the destinations, as written and as ztunnel holds them. */
-function allowPolicies(context: CheckContext): readonly NamedPolicy[] {
+/** The ALLOW policies that the enforcer has: attached to a waypoint or gateway; else those that hold for the destinations. */
+function allowPolicies(context: CheckContext, enforcer: Stop): readonly NamedPolicy[] {
+  if (enforcer.role === 'waypoint' || enforcer.role === 'gateway') return attachedPolicies(context, enforcer);
   const policies = new Map<string, Evidence[]>();
   for (const pod of context.subjects.destinations) {
     for (const policy of selectingPolicies(context.mesh, pod)) {
@@ -105,6 +110,22 @@ function allowPolicies(context: CheckContext): readonly NamedPolicy[] {
     }
   }
   return [...policies].map(([key, evidence]) => ({ key, evidence }));
+}
+
+function attachedPolicies({ mesh, question, subjects }: CheckContext, enforcer: Stop): readonly NamedPolicy[] {
+  const pod = mesh.podByName(enforcer.namespace, enforcer.name);
+  const gateway = pod?.labels['gateway.networking.k8s.io/gateway-name'] ?? pod?.labels['istio.io/gateway-name'];
+  if (pod === null || gateway === undefined) return [];
+  const className = pod.labels['gateway.networking.k8s.io/gateway-class-name'] ?? null;
+  const services =
+    question.service === null ? subjects.destinations.flatMap((entry) => mesh.servicesOf(entry)) : [question.service];
+  const found = new Map<string, NamedPolicy>();
+  for (const service of services.length === 0 ? [null] : services) {
+    for (const policy of policiesAt(mesh, { namespace: pod.namespace, name: gateway }, className, service)) {
+      if (policy.action === 'ALLOW') found.set(keyOf(policy), { key: keyOf(policy), evidence: [policy.evidence] });
+    }
+  }
+  return [...found.values()];
 }
 
 /** Whom the enforcer sees: the process before it, where the connection to it is encrypted. */

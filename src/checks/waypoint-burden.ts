@@ -1,5 +1,5 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
-import type { Service } from '../formats/kubernetes-types.js';
+import type { AuthorizationPolicy, Service } from '../formats/kubernetes-types.js';
 import type { Mesh, WaypointBinding } from '../mesh/model.js';
 
 /** What a waypoint does for a Service beyond carrying it: who skips it, skips this. */
@@ -11,27 +11,12 @@ export interface Burden {
 
 /** AuthorizationPolicies attached to the Gateway, its class or the Service; routes and VirtualServices of the Service. */
 export function waypointBurden(mesh: Mesh, binding: WaypointBinding, service: Service | null): Burden {
-  const gateway = binding.requested;
-  const policies = mesh
-    .list('authorizationPolicies')
-    .items.filter(
-      (policy) =>
-        !policy.dryRun &&
-        policy.targets.some((target) => {
-          const namespace = target.namespace ?? policy.namespace;
-          if (target.kind === 'Gateway')
-            return gateway !== null && target.name === gateway.name && namespace === gateway.namespace;
-          if (target.kind === 'GatewayClass')
-            return binding.gateway !== null && target.name === binding.gateway.className;
-          return (
-            target.kind === 'Service' &&
-            service !== null &&
-            target.name === service.name &&
-            namespace === service.namespace
-          );
-        }),
-    )
-    .map((policy) => policy.evidence);
+  const policies =
+    binding.requested === null
+      ? []
+      : policiesAt(mesh, binding.requested, binding.gateway?.className ?? null, service).map(
+          (policy) => policy.evidence,
+        );
   const routes = [...mesh.list('httpRoutes').items, ...mesh.list('grpcRoutes').items]
     .filter(
       (route) =>
@@ -60,5 +45,29 @@ function namesService(host: string, namespace: string, service: Service): boolea
   if (!host.includes('.')) return host === service.name && namespace === service.namespace;
   return (
     host === `${service.name}.${service.namespace}` || host.startsWith(`${service.name}.${service.namespace}.svc.`)
+  );
+}
+
+/** AuthorizationPolicies that a waypoint or gateway enforces: attached to it, to its class, or to the Service. */
+export function policiesAt(
+  mesh: Mesh,
+  gateway: { readonly namespace: string; readonly name: string },
+  className: string | null,
+  service: Service | null,
+): readonly AuthorizationPolicy[] {
+  return mesh.list('authorizationPolicies').items.filter(
+    (policy) =>
+      !policy.dryRun &&
+      policy.targets.some((target) => {
+        const namespace = target.namespace ?? policy.namespace;
+        if (target.kind === 'Gateway') return target.name === gateway.name && namespace === gateway.namespace;
+        if (target.kind === 'GatewayClass') return target.name === className;
+        return (
+          target.kind === 'Service' &&
+          service !== null &&
+          target.name === service.name &&
+          namespace === service.namespace
+        );
+      }),
   );
 }

@@ -15,9 +15,9 @@ const PATH: Shape = {
   keys: ['probability', 'verdict', 'reason', 'encryption', 'stops', 'links', 'hops'],
   fields: {
     stops: { keys: ['role', 'namespace', 'name', 'node', 'also'], fields: { also: PLACE } },
-    links: { keys: ['protocol', 'to', 'via', 'encrypted', 'inner', 'own', 'endpointAddressType'] },
+    links: { keys: ['protocol', 'to', 'also', 'via', 'encrypted', 'inner', 'own', 'endpointAddressType'] },
     hops: {
-      keys: ['node', 'netns', 'kind', 'summary', 'packet', 'phase', 'stop', 'basis', 'evidence'],
+      keys: ['node', 'netns', 'kind', 'summary', 'packet', 'phase', 'detail', 'stop', 'basis', 'evidence'],
       fields: { packet: { keys: ['src', 'dst', 'protocol', 'mark', 'dev'] }, evidence: EVIDENCE },
     },
   },

@@ -106,7 +106,7 @@ function ownWords(link: Link, next: Stop | null): string {
 export function hopLines(hop: Hop, folder: string, told: boolean, columns: number, style: Style): readonly string[] {
   const { color, glyphs } = style;
   const basis = hop.basis === 'observed' || /\bassumed\b/.test(hop.summary) ? '' : ` (${hop.basis})`;
-  const words = wrap(`${escapeTerminal(hop.summary)}${basis}`, columns - 2);
+  const words = wrap(`${escapeTerminal(hop.summary)}${basis}`, columns - 4);
   const lines = words.map((line, index) => (index === 0 ? `  ${line}` : `    ${line}`));
   if (!style.verbose)
     return [...lines.slice(0, -1), ...briefEvidence(hop, folder, told, lines.at(-1) ?? '', columns, style)];

@@ -70,7 +70,8 @@ export function encryptionText(encryption: Path['encryption']): string | null {
 
 /** `HBONE to 10.244.2.6:15008, inside it 10.244.2.6:80`. Escaped. */
 export function linkText(link: Link): string {
-  const to = escapeTerminal(link.to);
+  const more = link.also === undefined || link.also.length === 0 ? '' : ` and ${String(link.also.length)} more`;
+  const to = `${escapeTerminal(link.to)}${more}`;
   const inner = link.inner === undefined ? '' : `, inside it ${escapeTerminal(link.inner)}`;
   switch (link.protocol) {
     case 'hbone':
