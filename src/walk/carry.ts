@@ -233,15 +233,7 @@ function encapsulate(
   for (const arrival of step(wrapped, place, outer, { ...sofar, hops: [...sofar.hops, hop] })) {
     const twin = arrival.ending === 'delivered' ? twinAt(arrival.place) : undefined;
     if (twin === undefined) {
-      arrivals.push(
-        arrival.ending === 'delivered'
-          ? {
-              ...arrival,
-              ending: 'dropped',
-              summary: `${arrival.place.id} has no ${tunnel.kind} device that unwraps it`,
-            }
-          : arrival,
-      );
+      arrivals.push(arrival.ending === 'unknown' ? arrival : lostInTunnel(arrival, device, remote));
       continue;
     }
     const inner: Packet = { ...arriving(packet, outcome, twin.name), mark: 0 };
@@ -268,6 +260,18 @@ function encapsulate(
     );
   }
   return arrivals;
+}
+
+/** A tunnel does not tell the sender of what it carries that its own packet found nobody. */
+function lostInTunnel(arrival: Arrival, device: Device, remote: string): Arrival {
+  const kind = device.tunnel?.kind ?? 'tunnel';
+  const why =
+    arrival.ending === 'delivered' ? `${arrival.place.id} has no ${kind} device that unwraps it` : arrival.summary;
+  return {
+    ...arrival,
+    ending: 'dropped',
+    summary: `what ${kind} device ${device.name} sends to ${remote} is lost: ${why}`,
+  };
 }
 
 function ended(sofar: Sofar, ending: Ending, place: Place, outcome: NetnsOutcome | null, summary: string): Arrival {

@@ -12,7 +12,14 @@ import type { Hop, Link, Path, Stop, Verdict } from './trace.js';
 
 /** What runs on a connection, from the outside in: TLS, CONNECT inside it, and what is inside that. */
 export interface Content {
-  readonly tls: { readonly sni: string | null; readonly alpn: readonly string[]; readonly peer: string | null } | null;
+  readonly tls: {
+    readonly sni: string | null;
+    readonly alpn: readonly string[];
+    /** Identity of the client's certificate; null without one. */
+    readonly peer: string | null;
+    /** Identities that the client accepts of the server; empty where it does not say, or looks at the trust domain only. */
+    readonly accepts: readonly string[];
+  } | null;
   /** CONNECT authority where the connection is HBONE. */
   readonly connect: string | null;
   /** Inside HBONE; null for everything else. */
@@ -138,7 +145,9 @@ function toldSteps(steps: readonly { readonly summary: string }[], process: Proc
     if (process.kind !== 'envoy') return true;
     const listener = /^listener (\S+)/.exec(summary)?.[1];
     if (listener !== undefined) wrapping = HBONE_LISTENERS.has(listener);
-    return !wrapping && !/^(listener|filter chain|TLS |virtual host|transport|HTTP connection manager|retries)/.test(summary);
+    return (
+      !wrapping && !/^(listener|filter chain|TLS |virtual host|transport|HTTP connection manager|retries)/.test(summary)
+    );
   });
 }
 

@@ -141,6 +141,7 @@ function forwarded(
             sni: outcome.upstreamTls?.sni ?? null,
             alpn: outcome.upstreamTls?.alpn ?? [],
             peer: outcome.tls === 'mtls' ? identity.value : null,
+            accepts: [],
           },
     connect: null,
     inner: null,
@@ -150,7 +151,7 @@ function forwarded(
     outcome.hbone === null
       ? carried
       : {
-          tls: { sni: null, alpn: ['h2'], peer: identity.value },
+          tls: { sni: null, alpn: ['h2'], peer: identity.value, accepts: [] },
           connect: outcome.hbone.authority,
           inner: carried,
           http: null,

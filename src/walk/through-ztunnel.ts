@@ -118,7 +118,7 @@ function forwarded(
   }
   const identity = identityOf(walker.engines.mesh, process.serves);
   const tunnelled: Content = {
-    tls: { sni: null, alpn: ['h2'], peer: identity.value },
+    tls: { sni: null, alpn: ['h2'], peer: identity.value, accepts: outcome.identities },
     connect: outcome.target ?? addressText(connection.originalDst),
     inner: passed,
     http: null,

@@ -167,6 +167,8 @@ function handled(walker: Walker, route: Route, leg: Leg, process: Process, conne
     : { ...link, to };
   const next: Route = { ...route, stops: [...route.stops, stopOf(process)], links: [...route.links, joined] };
   if (next.stops.length > MAX_STOPS) return [finish(next, 'error', 'the traffic goes in circles between proxies')];
+  const stranger = wrongIdentity(leg, process);
+  if (stranger !== null) return [finish({ ...route, links: [...route.links, joined] }, 'error', stranger)];
   const decision = `${process.kind} ${stopName(process)} ${listenerAddress(connection)} ${to} ${content.connect ?? ''} ${content.http?.authority ?? ''}`;
   if (route.decisions.has(decision)) {
     return [finish(next, 'error', `a loop: ${stopName(process)} gets the connection to ${to} a second time`)];
@@ -182,6 +184,19 @@ function handled(walker: Walker, route: Route, leg: Leg, process: Process, conne
     case 'envoy':
       return throughEnvoy(walker, looped, process, connection, content);
   }
+}
+
+/**
+ * ztunnel takes only the identities that it expects of the workload that it chose (ztunnel src/tls/workload.rs): an address
+ * that another pod has by now is an error, not a delivery. Trust domains are compared in TLS by both sides alike.
+ */
+function wrongIdentity({ from, content }: Leg, process: Process): string | null {
+  const accepts = content.tls?.accepts ?? [];
+  const pod = process.kind === 'envoy' ? process.pod : process.kind === 'ztunnel' ? process.serves : null;
+  if (accepts.length === 0 || pod === null) return null;
+  const own = `/ns/${pod.namespace}/sa/${pod.serviceAccount}`;
+  if (accepts.some((identity) => identity.endsWith(own))) return null;
+  return `${stopName(from)} does not accept ${stopName(process)}: identity verification error: peer did not present the expected SAN (${accepts.join(', ')}), it is ${own}`;
 }
 
 /** The application has it: unless what arrives is the mesh's own TLS, which no application speaks. */
