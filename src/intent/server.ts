@@ -1,6 +1,6 @@
 import { joinHostPort } from '../formats/ip.js';
 import type { Pod } from '../formats/kubernetes-types.js';
-import type { Mesh } from '../mesh/model.js';
+import type { Mesh, WaypointBinding } from '../mesh/model.js';
 import { effectivePeerAuthentication } from '../mesh/peer-authentication.js';
 import { atLeast } from '../mesh/release.js';
 import { waypointOfPod } from '../mesh/waypoints.js';
@@ -148,19 +148,21 @@ function arriveAtZtunnel(
     if (authentication.mode === 'STRICT') {
       return end(at, 'denied', `plain text is refused: ${authentication.reason} says STRICT`, authentication.evidence);
     }
-    const refused = legacyRefusal(mesh, pod);
-    if (refused !== null) return end(at, 'error', refused);
+    const waypoint = legacyWaypoint(mesh, pod);
+    if (waypoint?.state === 'ready') return end(at, 'error', LEGACY_REFUSAL, waypoint.evidence);
+    if (waypoint?.state === 'unknown') return end(at, 'unknown', `its waypoint: ${waypoint.reason}`, waypoint.evidence);
   }
   const answer = ztunnelAnswer(mesh, pod, seenBy(target, caller, identity));
   return judged(at, answer, deliver);
 }
 
-/** Until 1.21 plain text to a workload with a waypoint is sent on to it under the client's name, which istiod refuses. */
-function legacyRefusal(mesh: Mesh, pod: Pod): string | null {
+const LEGACY_REFUSAL =
+  'its ztunnel sends plain text on to the waypoint under the name of the client, whose certificate istiod refuses';
+
+/** Until 1.21 plain text to a workload with a waypoint is sent on to that; null: later releases, where it is not. */
+function legacyWaypoint(mesh: Mesh, pod: Pod): WaypointBinding | null {
   const release = mesh.release('ztunnel') ?? mesh.release('istiod');
-  if (release === null || atLeast(release, 22)) return null;
-  if (waypointOfPod(mesh, pod).state !== 'ready') return null;
-  return 'its ztunnel sends plain text on to the waypoint under the name of the client, whose certificate istiod refuses';
+  return release === null || atLeast(release, 22) ? null : waypointOfPod(mesh, pod);
 }
 
 function arriveAtSidecar(
