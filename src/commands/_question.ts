@@ -51,7 +51,8 @@ export class FindError extends ExpectedError {
   readonly unknowns: readonly Unknown[];
 
   constructor(argument: 'FROM' | 'TO', failure: NotFound) {
-    const options = failure.candidates.map((candidate) => `${candidate.type}    ${candidate.what}`);
+    const width = Math.max(0, ...failure.candidates.map((candidate) => candidate.type.length));
+    const options = failure.candidates.map((candidate) => `${candidate.type.padEnd(width)}  ${candidate.what}`);
     super(
       `${argument}: ${failure.message}`,
       failure.problem === 'unknown' ? 3 : 2,
