@@ -37,11 +37,10 @@ export class Fetcher {
       }
       const pod = /^(pods\/([^/]+)\/([^/]+))\/(?:netns\/|(ztunnel\/.+|envoy\/.+)|logs\/(.+)\.log$)/.exec(path);
       if (pod === null) continue;
-      const part = path.slice((pod[1] ?? '').length + 1);
-      const key = part.startsWith('netns/') ? 'netns' : part;
-      if (!this.first(`${pod[1]}/${key}`)) continue;
       const id = `${pod[2]}/${pod[3]}`;
-      pods.set(id, (pods.get(id) ?? new Set()).add(key));
+      for (const key of together(path.slice((pod[1] ?? '').length + 1))) {
+        if (this.first(`${pod[1]}/${key}`)) pods.set(id, (pods.get(id) ?? new Set()).add(key));
+      }
     }
     const lists = this.lists();
     if (pods.size === 0 && nodes.size === 0 && work.length === 0 && lists.length === 0) return false;
@@ -63,7 +62,10 @@ export class Fetcher {
       const kind = kindOfFile(path);
       // pods come by name, selector, address and node: a list of a whole namespace would grow with it
       if (kind === null || kind.size === 'config' || kind === PODS) return [];
-      const namespaces = kind === CONFIGMAPS ? this.scope.istioNamespaces : this.cluster.namespaces;
+      // the control plane's own objects hold its flags; its ConfigMaps are the only ones that mean anything here
+      const { istioNamespaces } = this.scope;
+      const namespaces =
+        kind === CONFIGMAPS ? istioNamespaces : new Set([...this.cluster.namespaces, ...istioNamespaces]);
       const fresh = [...namespaces].filter((namespace) => this.first(`${path} ${namespace}`));
       return fresh.length === 0 ? [] : [this.list(kind, fresh)];
     });
@@ -87,8 +89,14 @@ export class Fetcher {
     }
     for (const part of parts) {
       if (part === 'netns') {
-        if (pod.node === '') this.cluster.problem(`pods/${id}/netns`, 'the pod is on no node yet');
-        else wantsOf(nodes, pod.node).pods.push(pod);
+        if (pod.node === '') {
+          this.cluster.problem(`pods/${id}/netns`, 'the pod is on no node yet');
+          continue;
+        }
+        const wants = wantsOf(nodes, pod.node);
+        wants.pods.push(pod);
+        // what leaves the pod goes through its node: one exec reads both
+        if (this.first(`nodes/${pod.node}/netns/`)) wants.own = true;
       } else if (part.startsWith('logs/')) work.push(this.log(pod, part.slice(5, -4)));
       else if (adminPath(part) !== null) work.push(this.dump(pod, part));
     }
@@ -143,6 +151,12 @@ export class Fetcher {
     }
     await Promise.all(work);
   }
+}
+
+/** What is read with a part of a pod, since the next question asks for it: an answer takes fewer rounds. */
+function together(part: string): readonly string[] {
+  if (part.startsWith('netns/')) return ['netns'];
+  return part === 'envoy/config_dump.json' ? [part, 'envoy/clusters.json'] : [part];
 }
 
 function wantsOf(

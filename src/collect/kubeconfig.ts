@@ -138,7 +138,7 @@ function kubeconfigFiles(given: string | null): readonly string[] {
 }
 
 async function readKubeconfigs(files: readonly string[]): Promise<Merged> {
-  const { parse } = await import('yaml');
+  const { parseYaml } = await import('./yaml.js');
   const contexts = new Map<string, Entry>();
   const clusters = new Map<string, Entry>();
   const users = new Map<string, Entry>();
@@ -146,7 +146,7 @@ async function readKubeconfigs(files: readonly string[]): Promise<Merged> {
   for (const file of files) {
     let root: Doc | null;
     try {
-      root = asRecord(parse(readFileSync(file, 'utf8')));
+      root = asRecord(parseYaml(readFileSync(file, 'utf8')));
     } catch (error) {
       const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
       throw new KubeconfigError(`${file} cannot be read: ${reason ?? ''}`);

@@ -2,6 +2,7 @@ import { redactObject } from '../snapshot/redact.js';
 import { PODS, type Cluster } from './cluster.js';
 import { logStream, withDeadline } from './dumps.js';
 import { asCollectError, CollectError } from './errors.js';
+import type { Doc } from './json.js';
 import { exec, type ExecResult } from './exec.js';
 import { debugContainer } from './debug-container.js';
 import { rulesFromInitLog } from './init-log.js';
@@ -19,11 +20,27 @@ export interface NodeWants {
 /** Labels of the agents that can enter namespaces: istio-cni since 1.18. */
 const CNI_AGENT = 'k8s-app=istio-cni-node';
 
-/** Reads the pods of one label on one node; they are part of the snapshot too. Null: there is none, or it may not be read. */
+/** Where istio-cni and ztunnel are installed, to be tried one by one where all namespaces may not be listed. */
+const AGENT_NAMESPACES = ['istio-system', 'kube-system', 'istio-cni'];
+
+/**
+ * Reads the pods of one label on one node; they are part of the snapshot too. Null: there is none. Throws CollectError where
+ * they may not be read.
+ */
 export async function agentOn(cluster: Cluster, node: string, labels: string): Promise<PodFacts | null> {
-  const found = await cluster.select(PODS, { labels, fields: `spec.nodeName=${node}` });
-  const pods = found.map(podFacts).filter((pod) => pod.running);
-  return pods[0] ?? null;
+  const selection = { labels, fields: `spec.nodeName=${node}` };
+  const running = (pods: readonly Doc[]): PodFacts | null => pods.map(podFacts).find((pod) => pod.running) ?? null;
+  try {
+    return running(await cluster.select(PODS, selection));
+  } catch (error) {
+    const refused = asCollectError(error);
+    if (refused.kind !== 'forbidden') throw refused;
+    for (const namespace of AGENT_NAMESPACES) {
+      const found = await cluster.select(PODS, { ...selection, namespace }).then(running, () => null);
+      if (found !== null) return found;
+    }
+    throw refused;
+  }
 }
 
 export function cniAgentOn(cluster: Cluster, node: string): Promise<PodFacts | null> {

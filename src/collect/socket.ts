@@ -31,7 +31,7 @@ export async function openChannels(
   assertAllowed('GET', path, session.grants);
   const { agent, headers } = await session.connection.options();
   const { server } = session.connection;
-  const { WebSocket: Client } = await import('ws');
+  const { WebSocket: Client } = await import('./web-socket.js');
   const url = `${server.protocol === 'http:' ? 'ws' : 'wss'}://${server.host}${fullPath(session, path, query)}`;
   session.count.requests++;
   const socket = new Client(url, [...protocols], {

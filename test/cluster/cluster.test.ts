@@ -52,7 +52,11 @@ describe.skipIf(started === null)('a real API server, pods that are network name
     ['baz/sleep-plain', 'strict/httpbin:8000'],
   ])('trace %s %s: as in the recording that the cluster is made of', async (from, to) => {
     const { snapshot } = await liveTrace(cluster.kubeconfig, from, to);
-    expect(shape(answer(snapshot, { from, to }))).toEqual(expected(from, to));
+    const result = answer(snapshot, { from, to });
+    expect(shape(result)).toEqual(expected(from, to));
+    expect(result.findings.map((f) => `${f.code} ${f.message}`)).toEqual(
+      answer(cluster.recorded, { from, to }).findings.map((f) => `${f.code} ${f.message}`),
+    );
     expect(snapshot.manifest?.problems).toEqual([]);
   });
 

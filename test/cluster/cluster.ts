@@ -52,14 +52,12 @@ export async function startCluster(): Promise<TestCluster | null> {
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    network = makeNetwork(recorded, kinds('pods'), kinds('nodes'), folder);
+    plane = await startControlPlane(bin, path.join(folder, 'plane'));
+    const uids = await loadObjects(plane, recorded);
+    network = makeNetwork(renamed(recorded, uids), kinds('pods'), kinds('nodes'), folder);
     const config = path.join(folder, 'stand-in.json');
     writeFileSync(config, JSON.stringify(network.config));
-    [plane, standIn] = await Promise.all([
-      startControlPlane(bin, path.join(folder, 'plane')),
-      startStandIn(bin, config),
-    ]);
-    await loadObjects(plane, recorded);
+    standIn = await startStandIn(bin, config);
   } catch (error) {
     await stop();
     throw error;
@@ -88,6 +86,19 @@ export async function startCluster(): Promise<TestCluster | null> {
           return { user: event.user.username, verb: event.verb, uri: event.requestURI };
         }),
     stop,
+  };
+}
+
+/** The recording with the uids that the API server has given: dumps and sets speak of pods by them. */
+function renamed(snapshot: Snapshot, uids: ReadonlyMap<string, string>): Snapshot {
+  return {
+    ...snapshot,
+    read: (file) => {
+      const read = snapshot.read(file);
+      if (read.kind !== 'text') return read;
+      const text = read.text.replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (uid) => uids.get(uid) ?? uid);
+      return { ...read, text };
+    },
   };
 }
 

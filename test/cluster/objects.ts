@@ -17,8 +17,12 @@ export function itemsOf(snapshot: Snapshot, kind: Kind): Thing[] {
   return read.kind === 'text' ? (JSON.parse(read.text) as { items: Thing[] }).items : [];
 }
 
-/** Writes all objects of a recording into the API server, Istio's and the Gateway API's kinds as CRDs without a schema. */
-export async function loadObjects(plane: ControlPlane, snapshot: Snapshot): Promise<void> {
+/**
+ * Writes all objects of a recording into the API server, Istio's and the Gateway API's kinds as CRDs without a schema. Gives
+ * the uid of each recorded pod and the one that it has now.
+ */
+export async function loadObjects(plane: ControlPlane, snapshot: Snapshot): Promise<ReadonlyMap<string, string>> {
+  const uids = new Map<string, string>();
   const custom = KINDS.filter((kind) => builtInVersion(kind.group) === null);
   const versions = new Map(custom.map((kind) => [kindFile(kind), versionOf(itemsOf(snapshot, kind))]));
   await Promise.all(custom.map((kind) => createCrd(plane, kind, versions.get(kindFile(kind)) ?? 'v1')));
@@ -31,9 +35,11 @@ export async function loadObjects(plane: ControlPlane, snapshot: Snapshot): Prom
     for (const item of itemsOf(snapshot, kind)) {
       // the API server makes its own
       if (item.metadata.namespace === 'default' && item.metadata.name === 'kubernetes') continue;
-      await create(plane, kind, root, item);
+      const uid = await create(plane, kind, root, item);
+      if (kind.plural === 'pods') uids.set(String(item.metadata['uid']), uid);
     }
   }
+  return uids;
 }
 
 function versionOf(items: readonly Thing[]): string {
@@ -44,7 +50,7 @@ export function rootOf(kind: Kind, version: string | null): string {
   return kind.group === '' ? '/api/v1' : `/apis/${kind.group}/${builtInVersion(kind.group) ?? version ?? 'v1'}`;
 }
 
-async function create(plane: ControlPlane, kind: Kind, root: string, item: Thing): Promise<void> {
+async function create(plane: ControlPlane, kind: Kind, root: string, item: Thing): Promise<string> {
   const { namespace, name } = item.metadata;
   const folder = `${root}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${kind.plural}`;
   const none = { resourceVersion: undefined, uid: undefined, managedFields: undefined, creationTimestamp: undefined };
@@ -56,7 +62,7 @@ async function create(plane: ControlPlane, kind: Kind, root: string, item: Thing
     if (kind.plural === 'namespaces') {
       await plane.request('PATCH', `${folder}/${name}`, { metadata: { labels: metadata.labels ?? {} } });
     }
-    return;
+    return '';
   }
   if (
     builtInVersion(kind.group) !== null &&
@@ -65,6 +71,7 @@ async function create(plane: ControlPlane, kind: Kind, root: string, item: Thing
   ) {
     await plane.request('PUT', `${folder}/${name}/status`, { ...made, status: object.status });
   }
+  return String(made.metadata['uid']);
 }
 
 /** The API server finds the stand-in at an address of its own, whatever the address of the node is in the mesh. */
