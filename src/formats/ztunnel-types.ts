@@ -42,6 +42,8 @@ export interface DumpWorkload {
   readonly namespace: string;
   readonly trustDomain: string;
   readonly serviceAccount: string;
+  /** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
+  readonly identity: string;
   readonly network: string;
   readonly node: string;
   readonly clusterId: string;

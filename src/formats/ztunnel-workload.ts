@@ -82,14 +82,17 @@ export function readWorkload(
   fields.known(WORKLOAD_FIELDS, 'workload');
   const name = fields.text('name');
   const namespace = fields.text('namespace');
+  const trustDomain = fields.text('trustDomain');
+  const serviceAccount = fields.text('serviceAccount');
   const locality = fields.child('locality');
   const mode = fields.word('networkMode', ['Standard', 'HostNetwork'], 'Standard');
   return {
     uid: fields.text('uid'),
     name,
     namespace,
-    trustDomain: fields.text('trustDomain'),
-    serviceAccount: fields.text('serviceAccount'),
+    trustDomain,
+    serviceAccount,
+    identity: `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
     network: fields.text('network'),
     node: fields.text('node'),
     clusterId: fields.text('clusterId'),

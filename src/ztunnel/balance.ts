@@ -6,7 +6,6 @@ import type {
   GatewayAddress,
   RoutingScope,
 } from '../formats/ztunnel-types.js';
-import type { Touched } from './cache.js';
 import type { Branch } from './outcome.js';
 import { certain } from './outcome.js';
 import { Undecided, type State } from './state.js';
@@ -17,7 +16,6 @@ export interface Drawing {
   readonly state: State;
   readonly world: World;
   readonly source: DumpWorkload;
-  readonly touched: Touched;
 }
 
 /** Standard: a call of the Service itself. Waypoint: the port need not exist where there is an application tunnel. */
@@ -129,7 +127,7 @@ export function fromService(
         reason: 'the mode or a routing preference is not known',
       });
     }
-    drawing.touched.place = true;
+    drawing.world.touched.place = true;
     const networkFirst = state.behaviour.networkFirstRank;
     const ranked = options.map((option) => ({ option, rank: rankOf(scopes, source, option.workload, networkFirst) }));
     const strict = balancer.mode === 'Strict' ? ranked.filter(({ rank }) => rank === scopes.length) : ranked;

@@ -1,7 +1,7 @@
 import type { ZtunnelDump } from '../formats/ztunnel-types.js';
 import { canonicalAddress } from './authority.js';
 import type { Behaviour } from './behaviour.js';
-import { OutboundCache, type Touched } from './cache.js';
+import { OutboundCache } from './cache.js';
 import { dnsAnswer, resolveName } from './dns.js';
 import { Entrances, unreadable } from './entrances.js';
 import type { ZtunnelConnection, ZtunnelDnsAnswer, ZtunnelDnsQuestion, ZtunnelOutcome } from './face.js';
@@ -9,7 +9,7 @@ import { decideLegacy } from './legacy.js';
 import { outcomeKey, settle, undecided } from './outcome.js';
 import type { Outcomes } from './request.js';
 import { State, Undecided } from './state.js';
-import { acrossWorlds, World } from './world.js';
+import { acrossWorlds, untouched, World, type Touched } from './world.js';
 
 interface Source {
   readonly workload: Parameters<OutboundCache['get']>[0];
@@ -38,7 +38,7 @@ export class Engine {
   }
 
   decide(connection: ZtunnelConnection): readonly ZtunnelOutcome[] {
-    const touched = { place: false, person: false };
+    const touched = untouched();
     const source = connection.direction === 'outbound' ? this.sourceOf(connection) : null;
     if (source === null) return this.inAllWorlds(connection, touched);
     const known = this.cache.get(source.workload, source.ip, connection.dst);
@@ -62,7 +62,7 @@ export class Engine {
   private findSource(connection: ZtunnelConnection): Source | null {
     const ip = canonicalAddress(connection.src);
     if (ip === null || this.state.dump.legacy !== null || this.state.dump.gaps.config !== null) return null;
-    const world = new World([]);
+    const world = new World([], untouched());
     try {
       const local = this.entrances.pods.find(connection, ip, world);
       if (local.kind === 'error' || world.questions.length > 0) return null;
@@ -74,7 +74,7 @@ export class Engine {
   }
 
   private inAllWorlds(connection: ZtunnelConnection, touched: Touched): readonly ZtunnelOutcome[] {
-    const result = acrossWorlds((world) => this.inWorld(connection, world, touched), printOutcomes);
+    const result = acrossWorlds((world) => this.inWorld(connection, world), printOutcomes, touched);
     if (result.kind === 'same') return result.value;
     const fact = `order of insertion in ztunnel: ${this.state.dump.file}`;
     return [
@@ -85,16 +85,16 @@ export class Engine {
     ];
   }
 
-  private inWorld(connection: ZtunnelConnection, world: World, touched: Touched): readonly ZtunnelOutcome[] {
+  private inWorld(connection: ZtunnelConnection, world: World): readonly ZtunnelOutcome[] {
     try {
-      return settle(this.branches(connection, world, touched));
+      return settle(this.branches(connection, world));
     } catch (error) {
       if (error instanceof Undecided) return [undecided([error.unknown], [])];
       throw error;
     }
   }
 
-  private branches(connection: ZtunnelConnection, world: World, touched: Touched): Outcomes {
+  private branches(connection: ZtunnelConnection, world: World): Outcomes {
     const { config } = this.state.dump.gaps;
     if (config !== null) throw new Undecided(config);
     const source = canonicalAddress(connection.src);
@@ -104,7 +104,7 @@ export class Engine {
     }
     switch (connection.direction) {
       case 'outbound':
-        return this.entrances.outbound(connection, source, world, touched);
+        return this.entrances.outbound(connection, source, world);
       case 'inbound':
         return this.entrances.inbound(connection, source, world);
       case 'inbound-plaintext':
@@ -113,7 +113,7 @@ export class Engine {
   }
 
   resolve(question: ZtunnelDnsQuestion): ZtunnelDnsAnswer {
-    const result = acrossWorlds((world) => this.answer(question, world), JSON.stringify);
+    const result = acrossWorlds((world) => this.answer(question, world), JSON.stringify, untouched());
     if (result.kind === 'same') return result.value;
     const unknowns = result.reasons.map((reason) => ({ fact: `state of ztunnel: ${this.state.dump.file}`, reason }));
     return dnsAnswer({ kind: 'unknown', summary: 'the dump does not decide', unknowns });

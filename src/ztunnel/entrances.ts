@@ -1,7 +1,6 @@
 import { splitHostPort } from '../formats/ip.js';
 import type { DumpCertificate, DumpWorkload } from '../formats/ztunnel-types.js';
 import { canonicalAddress, parseAuthority } from './authority.js';
-import type { Touched } from './cache.js';
 import { certificateProblem } from './certificate.js';
 import type { ZtunnelConnection, ZtunnelOutcome } from './face.js';
 import { decideConnect, decidePlaintext, isPlaintextSelfCall, selfCall } from './inbound.js';
@@ -25,14 +24,14 @@ export class Entrances {
     this.pods = new LocalPods(state);
   }
 
-  outbound(connection: ZtunnelConnection, source: string, world: World, touched: Touched): Outcomes {
+  outbound(connection: ZtunnelConnection, source: string, world: World): Outcomes {
     const target = addressOf(connection.dst);
     if (this.isSelfCall(target)) return certain(selfCall({ state: this.state }, connection.dst, []));
     const local = this.pods.find(connection, source, world);
     if (local.kind === 'error') return certain(failedLocal(local));
     const spoofs = this.state.behaviour.outboundKeepsSource && this.state.dump.config.requireOriginalSource !== false;
     const { state } = this;
-    const request = { state, world, source: local.workload, downstream: source, target, spoofs, touched, before: [] };
+    const request = { state, world, source: local.workload, downstream: source, target, spoofs, before: [] };
     return this.withCertificate(local.workload, decideOutbound(request));
   }
 

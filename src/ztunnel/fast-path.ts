@@ -19,7 +19,7 @@ export function takesFastPath(request: Request, workload: DumpWorkload): boolean
 /** The destination's policies with the source's identity, then the application. */
 export function fastPath(request: Request, choice: Choice, ip: string, before: readonly Step[]): Outcomes {
   const { workload } = choice;
-  request.touched.person = true;
+  request.world.touched.person = true;
   const sourceIp = parseIp(request.downstream);
   const destinationIp = parseIp(ip);
   if (sourceIp === null || destinationIp === null) throw new Error('addresses were read before');

@@ -119,7 +119,7 @@ export function toWaypoint(
         target: targetText(request),
         waypoint: waypointName(state, upstream, gateway),
         service,
-        steps: [...at, step(`HBONE to ${to} for ${targetText(request)}`, upstream.workload.evidence)],
+        steps: () => [...at, step(`HBONE to ${to} for ${targetText(request)}`, upstream.workload.evidence)],
       };
       return certain(sent(request, upstream, way, 'ToServerWaypoint', sans ?? []));
     });
@@ -185,7 +185,7 @@ export function throughNetworkGateway(
         target: joinHostPort(hostname, port),
         waypoint: null,
         service,
-        steps: [...at, step(`double HBONE to ${to}`, upstream.workload.evidence)],
+        steps: () => [...at, step(`double HBONE to ${to}`, upstream.workload.evidence)],
       };
       return certain(sent(request, upstream, way, 'Direct'));
     });

@@ -81,6 +81,5 @@ export function decideNodePlaintext(request: InboundRequest, port: number, sourc
   const before = [...steps, step('it has a waypoint: ztunnel sends the connection there itself', local.evidence)];
   if (source === null) return certain(failure(`unknown source: ${sourceIp}`, before));
   const target = { ip: arrivedIp, port };
-  const touched = { place: false, person: false };
-  return decideOutbound({ state, world, source, downstream: sourceIp, target, spoofs: false, touched, before });
+  return decideOutbound({ state, world, source, downstream: sourceIp, target, spoofs: false, before });
 }

@@ -70,7 +70,6 @@ function direct(request: Request, service: DumpService | null, steps: readonly S
     if (upstream === 'none' || upstream === 'original') {
       return certain(withoutUpstream(request, service, upstream, steps));
     }
-    const at = [...steps, chosenStep(upstream, 'endpoint')];
     if (upstream.workload.gatewayAddress !== null) {
       throw new Undecided({
         fact: `gatewayAddress of workload ${upstream.workload.uid}`,
@@ -78,7 +77,7 @@ function direct(request: Request, service: DumpService | null, steps: readonly S
       });
     }
     return split(pickAddress(state, upstream, target.ip), (picked) =>
-      toUpstream(request, service, upstream, picked, at),
+      toUpstream(request, service, upstream, picked, () => [...steps, chosenStep(upstream, 'endpoint')]),
     );
   });
 }
@@ -119,26 +118,26 @@ function toUpstream(
   service: DumpService | null,
   choice: Choice,
   picked: Picked,
-  steps: readonly Step[],
+  steps: () => readonly Step[],
 ): Outcomes {
   const { state, source, target } = request;
   const { workload } = choice;
   const { otherNetworks } = state.behaviour;
-  if (picked.kind === 'failed' || picked.kind === 'name') return certain(pickedFailure(choice, picked, steps));
+  if (picked.kind === 'failed' || picked.kind === 'name') return certain(pickedFailure(choice, picked, steps()));
   if (otherNetworks !== 'ignored' && workload.network !== source.network) {
     const named = otherNetworks === 'service-port' ? service : choice.service;
     const port = otherNetworks === 'service-port' ? target.port : choice.port;
-    if (named === null) return certain(failure(`no service for target address: ${targetText(request)}`, steps));
-    return throughNetworkGateway(request, choice, named.hostname, port, serviceName(named), steps);
+    if (named === null) return certain(failure(`no service for target address: ${targetText(request)}`, steps()));
+    return throughNetworkGateway(request, choice, named.hostname, port, serviceName(named), steps());
   }
   if (workload.waypoint !== null && passesWaypoint(request, service, workload, workload.waypoint)) {
-    const at = [...steps, step(`${workload.namespace}/${workload.name} has a waypoint`, workload.evidence)];
+    const at = [...steps(), step(`${workload.namespace}/${workload.name} has a waypoint`, workload.evidence)];
     // up to 1.22.0 the names accepted were those of the destination's Service (Z@1.21.6:src/proxy/outbound.rs)
     const { waypointWords } = state.behaviour;
     const sans = waypointWords === 'workload' || waypointWords === 'upstream' ? 'destination' : 'waypoint';
     return toWaypoint(request, workload.waypoint, at, { service: choice.service, sans, workload }, () => null);
   }
-  if (picked.kind === 'gateway') return certain(pickedFailure(choice, picked, steps));
+  if (picked.kind === 'gateway') return certain(pickedFailure(choice, picked, steps()));
   return toWorkload(request, choice, picked.ip, steps);
 }
 
@@ -152,27 +151,33 @@ function passesWaypoint(
   const { state, source, downstream, world } = request;
   if (state.behaviour.waypoints === 'node') return true;
   if (service !== null) return false;
-  request.touched.person = true;
+  request.world.touched.person = true;
   return !isFromWaypoint(state, waypoint, source, downstream, world);
 }
 
-function toWorkload(request: Request, choice: Choice, ip: string, steps: readonly Step[]): Outcomes {
+function toWorkload(request: Request, choice: Choice, ip: string, steps: () => readonly Step[]): Outcomes {
   const { workload } = choice;
   const address = joinHostPort(ip, choice.port);
   const service = choice.service === null ? null : serviceName(choice.service);
   if (workload.protocol === null) {
     const fact = `protocol of workload ${workload.uid}: ${workload.evidence.file}${workload.evidence.pointer ?? ''}/protocol`;
     const unknown = { fact, reason: 'a value that is not known' };
-    return certain(undecided([unknown], steps, { workload: workload.uid, service }));
+    return certain(undecided([unknown], steps(), { workload: workload.uid, service }));
   }
   if (workload.protocol === 'TCP') {
-    const at = [...steps, step(`plain TCP to ${address}: the workload's protocol is TCP`, workload.evidence)];
+    const at = (): readonly Step[] => [
+      ...steps(),
+      step(`plain TCP to ${address}: the workload's protocol is TCP`, workload.evidence),
+    ];
     const way = { protocol: 'tcp' as const, to: address, target: null, waypoint: null, service, steps: at };
     return certain(sent(request, choice, way, 'Direct'));
   }
-  if (takesFastPath(request, workload)) return fastPath(request, choice, ip, steps);
+  if (takesFastPath(request, workload)) return fastPath(request, choice, ip, steps());
   const to = joinHostPort(ip, request.state.dump.config.inboundPort);
-  const at = [...steps, step(`HBONE to ${to} for ${address}: the workload's protocol is HBONE`, workload.evidence)];
+  const at = (): readonly Step[] => [
+    ...steps(),
+    step(`HBONE to ${to} for ${address}: the workload's protocol is HBONE`, workload.evidence),
+  ];
   const way = { protocol: 'hbone' as const, to, target: address, waypoint: null, service, steps: at };
   return certain(sent(request, choice, way, 'Direct'));
 }

@@ -93,6 +93,17 @@ export function outcomeKey(item: ZtunnelOutcome): string {
   ].join('\t');
 }
 
+/** Tells the outcomes of one decision apart: what is left out follows from what is in. */
+function quickKey(item: ZtunnelOutcome): string {
+  if (item.action !== 'forward') return outcomeKey(item);
+  return `${item.workload ?? ''} ${item.to ?? ''} ${item.target ?? ''} ${item.waypoint ?? ''}`;
+}
+
+/** Outcomes of a decision under way belong to nobody else yet; a copy would make what is only made on demand. */
+function giveShare(item: { probability: number | null }, share: number): void {
+  if (item.probability !== null || share !== 1) item.probability = share;
+}
+
 /** Merges equal outcomes, and puts them in a fixed order: by probability, then by text. */
 export function settle(branches: readonly Branch<ZtunnelOutcome>[]): readonly ZtunnelOutcome[] {
   const only = branches[0];
@@ -100,15 +111,15 @@ export function settle(branches: readonly Branch<ZtunnelOutcome>[]): readonly Zt
   const merged = new Map<string, { share: number; value: ZtunnelOutcome }>();
   for (const branch of branches) {
     if (branch.share === 0) continue;
-    const key = outcomeKey(branch.value);
+    const key = quickKey(branch.value);
     const known = merged.get(key);
     if (known === undefined) merged.set(key, { ...branch });
     else known.share += branch.share;
   }
   return [...merged.entries()]
     .sort(([leftKey, left], [rightKey, right]) => right.share - left.share || (leftKey < rightKey ? -1 : 1))
-    .map(([, { share, value }]) => ({
-      ...value,
-      probability: value.probability === null && share === 1 ? null : share,
-    }));
+    .map(([, { share, value }]) => {
+      giveShare(value, share);
+      return value;
+    });
 }

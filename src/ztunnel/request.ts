@@ -1,20 +1,9 @@
 import { joinHostPort } from '../formats/ip.js';
 import type { DumpWorkload } from '../formats/ztunnel-types.js';
 import type { Choice, Picked } from './balance.js';
-import type { Touched } from './cache.js';
 import type { ZtunnelOutcome } from './face.js';
 import { parseIdentity } from './identity.js';
-import {
-  failure,
-  outcome,
-  serviceName,
-  step,
-  undecided,
-  workloadDisplay,
-  workloadIdentity,
-  type Branch,
-  type Step,
-} from './outcome.js';
+import { failure, serviceName, step, undecided, workloadDisplay, type Branch, type Step } from './outcome.js';
 import type { State } from './state.js';
 import type { World } from './world.js';
 
@@ -30,8 +19,6 @@ export interface Request {
   readonly target: { readonly ip: string; readonly port: number };
   /** The client's address is kept on the outgoing connection. */
   readonly spoofs: boolean;
-  /** Filled by whoever looks at more of the source than its namespace and network. */
-  readonly touched: Touched;
   /** What led here (a plaintext connection that is sent to a waypoint). */
   readonly before: readonly Step[];
 }
@@ -42,7 +29,7 @@ export function targetText(request: Request): string {
 
 /** SANs of the Service that are SPIFFE identities, then the workload's own (Z:src/state.rs workload_and_services_san). */
 export function acceptedIdentities(choice: Choice, sans: readonly string[]): readonly string[] {
-  const own = workloadIdentity(choice.workload);
+  const own = choice.workload.identity;
   return sans.length === 0 ? [own] : [...sans.filter((san) => parseIdentity(san) !== null), own];
 }
 
@@ -75,7 +62,15 @@ export function pickedFailure(
   return failure(error, [...steps, step(`${workload.uid} has no usable address`, workload.evidence)], more);
 }
 
-type Way = Pick<ZtunnelOutcome, 'protocol' | 'to' | 'target' | 'waypoint' | 'service' | 'steps'>;
+/** Where a connection goes; `steps` are made when someone reads them: most outcomes of a large Service are never told. */
+interface Way {
+  readonly protocol: 'hbone' | 'tcp' | 'double-hbone';
+  readonly to: string;
+  readonly target: string | null;
+  readonly waypoint: string | null;
+  readonly service: string | null;
+  readonly steps: () => readonly Step[];
+}
 
 /** A connection that ztunnel opens; `type` is the word of the log lines up to 1.21. */
 export function sent(
@@ -85,33 +80,49 @@ export function sent(
   type: 'Direct' | 'DirectLocal' | 'ToServerWaypoint',
   sans: readonly string[] = choice.service?.subjectAltNames ?? [],
 ): ZtunnelOutcome {
+  const { workload } = choice;
   const secured = way.protocol !== 'tcp';
-  if (request.spoofs) request.touched.person = true;
-  return outcome({
+  if (request.spoofs) request.world.touched.person = true;
+  const old = request.state.behaviour.waypoints === 'node';
+  return {
+    probability: 1,
+    perProcess: false,
     action: 'forward',
-    ...way,
-    workload: choice.workload.uid,
-    identity: secured ? workloadIdentity(choice.workload) : null,
-    identities: secured ? acceptedIdentities(choice, sans) : [],
+    protocol: way.protocol,
+    to: way.to,
+    target: way.target,
+    waypoint: way.waypoint,
+    workload: workload.uid,
+    identity: secured ? workload.identity : null,
+    get identities() {
+      return secured ? acceptedIdentities(choice, sans) : [];
+    },
+    service: way.service,
+    policy: null,
+    error: null,
+    get log() {
+      return old ? oldLog(way, type) : newLog(way);
+    },
     keepsSource: request.spoofs && !isAddressOf(way.to, request.downstream),
-    log: request.state.behaviour.waypoints === 'node' ? oldLog(way, type) : newLog(way),
-    decidedBy: choice.workload.evidence,
-  });
+    decidedBy: workload.evidence,
+    get steps() {
+      return way.steps();
+    },
+    unknowns: [],
+  };
 }
 
 /** ztunnel does not bind the address that it connects to (Z:src/proxy.rs freebind_connect). */
-function isAddressOf(to: string | null, ip: string): boolean {
-  return to !== null && to.startsWith(ip.includes(':') ? `[${ip}]:` : `${ip}:`);
+function isAddressOf(to: string, ip: string): boolean {
+  return to.startsWith(ip.includes(':') ? `[${ip}]:` : `${ip}:`);
 }
 
 function newLog(way: Way): string {
-  return way.protocol === 'tcp'
-    ? `dst.addr=${way.to ?? ''}`
-    : `dst.addr=${way.to ?? ''} dst.hbone_addr=${way.target ?? ''}`;
+  return way.protocol === 'tcp' ? `dst.addr=${way.to}` : `dst.addr=${way.to} dst.hbone_addr=${way.target ?? ''}`;
 }
 
 function oldLog(way: Way, type: string): string {
   return way.protocol === 'tcp'
-    ? `Proxying to ${way.to ?? ''} using TCP via ${way.to ?? ''} type ${type}`
-    : `proxy to ${way.target ?? ''} using HBONE via ${way.to ?? ''} type ${type}`;
+    ? `Proxying to ${way.to} using TCP via ${way.to} type ${type}`
+    : `proxy to ${way.target ?? ''} using HBONE via ${way.to} type ${type}`;
 }

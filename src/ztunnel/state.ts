@@ -123,6 +123,9 @@ export class State {
     if (this.dump.serviceByVip !== null) return this.dump.serviceByVip.get(key) ?? this.absent('services', null);
     const found = this.byVip.get(key);
     if (found !== undefined) {
+      const [only] = found;
+      if (found.length === 1 && only?.visibility === 'Public') return only;
+      world.touched.namespace = true;
       const best = this.best(`VIP ${ip}`, key, found.filter(visibleTo(namespace)), namespace, world);
       if (best !== null) return best;
     }
@@ -133,6 +136,7 @@ export class State {
     if (this.cidrs.length === 0) return this.absent('services', null);
     const address = parseIp(ip);
     if (address === null) return null;
+    world.touched.namespace = true;
     let best: DumpService[] = [];
     let bestRank = -1;
     for (const entry of this.cidrs) {

@@ -1,3 +1,17 @@
+/** What of the source a decision looked at, besides its network. */
+export interface Touched {
+  /** Its namespace chose between Services. */
+  namespace: boolean;
+  /** Node, cluster, locality: routing preferences. */
+  place: boolean;
+  /** Identity or address: whether it is the waypoint itself, policies of the fast path, kept addresses. */
+  person: boolean;
+}
+
+export function untouched(): Touched {
+  return { namespace: false, place: false, person: false };
+}
+
 /**
  * What the dump does not show but ztunnel's answer hangs on (which of two entries was inserted last, …) is asked here.
  * Each possible state of affairs is one world; the engine decides in all of them and is certain only where they agree.
@@ -8,9 +22,12 @@ export class World {
   readonly questions: { readonly count: number; readonly chosen: number; readonly reason: string }[] = [];
 
   private readonly script: readonly number[];
+  /** Shared by the worlds of one decision. */
+  readonly touched: Touched;
 
-  constructor(script: readonly number[]) {
+  constructor(script: readonly number[], touched: Touched) {
     this.script = script;
+    this.touched = touched;
   }
 
   /** Which of `count` possibilities holds here. The same key gets the same answer throughout a world. */
@@ -34,8 +51,12 @@ export type AcrossWorlds<T> =
   | { readonly kind: 'differs'; readonly reasons: readonly string[] };
 
 /** Decides in every possible world; `print` gives equal texts for equal decisions. */
-export function acrossWorlds<T>(decide: (world: World) => T, print: (value: T) => string): AcrossWorlds<T> {
-  const first = new World([]);
+export function acrossWorlds<T>(
+  decide: (world: World) => T,
+  print: (value: T) => string,
+  touched: Touched,
+): AcrossWorlds<T> {
+  const first = new World([], touched);
   const value = decide(first);
   if (first.questions.length === 0) return { kind: 'same', value };
   const expected = print(value);
@@ -45,7 +66,7 @@ export function acrossWorlds<T>(decide: (world: World) => T, print: (value: T) =
     const script = nextScript(world);
     if (script === null) return { kind: 'same', value };
     if (count >= MOST_WORLDS) return { kind: 'differs', reasons: [...reasons] };
-    world = new World(script);
+    world = new World(script, touched);
     const other = decide(world);
     for (const question of world.questions) reasons.add(question.reason);
     if (print(other) !== expected) return { kind: 'differs', reasons: [...reasons] };
