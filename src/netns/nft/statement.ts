@@ -212,9 +212,11 @@ function mangle(body: JsonObject, context: NftContext): Statement | null {
   return (flow) => {
     const zone = value.get(flow);
     if (typeof zone !== 'number') return BREAK;
-    // nft_ct_set_zone_eval: what is tracked already keeps its zone
-    if (flow.ct !== null || flow.templated) return NEXT;
+    // nft_ct_set_zone_eval: what is tracked, or has a zone, keeps it; what was not to be tracked is tracked again
+    if (flow.ct !== null || (flow.templated && !flow.notrack)) return NEXT;
     flow.templated = true;
+    flow.notrack = false;
+    flow.ctState = 'INVALID';
     if (direction !== 'reply') flow.zone = zone;
     if (direction !== 'original') flow.zoneReply = zone;
     flow.note('netfilter', `conntrack zone ${zone}`, evidence);
