@@ -54,7 +54,9 @@ export class Cluster {
         this.problem(file, 'interrupted');
       } else {
         this.progress({ kind: 'step', what, done: this.done, total: this.total });
+        const began = performance.now();
         await this.guarded(file, work);
+        this.took(what, performance.now() - began);
       }
       this.done++;
     });
@@ -68,6 +70,10 @@ export class Cluster {
       if (!(error instanceof CollectError)) throw error;
       this.problem(file, error.message);
     }
+  }
+
+  took(what: string, milliseconds: number): void {
+    this.progress({ kind: 'took', what, milliseconds });
   }
 
   notice(message: string): void {

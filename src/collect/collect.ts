@@ -183,12 +183,14 @@ async function askUntilQuiet(
     const { snapshot, asked } = tracked(sink.snapshot('live'));
     let answer: unknown = null;
     let failure: unknown = null;
+    const began = performance.now();
     try {
-      answer = ask(snapshot);
+      answer = await ask(snapshot);
     } catch (error) {
       // "no such workload" may only mean: not read yet
       failure = error;
     }
+    cluster.took('asking the question', performance.now() - began);
     const fetched = await fetcher.fetch(asked);
     const unknown = [...addressesIn(answer)].filter(mayBePod).sort();
     const found = await Promise.all(unknown.map((address) => scope.lookUp(address)));

@@ -24,11 +24,14 @@ export type Plan =
       readonly ask: Ask | null;
     };
 
+/** May be async for one reason: engines need not be loaded before the first request is on the wire. */
 export type Ask = (snapshot: Snapshot) => unknown;
 
 /** What is going on, for whoever shows it to a person. */
 export type Progress =
   | { readonly kind: 'step'; readonly what: string; readonly done: number; readonly total: number }
+  /** What took its time, for --timings: one entry per piece of work, once it is done. */
+  | { readonly kind: 'took'; readonly what: string; readonly milliseconds: number }
   /** Said to the person as it is: what cannot be read, what was changed in the cluster. */
   | { readonly kind: 'notice'; readonly message: string };
 

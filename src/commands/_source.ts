@@ -105,6 +105,7 @@ export async function withCluster<T>(
     process.exitCode = 130;
   };
   process.once('SIGINT', onInterrupt);
+  const { progressOn } = await import('./_progress.js');
   const shown = await progressOn(process.stderr, flags.timings === true);
   try {
     return await work(optionsOf(flags, abort.signal, shown.progress), flags.context ?? []);
@@ -145,37 +146,4 @@ export function parseDuration(text: string): number {
   const value = Number(match?.[1]);
   if (match === null || value <= 0) throw new ExpectedError(`--request-timeout ${text}: expected 15s, 2m or 500ms`, 2);
   return value * ({ ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? ''] ?? 1000);
-}
-
-interface Shown {
-  readonly progress: (progress: Progress) => void;
-  readonly stop: () => void;
-}
-
-/** A spinner on a terminal, nothing but notices elsewhere. */
-async function progressOn(stream: NodeJS.WriteStream, timings: boolean): Promise<Shown> {
-  const started = performance.now();
-  const elapsed = (): string => `${((performance.now() - started) / 1000).toFixed(1)} s`;
-  const spinning = stream.isTTY && process.env['CI'] === undefined && process.env['TERM'] !== 'dumb';
-  const spinner = spinning ? (await import('ora')).default({ stream, discardStdin: false }).start('connecting') : null;
-  return {
-    progress: (event) => {
-      if (event.kind === 'step') {
-        if (spinner !== null) spinner.text = `${printable(event.what)} (${event.done} of ${event.total}, ${elapsed()})`;
-        return;
-      }
-      spinner?.clear();
-      stream.write(`${printable(event.message)}\n`);
-      spinner?.render();
-    },
-    stop: () => {
-      spinner?.stop();
-      if (timings) stream.write(`${elapsed()} in all\n`);
-    },
-  };
-}
-
-/** Names come from the cluster: control characters must not reach a terminal. */
-function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\u{fffd}');
 }
