@@ -149,6 +149,10 @@ function judge(
     return { kind: 'unknown', unknown: doubt ?? { fact: `rules in ${folder}`, reason: 'the packet forks' } };
   }
   if (taken[0] === false && doubt !== undefined) return { kind: 'unknown', unknown: doubt };
+  // What found no way at all has met no rule that could have taken it.
+  if (taken[0] === false && outcomes.some((one) => one.verdict === 'rejected' || one.verdict === 'dropped')) {
+    return unknown(`rules in ${folder}`, 'the packet that was to try them found no way');
+  }
   const evidence = first.decidedBy === null ? [] : [first.decidedBy];
   return known({
     captured: taken[0] === true,
