@@ -48,8 +48,7 @@ function single(text: string | null): readonly string[] {
   return text === null ? [] : [text];
 }
 
-/** Addresses of a pod without narrowing the rest: for indexes over thousands of pods. */
-export function podIpsOf(raw: JsonObject): readonly string[] {
+function podIpsOf(raw: JsonObject): readonly string[] {
   const status = objectAt(raw, 'status') ?? NONE;
   return ips([...namesAt(status, 'podIPs', 'ip'), ...single(stringAt(status, 'podIP'))]);
 }

@@ -1,5 +1,4 @@
 import {
-  booleanAt,
   isObject,
   numberAt,
   objectAt,
@@ -225,9 +224,4 @@ export function goBool(text: string | undefined): boolean | null {
   if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) return true;
   if (['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text)) return false;
   return null;
-}
-
-/** True where a field of an object is set to true. */
-export function isTrue(parent: JsonObject, key: string): boolean {
-  return booleanAt(parent, key) === true;
 }

@@ -8,7 +8,7 @@ export interface ListItem {
   readonly pointer: string;
 }
 
-export interface ParsedList {
+interface ParsedList {
   /** Kind of the items where the list names it (`PodList` → `Pod`), for items that carry none. */
   readonly itemKind: string | null;
   readonly items: readonly ListItem[];

@@ -19,7 +19,7 @@ export interface MeshConfig {
 }
 
 /** Result, or why it could not be read. */
-export type Parsed<T> = { readonly value: T } | { readonly message: string; readonly line: number };
+type Parsed<T> = { readonly value: T } | { readonly message: string; readonly line: number };
 
 export function parseMeshConfig(text: string): Parsed<MeshConfig> {
   const parsed = parseBlockYaml(text);

@@ -27,7 +27,7 @@ import type {
 const NONE: JsonObject = {};
 
 /** Where an item was read: its file, and the kind to use for items that name none. */
-export interface ObjectOrigin {
+interface ObjectOrigin {
   readonly file: string;
   readonly kind: string;
 }

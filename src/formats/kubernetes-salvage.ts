@@ -2,7 +2,7 @@
  * What can be read of a JSON document that is cut off or broken somewhere: the elements of one array of its root object
  * that stand whole before the damage.
  */
-export interface Salvaged {
+interface Salvaged {
   readonly elements: readonly unknown[];
   /** Offset of the first character that does not fit; the length of the text where it just ends. */
   readonly offset: number;

@@ -4,7 +4,7 @@
  * their line, never guessed at. Written by hand because every trace reads the mesh configuration and loading a whole YAML
  * library costs more than reading it; the tests hold it against that library.
  */
-export type YamlResult = { readonly value: unknown } | { readonly message: string; readonly line: number };
+type YamlResult = { readonly value: unknown } | { readonly message: string; readonly line: number };
 
 export function parseBlockYaml(text: string): YamlResult {
   const reader = new Reader(text);

@@ -10,7 +10,7 @@ import { stopOfPod } from './way.js';
  * Whose proxy a pod should have: by labels and release where they tell (a pod that should be enrolled and is not counts as
  * enrolled here), by its annotation where they do not.
  */
-export type Capture =
+type Capture =
   | {
       readonly by: 'ztunnel' | 'sidecar' | 'gateway' | 'waypoint' | 'none';
       readonly reason: string;

@@ -7,7 +7,7 @@ import { attempt, end, plainLink, share, type Ended, type Way } from './way.js';
 /** By kube-proxy or straight: no proxy on the client's side. `hostOf`: node of a process that shares its network. */
 export function plainClient(asked: Asked, way: Way, sourceIp: string | null, hostOf: string | null): readonly Ended[] {
   const { mesh, question, http } = asked;
-  const caller: Caller = { identity: null, sourceIp, http, hostOf, waypoint: false };
+  const caller: Caller = { identity: null, sourceIp, http, hostOf, waypoint: false, udp: question.protocol === 'udp' };
   const plain = (reason: string): Transport => ({ by: 'plain', reason, evidence: [] });
   const { destination } = question;
   const take = (at: Way, target: Target): readonly Ended[] => [

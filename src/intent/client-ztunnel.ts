@@ -20,6 +20,7 @@ export function ztunnelClient(asked: Asked, way: Way, source: Pod): readonly End
     http,
     hostOf: null,
     waypoint: false,
+    udp: false,
   };
   const direct = (at: Way, target: Target): readonly Ended[] => {
     const binding = target.pod === null || target.pod.hostNetwork ? null : waypointOfPod(mesh, target.pod);

@@ -65,9 +65,13 @@ function fromPod(asked: Asked, mesh: Mesh, pod: Pod): readonly Ended[] {
     return [end(go(self, to, stopOfPod('workload', pod)), 'delivered', 'the application gets it')];
   }
   const hostOf = pod.hostNetwork ? pod.node : null;
-  if (asked.question.protocol === 'udp')
-    return [...plainClient(asked, note(start, 'intercept', 'proxies take TCP only'), ip, hostOf)];
   const capture = captureOf(mesh, pod);
+  if (asked.question.protocol === 'udp') {
+    if (destination.port === 53 && (capture.by === 'ztunnel' || capture.by === 'sidecar')) {
+      return [end(start, 'unknown', 'whether its proxy takes DNS (DNS capture) is not derived from API objects')];
+    }
+    return plainClient(asked, note(start, 'intercept', 'proxies take TCP only'), ip, hostOf);
+  }
   const dst = 'ip' in destination ? destination.ip : null;
   const to = dst ?? ('host' in destination ? destination.host : '');
   switch (capture.by) {
@@ -89,6 +93,7 @@ function fromPod(asked: Asked, mesh: Mesh, pod: Pod): readonly Ended[] {
         http: asked.http,
         hostOf: null,
         waypoint: false,
+        udp: false,
       };
       return envoyClient(asked, at, pod, 'sidecar', caller);
     }
@@ -149,6 +154,7 @@ function throughGateway(asked: Asked, way: Way, pod: Pod, port: number, sourceIp
     http,
     hostOf: null,
     waypoint: false,
+    udp: false,
   };
   const result = judged<readonly Ended[]>(at, gatewayAnswer(asked, pod, sourceIp), (allowed) =>
     routesOfGateway(mesh, pod, gatewayPort(asked, port), http).flatMap((branch): readonly Ended[] => {

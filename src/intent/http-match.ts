@@ -3,7 +3,7 @@ import type { JsonObject } from '../formats/kubernetes-types.js';
 import { and, or, type HttpSeen, type Truth } from './policy-match.js';
 
 /** How well a match of the Gateway API fits: the spec's order of precedence (exact, longer prefix, method, headers). */
-export interface MatchRank {
+interface MatchRank {
   readonly fits: Truth;
   readonly rank: number;
 }

@@ -24,7 +24,7 @@ function operationHasL7(operation: PolicyOperation): boolean {
   return [hosts, notHosts, methods, notMethods, paths, notPaths].some((list) => list.length > 0);
 }
 
-export function ruleHasL7(rule: PolicyRule): boolean {
+function ruleHasL7(rule: PolicyRule): boolean {
   return (
     rule.from.some(sourceHasL7) ||
     rule.to.some(operationHasL7) ||

@@ -45,7 +45,7 @@ export function ended(
 }
 
 /** Who follows the routes of a Service: a sidecar for itself, a waypoint for the Service. */
-export interface Follower {
+interface Follower {
   readonly by: 'sidecar' | 'waypoint';
   readonly namespace: string;
   readonly labels: Labels;

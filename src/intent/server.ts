@@ -34,6 +34,8 @@ export interface Caller {
   readonly hostOf: string | null;
   /** The proxy before is a waypoint. */
   readonly waypoint: boolean;
+  /** UDP meets no proxy: rules redirect TCP only (and DNS to port 53, see expected.ts). */
+  readonly udp: boolean;
 }
 
 /** From the last proxy of the client's side (or the client itself) to the application, or to what refuses it. */
@@ -47,6 +49,10 @@ export function arrive(mesh: Mesh, way: Way, target: Target, transport: Transpor
   );
   const { pod } = target;
   if (pod === null) return arriveOutside(mesh, decided, target, transport);
+  if (caller.udp) {
+    const link = plainLink(target.ip, target.port, 'udp');
+    return end(go(decided, link, stopOfPod('workload', pod)), 'delivered', 'the application gets it');
+  }
   const capture = captureOf(mesh, pod);
   const inner = joinHostPort(target.ip, target.port);
   switch (capture.by) {

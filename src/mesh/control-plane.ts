@@ -26,7 +26,7 @@ const COMPONENTS: Readonly<
   ztunnel: { label: 'app', value: 'ztunnel', image: /(^|\/)ztunnel(:|@|$)/, workload: 'daemonSets' },
 };
 
-export type ControlPlane = Pick<
+type ControlPlane = Pick<
   Mesh,
   'config' | 'trustDomain' | 'rootNamespace' | 'istioNamespace' | 'clusterDomain' | 'release' | 'problems'
 >;
@@ -73,7 +73,7 @@ function isComponent(
 }
 
 /** Pods of one component: by the chart's label, or by the image where somebody renamed it. Terminated ones left out. */
-export function componentPods(lists: Lists, component: Component): readonly Pod[] {
+function componentPods(lists: Lists, component: Component): readonly Pod[] {
   return lists
     .list('pods')
     .items.filter((pod) => pod.phase !== 'Succeeded' && pod.phase !== 'Failed')

@@ -6,7 +6,7 @@ import { labelsMatch } from './labels.js';
 import type { Mesh } from './model.js';
 
 /** What a client's proxy takes from the DestinationRule of a host. */
-export interface ClientTls {
+interface ClientTls {
   /** `DISABLE`, `SIMPLE`, `MUTUAL`, `ISTIO_MUTUAL` as written; null: no rule sets one. */
   readonly mode: string | null;
   readonly evidence: readonly Evidence[];

@@ -18,7 +18,7 @@ const SIDECAR_STATUS = 'sidecar.istio.io/status';
  * `hostNetwork`: test = such pods are refused by rule, none = no rule (they fail later, on finding their namespace).
  * istio cni/pkg/util/podutil.go at 1.18.0, 1.21.0, 1.22.0, 1.23.0; cni/pkg/util/enablement_selector.go at 1.27.0 and later.
  */
-export interface EnrolmentRule {
+interface EnrolmentRule {
   readonly since: readonly [minor: number, patch: number];
   readonly labels: 'namespace' | 'namespace-or-pod' | 'selectors';
   readonly disabledAnnotation: boolean;
@@ -27,7 +27,7 @@ export interface EnrolmentRule {
   readonly informerExcludes: boolean;
 }
 
-export const ENROLMENT_RULES: readonly EnrolmentRule[] = [
+const ENROLMENT_RULES: readonly EnrolmentRule[] = [
   { since: [0, 0], labels: 'namespace', disabledAnnotation: true, hostNetwork: 'none', informerExcludes: false },
   {
     since: [22, 0],

@@ -137,7 +137,7 @@ function sourceByIp(
   return failed('not-found', `no pod and no node has ${ip}; "external" is a client outside the cluster`);
 }
 
-export function podsBehind(mesh: Mesh, candidate: Candidate): readonly Pod[] {
+function podsBehind(mesh: Mesh, candidate: Candidate): readonly Pod[] {
   switch (candidate.is) {
     case 'pods':
       return candidate.pods;

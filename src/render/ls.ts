@@ -2,7 +2,7 @@ import type { ChalkInstance } from 'chalk';
 import type { Workload, WorkloadList } from '../checks/workload-list.js';
 import { escapeInJson, escapeTerminal } from './escape.js';
 
-export interface ListStyle {
+interface ListStyle {
   readonly wide: boolean;
   readonly color: ChalkInstance;
   readonly unicode: boolean;
