@@ -2,8 +2,6 @@ import { REDACTED, replacementFor, scrub } from './redact.js';
 
 interface Frame {
   readonly object: boolean;
-  /** Key whose value comes next; '' in an array. */
-  key: string;
   named: string | null;
 }
 
@@ -16,6 +14,8 @@ const BACKSLASH = 0x5c;
  */
 export async function* redactJson(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const stack: Frame[] = [];
+  // the keys of the stack, kept beside it: strings are many, and each asks for them
+  const keys: string[] = [];
   let expectKey = false;
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of chunks) {
@@ -33,9 +33,9 @@ export async function* redactJson(chunks: AsyncIterable<Buffer>): AsyncGenerator
         }
         const frame = stack.at(-1);
         if (expectKey && frame !== undefined) {
-          frame.key = decode(buffer, at, end);
+          keys[keys.length - 1] = decode(buffer, at, end);
         } else {
-          const replacement = redactString(buffer, at, end, stack, frame);
+          const replacement = redactString(decode(buffer, at, end), keys, frame);
           if (replacement !== null) {
             yield buffer.subarray(written, at);
             yield Buffer.from(JSON.stringify(replacement));
@@ -46,13 +46,16 @@ export async function* redactJson(chunks: AsyncIterable<Buffer>): AsyncGenerator
         continue;
       }
       if (byte === 0x7b) {
-        stack.push({ object: true, key: '', named: null });
+        stack.push({ object: true, named: null });
+        keys.push('');
         expectKey = true;
       } else if (byte === 0x5b) {
-        stack.push({ object: false, key: '', named: null });
+        stack.push({ object: false, named: null });
+        keys.push('');
         expectKey = false;
       } else if (byte === 0x7d || byte === 0x5d) {
         stack.pop();
+        keys.pop();
         expectKey = false;
       } else if (byte === 0x2c) {
         expectKey = stack.at(-1)?.object === true;
@@ -91,16 +94,10 @@ function decode(buffer: Buffer, quote: number, end: number): string {
   }
 }
 
-function redactString(
-  buffer: Buffer,
-  quote: number,
-  end: number,
-  stack: readonly Frame[],
-  frame: Frame | undefined,
-): string | null {
-  const text = decode(buffer, quote, end);
-  if (frame?.object === true && (frame.key === 'name' || frame.key === 'key')) frame.named = text;
-  return replacementFor({ keys: stack.map((f) => (f.object ? f.key : '')), named: frame?.named ?? null }, text);
+function redactString(text: string, keys: readonly string[], frame: Frame | undefined): string | null {
+  const key = keys.at(-1);
+  if (frame?.object === true && (key === 'name' || key === 'key')) frame.named = text;
+  return replacementFor({ keys, named: frame?.named ?? null }, text);
 }
 
 /** The same for text that is read by lines (logs). A line longer than 1 MiB is left out: what is in it cannot be known. */
