@@ -8,7 +8,7 @@ import type { Pod } from '../formats/kubernetes-types.js';
 import { known, type Known } from './known.js';
 
 /** The TLS block that a client's proxy takes for one port of a host. */
-export interface RuleTls {
+interface RuleTls {
   readonly mode: string;
   readonly rule: DestinationRule;
   readonly evidence: Evidence;

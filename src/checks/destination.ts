@@ -23,7 +23,7 @@ export function targetPort(context: CheckContext, pod: Pod): number | null {
 }
 
 /** The connection that reaches (or was to reach) the destination's side, from whatever stop before it; null: none. */
-export function lastLink(path: Path): Link | null {
+function lastLink(path: Path): Link | null {
   for (const link of [...path.links].reverse()) if (link.own !== true && link.encrypted !== undefined) return link;
   return null;
 }

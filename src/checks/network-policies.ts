@@ -4,7 +4,7 @@ import { selectorMatches } from '../mesh/labels.js';
 import type { Mesh } from '../mesh/model.js';
 
 /** Who connects: a pod, or an address that is no pod's (a node's process, the probe address). */
-export type Peer = { readonly kind: 'pod'; readonly pod: Pod } | { readonly kind: 'ip'; readonly ip: string };
+type Peer = { readonly kind: 'pod'; readonly pod: Pod } | { readonly kind: 'ip'; readonly ip: string };
 
 /** Whether the policies of one direction let a connection pass; null: an operator or label that is not known decides. */
 export interface Admission {

@@ -64,7 +64,7 @@ export function sourcePolicy(mesh: Mesh, key: string): AuthorizationPolicy | nul
   );
 }
 
-export interface Enforced {
+interface Enforced {
   readonly pod: Pod;
   readonly ztunnel: Pod;
   readonly dump: ZtunnelDump;

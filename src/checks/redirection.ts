@@ -8,7 +8,7 @@ import { known, unknown, type Known } from './known.js';
 import { chainsNamed, ipsetsIn, netnsOfNode, netnsOfPod, nftTablesIn, otherRulesIn, rulesIn } from './netns-facts.js';
 
 /** How a node redirects the TCP of ambient pods: in the node's own namespace (1.18 to 1.20) or in the pods' (1.21+). */
-export interface NodeRedirection {
+interface NodeRedirection {
   readonly mode: 'node' | 'in-pod';
   /** release: neither rules nor sets show it. */
   readonly basis: 'observed' | 'release';
@@ -66,7 +66,7 @@ function savesIn(context: CheckContext, folder: string): readonly Parameters<typ
 }
 
 /** What a pod's namespace does with the TCP of its app, or with what arrives for it. */
-export interface Capture {
+interface Capture {
   readonly captured: boolean;
   /** True where it is taken to the proxy's port and nobody listens there. */
   readonly refused: boolean;

@@ -28,7 +28,7 @@ export function runChecks(input: CheckInput, checks: readonly Check[] = CHECKS):
   return { findings: found.map((entry) => entry.finding), unknowns: [...unknowns.values()] };
 }
 
-export function docsOf(code: string): string {
+function docsOf(code: string): string {
   return `docs/codes/${code}.md`;
 }
 

@@ -82,7 +82,7 @@ function podAddressOf(endpoint: EnvoyEndpoint): string | null {
   return target === null ? null : (canonicalIp(target.host) ?? target.host);
 }
 
-export interface Expectation {
+interface Expectation {
   readonly tunnel: boolean;
   readonly reason: string;
   readonly evidence: readonly Evidence[];
@@ -205,7 +205,7 @@ export function truthy(value: unknown): boolean {
 }
 
 /** Why a pod cannot take HBONE, with the evidence; null: it can. */
-export interface Unserved {
+interface Unserved {
   readonly reason: string;
   readonly evidence: readonly Evidence[];
 }

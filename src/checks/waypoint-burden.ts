@@ -3,7 +3,7 @@ import type { AuthorizationPolicy, Service } from '../formats/kubernetes-types.j
 import type { Mesh, WaypointBinding } from '../mesh/model.js';
 
 /** What a waypoint does for a Service beyond carrying it: who skips it, skips this. */
-export interface Burden {
+interface Burden {
   readonly policies: readonly Evidence[];
   readonly routes: readonly Evidence[];
   readonly unknowns: readonly Unknown[];

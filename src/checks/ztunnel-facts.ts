@@ -3,7 +3,7 @@ import type { Pod } from '../formats/kubernetes-types.js';
 import type { DumpPolicy, PolicyMatch, ZtunnelDump } from '../formats/ztunnel-types.js';
 
 /** What a ztunnel holds of one pod, in whichever layout its release prints. */
-export interface HeldWorkload {
+interface HeldWorkload {
   readonly protocol: 'TCP' | 'HBONE' | null;
   readonly policies: readonly string[];
   readonly evidence: Evidence;

@@ -199,7 +199,7 @@ function findingsClause(findings: readonly Finding[]): string {
  * One command: what the first finding's fix says to run; the file that would decide where something is not known; else the
  * same question with every step told.
  */
-export function nextCommand(trace: Trace, verbose: boolean, command: string | null): string | null {
+function nextCommand(trace: Trace, verbose: boolean, command: string | null): string | null {
   const worst = trace.findings.find((finding) => finding.severity === 'error') ?? trace.findings[0];
   if (worst !== undefined && worst.severity !== 'info') {
     const run = /`((?:kubectl|istioctl|helm) [^`]+)`/.exec(worst.fix)?.[1];

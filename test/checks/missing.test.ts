@@ -8,7 +8,7 @@ import { recorded, recording } from './story.js';
 const CASES: readonly (readonly [recording: string, words: QuestionWords])[] = [
   ['coexistence-1.18.2', { from: 'foo/sleep', to: 'bar/httpbin:8000' }],
   ['coexistence-1.18.2', { from: 'foo-sc/sleep', to: 'bar-1/httpbin:8000' }],
-  ['coexistence-1.30.3', { from: 'foo/sleep', to: 'bar-2/helloworld:5000', path: '/hello' }],
+  ['coexistence-1.30.3', { from: 'foo/sleep', to: 'bar-1/httpbin-local:8000' }],
 ];
 
 /** Without these nobody knows what was asked. */

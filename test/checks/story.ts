@@ -10,10 +10,9 @@ import { openSnapshot } from '../../src/snapshot/open.js';
 import type { FileRead, Snapshot } from '../../src/snapshot/snapshot.js';
 import { loadEngines } from '../../src/walk/engines.js';
 import { placeOfPod } from '../../src/walk/place.js';
-import type { Trace } from '../../src/walk/trace.js';
 
 /** One change of one file of a recording. Pointers are RFC 6901; in `where` they are relative to the list's element. */
-export type Change =
+type Change =
   | { readonly file: string; readonly remove: true }
   /** Lines that match are taken out. */
   | { readonly file: string; readonly drop: string }
@@ -31,7 +30,7 @@ export type Change =
     };
 
 /** A recording with changes, a question, and what the check is to say (`fires`) or not to say (`quiet`). */
-export interface Story {
+interface Story {
   readonly story: string;
   readonly snapshot: string;
   readonly changes?: readonly Change[];
@@ -63,7 +62,7 @@ export function recording(name: string): Promise<Snapshot> {
   return made;
 }
 
-export async function snapshotOf(story: Story): Promise<Snapshot> {
+async function snapshotOf(story: Story): Promise<Snapshot> {
   return changed(await recording(story.snapshot), story.changes ?? []);
 }
 
@@ -155,11 +154,6 @@ function define(target: unknown, key: string, value: unknown): void {
 function wordsOf(story: Story): QuestionWords {
   const { from, to, direct, method, path, headers } = story;
   return { from, to, direct, protocol: 'http', method, path, headers };
-}
-
-/** The whole answer, with the findings of all checks. */
-export async function traceOf(story: Story): Promise<Trace> {
-  return answer(await snapshotOf(story), wordsOf(story));
 }
 
 /** A snapshot that notes which of its files are asked for. */

@@ -65,7 +65,7 @@ const CLIENT_DUMP = 'pods/istio-system/ztunnel-8f85h/ztunnel/config_dump.json';
 const CAPTURED: Link = { protocol: 'tcp', to: '10.96.0.9:8000', via: 'outbound-capture', own: true };
 
 /** Ambient client, a waypoint, a server with a sidecar. */
-export const waypointTrace: Trace = trace({
+const waypointTrace: Trace = trace({
   paths: [
     {
       probability: 1,
@@ -170,7 +170,7 @@ function endpointPath(probability: number, name: string, node: string, ip: strin
 }
 
 /** Two endpoints, half of the connections each. */
-export const forkTrace: Trace = trace({
+const forkTrace: Trace = trace({
   destination: {
     kind: 'Service',
     namespace: 'bar-1',
@@ -205,7 +205,7 @@ const DENY: Finding = {
 };
 
 /** The server's ztunnel refuses by policy. */
-export const deniedTrace: Trace = trace({
+const deniedTrace: Trace = trace({
   paths: [
     {
       ...endpointPath(1, 'httpbin-78c9bcd687-5chqt', 'node-b', '10.244.2.11', 'ztunnel-dpggb'),
@@ -225,7 +225,7 @@ export const deniedTrace: Trace = trace({
 const NODE_RULES = 'nodes/node-a/netns/iptables-save.txt';
 
 /** 1.18: the pod is not in the node's set any more, its route is: the answer vanishes in the tunnel. */
-export const droppedTrace: Trace = trace({
+const droppedTrace: Trace = trace({
   paths: [
     {
       probability: 1,
@@ -290,7 +290,7 @@ export const droppedTrace: Trace = trace({
 });
 
 /** A file is missing: what would decide is said. */
-export const unknownTrace: Trace = trace({
+const unknownTrace: Trace = trace({
   paths: [
     {
       probability: null,
