@@ -1,9 +1,10 @@
-import type { Unknown } from '../formats/evidence.js';
+import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { IpAddresses, IpDevice } from '../formats/ip-address.js';
 import type { IpRoutes } from '../formats/ip-route.js';
 import type { IpRules } from '../formats/ip-rule.js';
 import type { IpsetSave } from '../formats/ipset-save.js';
 import type { Sockets } from '../formats/sockets.js';
+import type { TrafficControl } from '../formats/tc.js';
 import type { Sysctls } from '../formats/sysctl.js';
 import type { Addr, Family } from './address.js';
 import { FactMissing } from './choices.js';
@@ -18,6 +19,12 @@ export function need<T>(fact: Fact<T>): T {
   return fact.value;
 }
 
+export interface NetdevChain {
+  readonly device: string;
+  readonly direction: 'ingress' | 'egress';
+  readonly evidence: Evidence;
+}
+
 /** The files of one namespace but for its rules, each read when first asked for. */
 export interface NetnsFacts {
   addresses(): Fact<IpAddresses>;
@@ -26,6 +33,10 @@ export interface NetnsFacts {
   ipsets(): Fact<IpsetSave>;
   sysctls(): Fact<Sysctls>;
   sockets(): Fact<Sockets>;
+  /** Optional: where it is missing, nothing is known to run before the rules. */
+  trafficControl(): Fact<TrafficControl>;
+  /** Devices with chains of nft's netdev family (ingress, egress). */
+  netdevChains(): readonly NetdevChain[];
 }
 
 /** Devices and sysctls in the form in which the engine asks for them. */

@@ -5,13 +5,14 @@ import { parseIpRoutes, type IpRoutes } from '../formats/ip-route.js';
 import { parseIpRules } from '../formats/ip-rule.js';
 import { parseIpsetSave } from '../formats/ipset-save.js';
 import { parseSockets } from '../formats/sockets.js';
+import { parseTrafficControl } from '../formats/tc.js';
 import { parseSysctl } from '../formats/sysctl.js';
 import type { Family } from './address.js';
 import type { Device, NetworkNamespace } from './face.js';
 import { type Fact, type NetnsFacts } from './facts.js';
 import { sendPacket } from './outcome.js';
 import { Pipeline } from './pipeline.js';
-import { loadHooks } from './rules.js';
+import { loadHooks, readNft } from './rules.js';
 import { createRuntime } from './runtime.js';
 
 /** A file of the namespace's folder, as the snapshot hands it out. */
@@ -62,6 +63,7 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
   };
   const routes4 = fact('ip-route.json', 'routes', parseIpRoutes);
   const routes6 = fact('ip6-route.json', 'IPv6 routes', parseIpRoutes);
+  const nft = once(() => readNft(path('nft-ruleset.json'), read));
   const facts: NetnsFacts = {
     addresses: fact('ip-address.json', 'devices and addresses', parseIpAddresses),
     rules: (family) => rules[family](),
@@ -69,11 +71,13 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
     ipsets: fact('ipset-save.txt', 'ipsets', parseIpsetSave),
     sysctls: fact('sysctl.txt', 'sysctls', parseSysctl),
     sockets: fact('sockets.txt', 'listening sockets', parseSockets),
+    trafficControl: fact('tc.txt', 'programs of traffic control', parseTrafficControl),
+    netdevChains: () => nft().netdev,
   };
   const runtime = createRuntime(facts);
   const hooks: Readonly<Record<Family, ReturnType<typeof loadHooks>>> = {
-    4: loadHooks(4, path, read, runtime),
-    6: loadHooks(6, path, read, runtime),
+    4: loadHooks(4, path, read, runtime, nft),
+    6: loadHooks(6, path, read, runtime, nft),
   };
   const pipeline = new Pipeline(runtime, { 4: () => hooks[4]().table, 6: () => hooks[6]().table });
   const problems = once(() => problemsOf(facts, hooks));

@@ -123,6 +123,7 @@ export class Pipeline {
     const { iif } = flow.packet;
     if (iif === null) throw new FactMissing({ fact: 'the device on which the packet arrives', reason: 'not given' });
     flow.iif = this.upperDevice(iif);
+    this.programs(flow, iif, 'ingress');
     const loopback = isLoopback(flow.family, flow.src) || isLoopback(flow.family, flow.dst);
     // ip6_rcv_core: ::1 never comes from outside
     if (flow.family === 6 && loopback && flow.iif !== 'lo') {
@@ -132,6 +133,26 @@ export class Pipeline {
     const verdict = this.hook('PREROUTING', flow);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     return this.routeInput(flow);
+  }
+
+  /** eBPF programs of traffic control and nft's netdev chains may drop, change or redirect: both ways are told. */
+  private programs(flow: Flow, device: string | null, direction: 'ingress' | 'egress'): void {
+    const { facts } = this.runtime;
+    const chain = facts.netdevChains().find((one) => one.device === device && one.direction === direction);
+    const control = facts.trafficControl();
+    const program =
+      control.kind === 'known' && device !== null && control.value.hooked.has(device)
+        ? control.value.programs[0]
+        : null;
+    const evidence = chain?.evidence ?? program ?? null;
+    if (evidence === null) return;
+    const what = chain === undefined ? 'eBPF program' : 'netdev chain';
+    const unknown = { fact: `${what} at ${direction} of ${device ?? '?'}: ${evidence.text}`, reason: 'not followed' };
+    const condition = `the ${what} at ${direction} of ${device ?? '?'} lets the packet pass unchanged`;
+    if (!flow.choices.either(`${what} ${device ?? ''} ${direction}`, condition, unknown)) {
+      flow.note('netfilter', `${what} at ${direction} of ${device ?? '?'}`, evidence);
+      throw new FactMissing(unknown);
+    }
   }
 
   /** A port of a bridge, bond or team hands its packets to the master before IP sees them. */
@@ -264,6 +285,7 @@ export class Pipeline {
     if (forwarded !== ACCEPT) return this.verdictEnd(flow, forwarded);
     const verdict = this.hook('POSTROUTING', flow);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
+    this.programs(flow, device, 'egress');
     return end(flow, 'forwarded');
   }
 
@@ -279,7 +301,10 @@ export class Pipeline {
     }
     const after = this.hook('POSTROUTING', flow);
     if (after !== ACCEPT) return this.verdictEnd(flow, after);
-    if (flow.oif !== 'lo') return end(flow, 'sent');
+    if (flow.oif !== 'lo') {
+      this.programs(flow, flow.oif, 'egress');
+      return end(flow, 'sent');
+    }
     return this.loopback(flow);
   }
 

@@ -2,6 +2,7 @@ import type { Unknown } from '../formats/evidence.js';
 import { parseIptablesSave, type IptablesSave } from '../formats/iptables-save.js';
 import { parseNftRuleset, type NftRuleset } from '../formats/nft-ruleset.js';
 import type { Family } from './address.js';
+import type { NetdevChain } from './facts.js';
 import type { HookName } from './flow.js';
 import { emptyHookTable, HOOKS, sortChains, type BaseChain, type HookTable } from './hooks.js';
 import { CompiledTable } from './iptables/tables.js';
@@ -33,20 +34,26 @@ export function loadHooks(
   path: (name: string) => string,
   read: ReadFile,
   runtime: Runtime,
+  nft: () => ReadNft,
 ): () => LoadedHooks {
   let loaded: LoadedHooks | null = null;
   return () => {
-    loaded ??= load(family, path, read, runtime);
+    loaded ??= load(family, path, read, runtime, nft());
     return loaded;
   };
 }
 
-function load(family: Family, path: (name: string) => string, read: ReadFile, runtime: Runtime): LoadedHooks {
+function load(
+  family: Family,
+  path: (name: string) => string,
+  read: ReadFile,
+  runtime: Runtime,
+  nft: ReadNft,
+): LoadedHooks {
   const tool = family === 4 ? 'iptables' : 'ip6tables';
   const hooks = emptyHookTable();
   const main = readSave(path(`${tool}-save.txt`), read);
   const legacy = readSave(path(`${tool}-legacy-save.txt`), read);
-  const nft = readNft(path('nft-ruleset.json'), read);
   const problems = [main, legacy, nft].flatMap((one) => (one.kind === 'none' && one.damaged ? [one.unknown] : []));
   // Absence: iptables-save is what a capture always has; nft's list alone shows the same rules of the nft back-end.
   // The other back-end's file is there only where both hold rules, and nft's list only where nft is installed.
@@ -67,20 +74,39 @@ function load(family: Family, path: (name: string) => string, read: ReadFile, ru
   return { table: { filters: sorted(hooks.filters), nats: sorted(hooks.nats), unknown }, problems };
 }
 
-type ReadNft =
+export type ReadNft = { readonly netdev: readonly NetdevChain[] } & (
   | { readonly kind: 'nft'; readonly ruleset: NftRuleset }
-  | { readonly kind: 'none'; readonly unknown: Unknown; readonly damaged: boolean };
+  | { readonly kind: 'none'; readonly unknown: Unknown; readonly damaged: boolean }
+);
 
-function readNft(file: string, read: ReadFile): ReadNft {
+/** nft's list, parsed once for both families. */
+export function readNft(file: string, read: ReadFile): ReadNft {
   const content = read(file);
   const fact = `rules: ${file}`;
   if (content.kind !== 'text') {
-    return { kind: 'none', unknown: { fact, reason: content.reason }, damaged: content.kind === 'unusable' };
+    return {
+      kind: 'none',
+      netdev: [],
+      unknown: { fact, reason: content.reason },
+      damaged: content.kind === 'unusable',
+    };
   }
   const ruleset = parseNftRuleset(file, content.text);
   const [problem] = ruleset.problems;
-  if (problem === undefined) return { kind: 'nft', ruleset };
-  return { kind: 'none', unknown: { fact, reason: `damaged: ${problem.message}` }, damaged: true };
+  if (problem === undefined) return { kind: 'nft', ruleset, netdev: netdevChains(ruleset) };
+  return { kind: 'none', netdev: [], unknown: { fact, reason: `damaged: ${problem.message}` }, damaged: true };
+}
+
+/** Chains that see packets before IP does, or after it; inet tables may have them too. */
+function netdevChains(ruleset: NftRuleset): readonly NetdevChain[] {
+  return ruleset.tables.flatMap((table) =>
+    table.chains.flatMap(({ base, rules, evidence }): readonly NetdevChain[] => {
+      if (base === null || table.dormant || (rules.length === 0 && base.policy === 'accept')) return [];
+      const { hook } = base;
+      if (hook !== 'ingress' && hook !== 'egress') return [];
+      return base.devices.map((device) => ({ device, direction: hook, evidence }));
+    }),
+  );
 }
 
 /** Tables that iptables-nft made are printed by iptables-save with their meaning: nft's view of them is not used twice. */

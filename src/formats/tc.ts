@@ -1,0 +1,28 @@
+import type { Evidence, ParseProblem } from './evidence.js';
+
+/**
+ * `tc qdisc show`, then `tc -s filter show dev DEV ingress|egress` of every device. The filters carry no device name where
+ * tc was asked for one device: only which devices can have programs, and whether there are any, is certain.
+ */
+export interface TrafficControl {
+  readonly file: string;
+  /** Devices with a clsact or ingress qdisc. */
+  readonly hooked: ReadonlySet<string>;
+  /** eBPF filters. */
+  readonly programs: readonly Evidence[];
+  readonly problems: readonly ParseProblem[];
+}
+
+export function parseTrafficControl(file: string, text: string): TrafficControl {
+  const hooked = new Set<string>();
+  const programs: Evidence[] = [];
+  let line = 0;
+  for (const row of text.split('\n')) {
+    line++;
+    const qdisc = /^qdisc (?:clsact|ingress) \S+ dev (\S+)/.exec(row);
+    if (qdisc?.[1] !== undefined) hooked.add(qdisc[1]);
+    // each filter prints a head line and one for its program; only the latter has a handle
+    if (/^filter .*\bbpf\b.*\bhandle\b/.test(row)) programs.push({ file, line, text: row });
+  }
+  return { file, hooked, programs, problems: [] };
+}
