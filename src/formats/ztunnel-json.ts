@@ -124,13 +124,22 @@ export class Fields {
   }
 }
 
-/** Port tables (`{"80": 8080}`): JSON keys stay strings; a value that is no port is a problem. */
+/**
+ * Port tables (`{"80": 8080}`): JSON keys stay strings; a value that is no port is a problem. The object of the dump is
+ * used as it is where it is sound: a large dump has hundreds of thousands.
+ */
 export function portTable(fields: Fields | null): Readonly<Record<string, number>> {
   if (fields === null) return {};
-  const table: Record<string, number> = Object.create(null) as Record<string, number>;
+  if (isPortTable(fields.object)) return fields.object;
+  const table: Record<string, number> = {};
   for (const [key, value] of Object.entries(fields.object)) {
     if (typeof value === 'number') table[key] = value;
     else fields.problems.add(pointerTo(fields.pointer, key), `port ${key} is not a number`);
   }
   return table;
+}
+
+function isPortTable(object: JsonObject): object is Readonly<Record<string, number>> {
+  for (const key in object) if (typeof object[key] !== 'number') return false;
+  return true;
 }

@@ -227,6 +227,8 @@ class ReadService implements DumpService {
   private readEndpoints(): readonly DumpEndpoint[] {
     const all = this.fields.child('endpoints');
     if (all === null) return [];
+    const { hostname } = this;
+    const { file } = this.fields.problems;
     const out: DumpEndpoint[] = [];
     for (const [key, value] of Object.entries(all.object)) {
       const pointer = pointerTo(all.pointer, key);
@@ -238,7 +240,9 @@ class ReadService implements DumpService {
         workloadUid,
         address: address === null ? null : networkAddress(address),
         ports: portTable(fields.child('port')),
-        evidence: { file: this.fields.problems.file, pointer, text: `endpoint ${workloadUid} of ${this.hostname}` },
+        get evidence() {
+          return { file, pointer, text: `endpoint ${workloadUid} of ${hostname}` };
+        },
       });
     }
     return out;

@@ -55,6 +55,7 @@ function agreed(
   const [first, ...others] = engines;
   if (first === undefined) return [];
   const answer = first.decide(connection);
+  if (others.length === 0) return answer;
   const expected = printOutcomes(answer);
   if (others.every((engine) => printOutcomes(engine.decide(connection)) === expected)) return answer;
   const unknown = {
