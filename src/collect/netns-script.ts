@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /**
  * One POSIX shell script per node that prints the state of all wanted network namespaces in one go. It is the text of the
  * exec call, so it stays short; it only reads. Each part stands between a line `<mark> <target> <file>` and a line
@@ -96,7 +98,8 @@ export function netnsCommand(targets: readonly Target[], options: ScriptOptions)
       lines.push(`nsenter --net=$P/1/ns/net sh -c "$I" sh $M ${target.id}||x ${target.id} $?`);
   }
   if (pods.length > 0) {
-    const wanted = pods.flatMap((pod) => pod.ips.map((ip) => `${ip}=${pod.id}`)).join(' ');
+    // what the API calls an address becomes part of a script: nothing but an address may
+    const wanted = pods.flatMap((pod) => pod.ips.filter(isIP).map((ip) => `${ip}=${pod.id}`)).join(' ');
     lines.push(
       `W=" ${wanted} ";L=${pods.length};H=$(readlink $P/1/ns/net)`,
       // $1: a namespace; prints it where it holds a wanted address, and takes the pod off the list

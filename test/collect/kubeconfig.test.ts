@@ -1,0 +1,136 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { KubeconfigError } from '../../src/collect/errors.js';
+import { connect, type Connection, type ConnectOptions } from '../../src/collect/kubeconfig.js';
+
+let folder: string;
+const KUBECONFIG = process.env['KUBECONFIG'];
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'meshpath-kubeconfig-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  if (KUBECONFIG === undefined) delete process.env['KUBECONFIG'];
+  else process.env['KUBECONFIG'] = KUBECONFIG;
+});
+
+function file(name: string, text: string): string {
+  const target = path.join(folder, name);
+  mkdirSync(path.dirname(target), { recursive: true });
+  writeFileSync(target, text);
+  return target;
+}
+
+function config(user: string, options: { readonly context?: string; readonly extra?: string } = {}): string {
+  return `
+apiVersion: v1
+kind: Config
+current-context: ${options.context ?? 'dev'}
+clusters:
+- name: c
+  cluster:
+    server: https://api.example:6443/k8s/clusters/c-1
+    certificate-authority-data: ${Buffer.from('CA').toString('base64')}
+${options.extra ?? ''}
+contexts:
+- name: dev
+  context: {cluster: c, user: u, namespace: team}
+users:
+- name: u
+  user: ${user}
+`;
+}
+
+const NONE: ConnectOptions = { kubeconfig: null, context: null, as: null, asGroups: [] };
+
+function open(kubeconfig: string, more: Partial<ConnectOptions> = {}): Promise<Connection> {
+  return connect({ ...NONE, kubeconfig, ...more });
+}
+
+describe('a kubeconfig', () => {
+  it('names server, namespace and token', async () => {
+    const connection = await open(file('token', config('{token: abc}')));
+    expect(connection.server.href).toBe('https://api.example:6443/k8s/clusters/c-1');
+    expect(connection.namespace).toBe('team');
+    expect((await connection.options()).headers).toEqual({ Authorization: 'Bearer abc' });
+  });
+
+  it('names files beside it, which are read again each time', async () => {
+    const token = file('sub/token', 'first\n');
+    const connection = await open(file('sub/config', config('{tokenFile: token}')));
+    expect((await connection.options()).headers).toEqual({ Authorization: 'Bearer first' });
+    writeFileSync(token, 'second');
+    expect((await connection.options()).headers).toEqual({ Authorization: 'Bearer second' });
+  });
+
+  it('may hold a user and a password; impersonation goes with every request', async () => {
+    const connection = await open(file('basic', config('{username: a, password: b}')), {
+      as: 'x',
+      asGroups: ['g', 'h'],
+    });
+    expect((await connection.options()).headers).toEqual({
+      Authorization: `Basic ${Buffer.from('a:b').toString('base64')}`,
+      'Impersonate-User': 'x',
+      'Impersonate-Group': ['g', 'h'],
+    });
+  });
+
+  it('may name a plugin, which is told of the cluster and asked again when its token expires', async () => {
+    const plugin = file(
+      'plugin.sh',
+      `#!/bin/sh
+echo run >> ${folder}/runs
+echo "$KUBERNETES_EXEC_INFO" > ${folder}/info
+printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":"2000-01-01T00:00:00Z"}}' "$MODE"
+`,
+    );
+    chmodSync(plugin, 0o755);
+    const user = `{exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin.sh, provideClusterInfo: true, env: [{name: MODE, value: m}]}}`;
+    const connection = await open(file('exec', config(user)));
+    expect((await connection.options()).headers).toEqual({ Authorization: 'Bearer t-m' });
+    await connection.options();
+    const { readFileSync } = await import('node:fs');
+    expect(readFileSync(`${folder}/runs`, 'utf8').split('\n').length).toBeGreaterThan(2);
+    expect(JSON.parse(readFileSync(`${folder}/info`, 'utf8'))).toMatchObject({
+      kind: 'ExecCredential',
+      spec: { interactive: false, cluster: { server: 'https://api.example:6443/k8s/clusters/c-1' } },
+    });
+  });
+
+  it('may be several files, of which the first that sets a name wins', async () => {
+    const a = file('a', config('{token: from-a}'));
+    const b = file('b', config('{token: from-b}', { context: 'other' }).replaceAll('name: dev', 'name: other'));
+    process.env['KUBECONFIG'] = [a, path.join(folder, 'not-there'), b].join(path.delimiter);
+    expect((await (await connect(NONE)).options()).headers).toEqual({ Authorization: 'Bearer from-a' });
+    expect((await connect({ ...NONE, context: 'other' })).context).toBe('other');
+  });
+
+  it.each([
+    ['is not there', () => open(path.join(folder, 'nowhere')), /no kubeconfig at/],
+    ['is no YAML', () => open(file('bad', 'a: [b')), /cannot be read/],
+    ['lacks the context', () => open(file('ok', config('{}')), { context: 'prod' }), /no context "prod".*dev/],
+    [
+      'names a plugin that is not there',
+      async () =>
+        (await open(file('np', config('{exec: {command: no-such-plugin, installHint: brew install it}}')))).options(),
+      /no-such-plugin.*brew install it/,
+    ],
+    ['groups without a user', () => open(file('g', config('{}')), { asGroups: ['g'] }), /--as-group needs --as/],
+  ])('that %s is an error of the command line', async (_what, run, message) => {
+    const error = await run().then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(KubeconfigError);
+    expect(String(error)).toMatch(message);
+  });
+
+  it('with a proxy is left to the library', async () => {
+    const connection = await open(
+      file('proxy', config('{token: abc}', { extra: '    proxy-url: http://proxy.example:3128' })),
+    );
+    expect((await connection.options()).headers).toMatchObject({ Authorization: 'Bearer abc' });
+  });
+});
