@@ -4,7 +4,7 @@ import { KINDS } from './kinds.js';
  * The one place that says what may be asked of a cluster. Every request passes `assertAllowed` before it reaches the
  * wire: a request that is not in this list is a defect of meshpath, never a request.
  */
-export interface Permission {
+interface Permission {
   readonly method: 'GET' | 'POST' | 'PATCH';
   readonly path: RegExp;
   readonly why: string;

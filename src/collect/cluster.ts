@@ -189,7 +189,6 @@ function byPlural(plural: string, group = ''): Kind {
 export const PODS = byPlural('pods');
 export const NODES = byPlural('nodes');
 export const SERVICES = byPlural('services');
-export const ENDPOINTSLICES = byPlural('endpointslices', 'discovery.k8s.io');
 export const CONFIGMAPS = byPlural('configmaps');
 export const NAMESPACES = byPlural('namespaces');
 /** Kinds that a person may name, and that select pods. */

@@ -1,5 +1,5 @@
 /** Why something could not be read from the cluster. Each becomes one entry of the manifest's `problems`. */
-export type FailureKind =
+type FailureKind =
   /** 401, 403: the user may not. */
   | 'forbidden'
   /** 404: not there (any more). */

@@ -1,5 +1,5 @@
 /** Rules as istio-init printed them after applying them; null where its log does not hold them. */
-export interface InitRules {
+interface InitRules {
   readonly v4: string | null;
   readonly v6: string | null;
 }

@@ -4,7 +4,7 @@ import { KubeconfigError } from './errors.js';
 import { asArray, asRecord, asString, at, type Doc } from './json.js';
 import type { AuthInput } from './kubeconfig.js';
 
-export interface ExecCredential {
+interface ExecCredential {
   readonly token: string | null;
   readonly cert: string | null;
   readonly key: string | null;

@@ -57,7 +57,7 @@ export type Target =
   | { readonly kind: 'own'; readonly id: string }
   | { readonly kind: 'pod'; readonly id: string; readonly ips: readonly string[] };
 
-export interface ScriptOptions {
+interface ScriptOptions {
   readonly mark: string;
   readonly conntrack: boolean;
 }

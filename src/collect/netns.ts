@@ -10,7 +10,7 @@ import { DIRECT, netnsCommand, parseOutput, type Part, type ScriptOutput, type T
 import { isZtunnel, podFacts, podFolder, podId, type PodFacts } from './pod.js';
 
 /** What is wanted of one node in one go: its own namespace, pods on it, the files of its CNI configuration. */
-export interface NodeWants {
+interface NodeWants {
   readonly node: string;
   readonly own: boolean;
   readonly pods: readonly PodFacts[];

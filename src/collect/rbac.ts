@@ -1,6 +1,6 @@
 import { KINDS } from './kinds.js';
 
-export type Tier = 'view' | 'portforward' | 'exec';
+type Tier = 'view' | 'portforward' | 'exec';
 
 interface Rule {
   readonly apiGroups: readonly string[];

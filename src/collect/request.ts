@@ -26,7 +26,7 @@ export interface Query {
   readonly [name: string]: string | number | readonly string[] | undefined;
 }
 
-export function queryString(query: Query): string {
+function queryString(query: Query): string {
   const out = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (value === undefined) continue;

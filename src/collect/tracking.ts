@@ -1,7 +1,7 @@
 import type { Snapshot } from '../snapshot/snapshot.js';
 
 /** A snapshot that notes what was asked of it, so that the collector knows what the question needs. */
-export interface Tracked {
+interface Tracked {
   readonly snapshot: Snapshot;
   /** Files that were read and are not there, and folders that were listed, in the order of asking. */
   readonly asked: ReadonlySet<string>;

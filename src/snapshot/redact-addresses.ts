@@ -1,5 +1,4 @@
 import { createHmac } from 'node:crypto';
-import { isIPv6 } from 'node:net';
 
 /**
  * Other addresses in the place of the real ones, with the same common prefixes: bit i is flipped or not by a keyed function
@@ -40,7 +39,7 @@ export class Addresses {
   }
 
   private v6(whole: string, ip: string, length: number | null): string {
-    if (!isIPv6(ip)) return whole;
+    if (!isIpv6(ip)) return whole;
     if (/^(?:::1?|fe80:|ff|fd16:9254:7127:|::ffff:)/i.test(ip)) return whole;
     const [head = '', tail] = ip.split('::');
     const before = head === '' ? [] : head.split(':');
@@ -77,6 +76,14 @@ export class Addresses {
     this.flips.set(prefix, bit);
     return bit;
   }
+}
+
+/** The text holds hex groups and colons only: eight groups, or fewer around one `::`. MAC addresses and times are neither. */
+function isIpv6(text: string): boolean {
+  const halves = text.split('::');
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
+  if (groups.some((group) => group === '')) return false;
+  return halves.length === 2 ? groups.length <= 7 : halves.length === 1 && groups.length === 8;
 }
 
 /** How many leading bits stay: all of an address that means something by itself, the class of a private one. */

@@ -5,7 +5,7 @@
 export const REDACTED = '[redacted by meshpath]';
 
 /** Where a string stands: the keys from the root ('' for an element of an array), and the name beside it. */
-export interface Site {
+interface Site {
   readonly keys: readonly string[];
   /** Value of `name` or `key` in the same object: of an environment variable, of a header. */
   readonly named: string | null;

@@ -6,7 +6,7 @@ import { folderSink, type SnapshotSink } from './write.js';
  * A `.tar.gz`: collected as a folder beside it, packed by `close()` under a temporary name and renamed. What is left after
  * a power cut is that folder, itself a valid snapshot.
  */
-export interface ArchiveSink extends SnapshotSink {
+interface ArchiveSink extends SnapshotSink {
   close(): Promise<void>;
   /** Leaves nothing behind. */
   discard(): Promise<void>;

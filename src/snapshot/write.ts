@@ -24,7 +24,7 @@ export interface SnapshotSink {
   snapshot(name: string): Snapshot;
 }
 
-export function manifestText(manifest: WrittenManifest): string {
+function manifestText(manifest: WrittenManifest): string {
   return `${JSON.stringify({ apiVersion: 'meshpath.dev/v1', kind: 'Snapshot', ...manifest }, null, 2)}\n`;
 }
 

@@ -10,7 +10,7 @@ import { startControlPlane, type ControlPlane } from './control-plane.js';
 import { makeNetwork, type Network } from './network.js';
 import { itemsOf, loadObjects } from './objects.js';
 
-export const RECORDING = 'test/fixtures/recordings/coexistence-1.30.3/snapshot.tar.gz';
+const RECORDING = 'test/fixtures/recordings/coexistence-1.30.3/snapshot.tar.gz';
 
 /** A running cluster that is what a recording was: its objects in a real API server, its network in real namespaces. */
 export interface TestCluster {

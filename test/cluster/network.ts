@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
 import { kubeletAddress, type Thing } from './objects.js';
@@ -219,8 +219,4 @@ function ip(...args: string[]): void {
 
 function run(netns: string, tool: string, args: readonly string[], input = ''): void {
   execFileSync('ip', ['netns', 'exec', netns, tool, ...args], { input, stdio: ['pipe', 'ignore', 'pipe'] });
-}
-
-export function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
 }

@@ -46,7 +46,7 @@ function versionOf(items: readonly Thing[]): string {
   return items[0]?.apiVersion?.split('/')[1] ?? 'v1';
 }
 
-export function rootOf(kind: Kind, version: string | null): string {
+function rootOf(kind: Kind, version: string | null): string {
   return kind.group === '' ? '/api/v1' : `/apis/${kind.group}/${builtInVersion(kind.group) ?? version ?? 'v1'}`;
 }
 
