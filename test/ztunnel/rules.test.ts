@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ask, meshOf, policy, service, told, workload, type Mesh } from './dumps.js';
+import { loadZtunnel } from '../../src/ztunnel/load.js';
+import { ask, dumpOf, meshOf, policy, service, told, workload, type Mesh } from './dumps.js';
 
 const client = workload('client', '10.0.0.1');
 const server = workload('server', '10.0.0.2', { node: 'node-b' });
@@ -431,15 +432,28 @@ describe('inbound', () => {
 
 describe('what the dump does not say', () => {
   test('a truncated file answers unknown and names itself', () => {
-    const [only] = ask(meshOf({ more: {} }), 'outbound', '10.0.0.1', '10.0.0.2:80');
+    const whole = dumpOf({ workloads: [client, server], services: [web] });
+    const ztunnel = loadZtunnel('pods/x/ztunnel/config_dump.json', whole.slice(0, -20));
+    const [only] = ask(ztunnel, 'outbound', '10.0.0.1', '10.96.0.1:80');
     expect(only?.action).toBe('unknown');
-    const damaged = meshOf({ workloads: [client] });
-    expect(damaged.problems).toEqual([]);
+    expect(only?.unknowns[0]?.fact).toContain('pods/x/ztunnel/config_dump.json');
   });
 
-  test('a missing section leaves open what would be in it', () => {
-    const ztunnel = meshOf({ workloads: [client, local], more: {} });
-    expect(told(ask(ztunnel, 'outbound', '10.0.0.1', '8.8.8.8:53'))).toEqual(['forward tcp 8.8.8.8:53']);
+  test('a missing section leaves open what would be in it, and nothing else', () => {
+    const whole: Record<string, unknown> = JSON.parse(dumpOf({ workloads: [client, local], services: [web] }));
+    delete whole['services'];
+    const ztunnel = loadZtunnel('config_dump.json', JSON.stringify(whole));
+    expect(told(ask(ztunnel, 'outbound', '10.0.0.1', '8.8.8.8:53'))).toEqual(['unknown']);
+    expect(told(ask(ztunnel, 'inbound-plaintext', '10.9.0.1', '10.0.0.2:80'))).toEqual(['forward tcp 10.0.0.2:80']);
+    delete whole['policies'];
+    const open = loadZtunnel('config_dump.json', JSON.stringify(whole));
+    expect(told(ask(open, 'inbound-plaintext', '10.9.0.1', '10.0.0.2:80'))).toEqual(['unknown']);
+  });
+
+  test('an address that two workloads share equally: unknown, as the order of insertion decides', () => {
+    const twin = workload('twin', '10.0.0.2', { node: 'node-b', waypoint: byAddress });
+    const ztunnel = meshOf({ workloads: [client, server, twin, waypoint], services: [waypointService] });
+    expect(told(ask(ztunnel, 'outbound', '10.0.0.1', '10.0.0.2:80'))).toEqual(['unknown']);
   });
 
   test('a release that is not named is no guess: only what all releases with the layout say is certain', () => {
