@@ -21,6 +21,7 @@ export interface Engine {
   evidence(entry: DumpEntry, text: string): Evidence;
   /** Compiled form of a piece of the dump, made once. */
   compiled<T>(kind: string, value: JsonObject, make: () => T): T;
+  internalListener(name: string): ListenerModel | null;
   /** Hands a connection to an internal listener. */
   toInternal(listener: string, connection: Connection, path: Path, depth: number, end: End): void;
 }

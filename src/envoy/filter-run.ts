@@ -3,7 +3,7 @@ import { ending, type End, type Ending } from './connection.js';
 import type { Filter } from './listener.js';
 import type { Path } from './path.js';
 import type { Stream } from './stream.js';
-import { localStatus } from './upstream.js';
+import { localStatus } from './upstream-end.js';
 
 /** One HTTP filter at work on one branch. */
 export interface FilterRun {

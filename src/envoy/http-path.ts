@@ -59,9 +59,12 @@ export function normalized(path: string): string | null {
   return removeDots(canonicalSegmentText(base)) + path.slice(base.length);
 }
 
+/** Empty segments go, but for the slashes at both ends: a path of slashes alone keeps two of them. */
 export function mergeSlashes(path: string): string {
   const base = withoutQuery(path);
-  return base.replace(/\/{2,}/g, '/') + path.slice(base.length);
+  if (!base.includes('//')) return path;
+  const inner = base.split('/').filter((segment) => segment !== '');
+  return `${base.startsWith('/') ? '/' : ''}${inner.join('/')}${base.endsWith('/') ? '/' : ''}${path.slice(base.length)}`;
 }
 
 export const ESCAPED_SLASH = /%2f|%5c/i;

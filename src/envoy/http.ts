@@ -18,7 +18,7 @@ import { step, withUnknown, type Path } from './path.js';
 import type { RouteTable } from './routes.js';
 import { chooseRoute } from './route-choice.js';
 import { headersOf, type Stream } from './stream.js';
-import { localStatus } from './upstream.js';
+import { localStatus } from './upstream-end.js';
 
 /** An HTTP connection manager gets the connection: the request is read, normalised, routed and filtered. */
 export function httpConnection(
@@ -41,8 +41,10 @@ export function httpConnection(
     return;
   }
   const request = requestOf(app);
-  const refuse = (status: number, reason: string): void =>
-    end(ending(connection, 'error', evidence, { status, reason }), step(path, reason, evidence));
+  const refuse = (status: number, reason: string): void => {
+    const action = status < 400 ? 'respond' : 'error';
+    end(ending(connection, action, evidence, { status, reason }), step(path, reason, evidence));
+  };
   const isConnect = request.method === 'CONNECT';
   if (isConnect && !allowsConnect(filter.config)) return refuse(403, 'upgrade_failed');
   const prepared = prepare(filter.config, connection, request, isConnect);
@@ -122,6 +124,7 @@ function prepare(config: JsonObject, connection: Connection, request: HttpReques
   const authority = stripHost(config, connection, request.authority);
   if (connect) return { request: { ...request, authority } };
   let path = request.path;
+  if (path.includes('#')) return { status: 400, reason: 'path_normalization_failed' };
   const slashes = string(config['path_with_escaped_slashes_action']) ?? 'KEEP_UNCHANGED';
   const escaped = ESCAPED_SLASH.test(path.split(/[?#]/)[0] ?? '');
   if (escaped && slashes === 'REJECT_REQUEST') return { status: 400, reason: 'path_normalization_failed' };

@@ -9,7 +9,7 @@ import type { Engine } from './engine.js';
 import type { Envoy, EnvoyOutcome, EnvoyRequest } from './face.js';
 import { listenerIndex, listenerModel, type ListenerIndex } from './listener.js';
 import { accept } from './network.js';
-import { linked, START, step, withUnknown, type Path } from './path.js';
+import { linked, START, step, stepsOf, withUnknown, type Path } from './path.js';
 import { routeTable, type RouteTable } from './routes.js';
 
 /** Reads `/config_dump?include_eds` (and `/clusters?format=json`, for health). Never throws. */
@@ -79,6 +79,7 @@ function makeEngine(
       cache.set(value, made);
       return made;
     },
+    internalListener: (name) => index.internal(name),
     toInternal: (name, connection, path, depth, end) => {
       const listener = index.internal(name);
       if (listener === null) {
@@ -118,8 +119,9 @@ function decide(
   request: EnvoyRequest,
 ): readonly EnvoyOutcome[] {
   const found: EnvoyOutcome[] = [];
+  const historyOf = historian();
   const end = (result: Ending, path: Path): void => {
-    found.push(finish(result, path, identity));
+    found.push(finish(result, path.p, historyOf(path), identity));
   };
   const bound = ipAddress(request.listener);
   const local = ipAddress(request.dst);
@@ -169,31 +171,79 @@ function decide(
   return found.length > 1 ? merged(found) : found;
 }
 
-function finish(result: Ending, path: Path, identity: string | null): EnvoyOutcome {
-  const own = result.certificate === 'default' && identity !== null ? { identity } : {};
-  return {
-    ...result,
-    ...own,
-    probability: path.p,
-    steps: linked(path.steps),
-    conditions: linked(path.conditions),
-    unknowns: linked(path.unknowns),
+type History = Pick<EnvoyOutcome, 'steps' | 'conditions' | 'unknowns'>;
+
+/** Histories of branches: those that part at the load balancer share all that came before. */
+function historian(): (path: Path) => History {
+  let before: Path['steps'] = null;
+  let shared: History['steps'] = [];
+  return (path) => {
+    const last = path.steps;
+    if (last !== null && last.before !== before) {
+      before = last.before;
+      shared = stepsOf({ ...path, steps: before });
+    }
+    const own = last === null ? [] : 'summary' in last.value ? [last.value] : last.value;
+    const steps = last === null ? [] : shared.concat(own);
+    return { steps, conditions: linked(path.conditions), unknowns: linked(path.unknowns) };
   };
+}
+
+function finish(result: Ending, p: number | null, history: History, identity: string | null): EnvoyOutcome {
+  return {
+    probability: p,
+    action: result.action,
+    listener: result.listener,
+    filterChain: result.filterChain,
+    route: result.route,
+    cluster: result.cluster,
+    endpoint: result.endpoint,
+    endpointAddressType: result.endpointAddressType,
+    to: result.to,
+    tls: result.tls,
+    upstreamTls: result.upstreamTls,
+    hbone: result.hbone,
+    hboneTls: result.hboneTls,
+    innerAuthority: result.innerAuthority,
+    certificate: result.certificate,
+    identity: result.certificate === 'default' && identity !== null ? identity : undefined,
+    upstreamHttp: result.upstreamHttp,
+    sourceBind: result.sourceBind,
+    keepsSource: result.keepsSource,
+    policy: result.policy,
+    status: result.status,
+    reason: result.reason,
+    decidedBy: result.decidedBy,
+    steps: history.steps,
+    conditions: history.conditions,
+    unknowns: history.unknowns,
+  };
+}
+
+/** What tells outcomes apart, but for the share and the history. */
+function likeness(outcome: EnvoyOutcome): string {
+  const { action, listener, filterChain, route, cluster, endpoint, to, tls, policy, status, reason, hbone } = outcome;
+  const { conditions, unknowns, upstreamHttp } = outcome;
+  const way = `${action}|${listener}|${filterChain}|${route}|${cluster}|${endpoint}|${to}|${tls}|${policy}|${status}|${reason}`;
+  const request = upstreamHttp === null ? '' : `${upstreamHttp.authority}|${upstreamHttp.path}`;
+  const open = conditions.length + unknowns.length === 0 ? '' : JSON.stringify([conditions, unknowns]);
+  return `${way}|${hbone?.to ?? ''}|${hbone?.authority ?? ''}|${request}|${outcome.decidedBy?.pointer ?? ''}|${open}`;
 }
 
 /** Branches that end in the same way are one outcome. */
 function merged(outcomes: readonly EnvoyOutcome[]): readonly EnvoyOutcome[] {
+  const endpoints = new Set(outcomes.map((outcome) => outcome.endpoint));
+  if (endpoints.size === outcomes.length) return outcomes;
   const found = new Map<string, EnvoyOutcome>();
   for (const outcome of outcomes) {
-    const { probability, steps, decidedBy, ...rest } = outcome;
-    void steps;
-    const key = JSON.stringify([rest, decidedBy?.pointer]);
+    const key = likeness(outcome);
     const known = found.get(key);
     if (known === undefined) found.set(key, outcome);
     else {
+      const { probability } = outcome;
       const sum = known.probability === null || probability === null ? null : known.probability + probability;
       found.set(key, { ...known, probability: sum });
     }
   }
-  return [...found.values()];
+  return found.size === outcomes.length ? outcomes : [...found.values()];
 }

@@ -8,7 +8,8 @@ import type { Doubt } from './tri.js';
 export interface Path {
   /** Null: the share is not known. */
   readonly p: number | null;
-  readonly steps: Linked<Step> | null;
+  /** A step, or several that were worked out before. */
+  readonly steps: Linked<Step | readonly Step[]> | null;
   readonly conditions: Linked<string> | null;
   readonly unknowns: Linked<Unknown> | null;
   /** Facts already forked on: the same fact holds or fails all along one branch. */
@@ -22,7 +23,7 @@ export interface Step {
   readonly evidence: readonly Evidence[];
 }
 
-interface Linked<T> {
+export interface Linked<T> {
   readonly value: T;
   readonly before: Linked<T> | null;
 }
@@ -39,6 +40,16 @@ export const START: Path = { p: 1, steps: null, conditions: null, unknowns: null
 export function step(path: Path, summary: string, evidence: Evidence | null): Path {
   const value = { summary, evidence: evidence === null ? [] : [evidence] };
   return { ...path, steps: { value, before: path.steps } };
+}
+
+/** Steps that are the same every time, as they were kept. */
+export function stepsKept(path: Path, steps: readonly Step[]): Path {
+  return { ...path, steps: { value: steps, before: path.steps } };
+}
+
+export function stepsOf(path: Path): readonly Step[] {
+  const groups = linked(path.steps);
+  return groups.flatMap((item) => ('summary' in item ? [item] : item));
 }
 
 export function withUnknown(path: Path, fact: string, reason: string): Path {
@@ -133,7 +144,8 @@ function leastCommonMultiple(a: number, b: number): number {
 
 /** In the order in which things happened. */
 export function linked<T>(list: Linked<T> | null): readonly T[] {
+  if (list === null) return [];
   const items: T[] = [];
-  for (let link = list; link !== null; link = link.before) items.push(link.value);
+  for (let link: Linked<T> | null = list; link !== null; link = link.before) items.push(link.value);
   return items.reverse();
 }

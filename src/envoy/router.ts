@@ -1,6 +1,6 @@
 import { list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import type { Evidence } from '../formats/evidence.js';
-import type { Payload } from './connection.js';
+import { ending, type Payload } from './connection.js';
 import { reply, routeName, type FilterRun } from './filter-run.js';
 import type { HttpRequest } from './face.js';
 import { withoutQuery } from './http-path.js';
@@ -54,7 +54,7 @@ export function routeRequest(run: FilterRun): void {
   if (action === null) {
     const reason = `route action ${Object.keys(route.value).join(', ')} is not known to this program`;
     end(
-      reply(run, 'error', 500, reason, { action: 'unknown', status: null }),
+      ending(stream.connection, 'unknown', evidence, { route: routeName(stream), reason }),
       withUnknown(path, 'action of the route', reason),
     );
     return;
@@ -93,7 +93,7 @@ function forward(run: FilterRun, route: Route, action: JsonObject, evidence: Evi
   if (cluster === null) {
     const reason = `the route names its cluster by ${Object.keys(action).join(', ')}, not known to this program`;
     end(
-      reply(run, 'error', 500, reason, { action: 'unknown', status: null }),
+      ending(stream.connection, 'unknown', evidence, { route: routeName(stream), reason }),
       withUnknown(path, 'cluster of the route', reason),
     );
     return;

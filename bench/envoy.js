@@ -1,0 +1,67 @@
+// How fast a large config_dump is read and requests are decided. Run: node --expose-gc bench/envoy.js [megabytes]
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { generateDump, requests, SERVICES } from './envoy-dump.js';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const folder = mkdtempSync(path.join(tmpdir(), 'meshpath-bench-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const outfile = path.join(folder, 'envoy.mjs');
+await build({
+  absWorkingDir: root,
+  entryPoints: ['src/envoy/load.ts'],
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  outfile,
+  logLevel: 'warning',
+});
+const imported = process.cpuUsage();
+const { loadEnvoy } = await import(outfile);
+const importing = process.cpuUsage(imported);
+console.log(`import of the engine: ${((importing.user + importing.system) / 1000).toFixed(0)} ms CPU`);
+
+const dump = generateDump(Number(process.argv[2] ?? 100));
+
+/** Milliseconds of CPU and of wall clock. */
+function timed(work) {
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  const result = work();
+  const used = process.cpuUsage(cpu);
+  return { result, cpu: (used.user + used.system) / 1000, wall: performance.now() - start };
+}
+
+const best = (runs) => Math.min(...runs);
+const parse = [];
+const load = [];
+for (let run = 0; run < 4; run++) {
+  globalThis.gc?.();
+  parse.push(timed(() => JSON.parse(dump)).wall);
+  globalThis.gc?.();
+  load.push(timed(() => loadEnvoy('config_dump.json', dump, null)).wall);
+}
+console.log(`JSON.parse alone: ${best(parse).toFixed(0)} ms (best of ${parse.length})`);
+console.log(`read and indexed: ${best(load).toFixed(0)} ms, ${(best(load) / best(parse)).toFixed(2)} × JSON.parse`);
+
+const envoy = loadEnvoy('config_dump.json', dump, null);
+if (envoy.problems.length > 0) throw new Error(`problems: ${JSON.stringify(envoy.problems.slice(0, 3))}`);
+const endpoints = envoy.clusters.reduce((sum, name) => sum + envoy.endpoints(name).length, 0);
+console.log(`dump: ${(dump.length / 1e6).toFixed(1)} MB, ${SERVICES} Services, ${endpoints} endpoints`);
+for (const kind of ['http', 'tcp']) {
+  const asked = requests(kind, 20_000);
+  for (const round of ['first pass', 'second pass', 'third pass']) {
+    const { cpu, wall, result } = timed(() => {
+      let outcomes = 0;
+      for (const request of asked) outcomes += envoy.decide(request).length;
+      return outcomes;
+    });
+    const each = (1000 * wall) / asked.length;
+    console.log(
+      `${kind}, ${round}: ${each.toFixed(1)} µs a request (${((1000 * cpu) / asked.length).toFixed(1)} µs CPU), ${(result / asked.length).toFixed(1)} outcomes each`,
+    );
+  }
+}

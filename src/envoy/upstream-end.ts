@@ -1,0 +1,98 @@
+import type { Evidence } from '../formats/evidence.js';
+import type { JsonObject } from '../formats/envoy-json.js';
+import type { ClusterModel } from './cluster.js';
+import { ending, type Connection, type End, type Ending, type Payload } from './connection.js';
+import type { Engine } from './engine.js';
+import { withUnknown, type Path, type Step } from './path.js';
+import type { Transport } from './transport.js';
+
+/** A connection (or request) on its way to a cluster. */
+export interface Upstream {
+  readonly connection: Connection;
+  /** What runs to the upstream, without the transport's TLS. */
+  readonly payload: Payload;
+  /** `envoy.lb` metadata that picks a subset, null without. */
+  readonly criteria: JsonObject | null;
+  /** What the outcome already knows: route, rewritten request. */
+  readonly fields: Partial<Ending>;
+  /** HTTP statuses instead of flags. */
+  readonly http: boolean;
+  readonly grpc: boolean;
+  /** Lower-case request headers, for `use_http_header`. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** ALPN that the istio.alpn filter puts in place of the cluster's, by upstream protocol. */
+  readonly alpn: ((cluster: ClusterModel) => readonly string[] | null) | null;
+  /** Status of a cluster that does not exist. */
+  readonly notFoundStatus: number;
+  /** True where the CONNECT ends here: the inner connection is what the outcome is about. */
+  readonly terminates: boolean;
+  readonly depth: number;
+}
+
+/** Local replies to gRPC requests are HTTP 200 with the error in grpc-status. */
+export function localStatus(status: number, grpc: boolean): number {
+  return grpc ? 200 : status;
+}
+
+export function noUpstream(upstream: Upstream, evidence: Evidence, path: Path, end: End): void {
+  const fields = upstream.http
+    ? { reason: 'no_healthy_upstream', status: localStatus(503, upstream.grpc) }
+    : { reason: 'UH', status: null };
+  end(ending(upstream.connection, 'error', evidence, { ...upstream.fields, ...fields, sourceBind: null }), path);
+}
+
+export function unknownEnd(
+  upstream: Upstream,
+  fact: string,
+  reason: string,
+  evidence: Evidence,
+  path: Path,
+  end: End,
+): void {
+  end(
+    ending(upstream.connection, 'unknown', evidence, { ...upstream.fields, reason }),
+    withUnknown(path, fact, reason),
+  );
+}
+
+/** The step that tells the transport. */
+export function transportStep(engine: Engine, socket: Transport): Step {
+  const sni = socket.upstreamTls?.sni;
+  const text = `transport ${socket.match.name === '' ? '' : `${socket.match.name}: `}${socket.tls ?? 'unknown'}${
+    sni === null || sni === undefined ? '' : ` with SNI ${sni}`
+  }`;
+  return { summary: text, evidence: [{ file: engine.dump.file, pointer: socket.match.pointer, text }] };
+}
+
+/** TLS to the endpoint, with the ALPN that the istio.alpn filter puts in place of the cluster's. */
+export function upstreamTlsOf(socket: Transport, cluster: ClusterModel, upstream: Upstream): Ending['upstreamTls'] {
+  const override = socket.upstreamTls === null ? null : (upstream.alpn?.(cluster) ?? null);
+  if (socket.upstreamTls === null || override === null) return socket.upstreamTls;
+  return { ...socket.upstreamTls, alpn: override };
+}
+
+/** Ends with a connection to a real address. */
+export function connected(
+  cluster: ClusterModel,
+  socket: Transport,
+  upstream: Upstream,
+  fields: Partial<Ending>,
+  path: Path,
+  end: End,
+): void {
+  const next =
+    socket.unknown === null
+      ? path
+      : withUnknown(path, `transport to ${fields.to ?? '?'}`, `transport socket ${socket.unknown} is not known`);
+  const { certificate } = socket;
+  end(
+    ending(upstream.connection, 'forward', fields.decidedBy ?? null, {
+      ...upstream.fields,
+      ...fields,
+      tls: socket.tls,
+      upstreamTls: upstreamTlsOf(socket, cluster, upstream),
+      ...(certificate === null ? {} : { certificate }),
+    }),
+    next,
+  );
+}
