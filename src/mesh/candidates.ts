@@ -1,5 +1,6 @@
 import type { Gateway, Pod, Service, ServiceEntry } from '../formats/kubernetes-types.js';
 import { serviceOfGateway } from './gateways.js';
+import { labelsMatch } from './labels.js';
 import { byReadiness, isTerminated } from './load.js';
 import type { Mesh, Owner } from './model.js';
 import type { NamedKind } from './reference.js';
@@ -154,10 +155,10 @@ export function podsByPrefix(mesh: Mesh, filter: Filter): readonly Candidate[] {
 
 /** The running pods behind a Service: by its selector, else by its endpoints. */
 export function podsOfService(mesh: Mesh, service: Service): readonly Pod[] {
-  const selected = alive(mesh, { namespace: service.namespace, name: '' }).filter((pod) =>
-    mesh.servicesOf(pod).includes(service),
-  );
-  if (selected.length > 0 || service.selector !== null) return [...selected].sort(byReadiness);
+  const { selector, namespace } = service;
+  const inNamespace = alive(mesh, { namespace, name: '' });
+  const selected = selector === null ? [] : inNamespace.filter((pod) => labelsMatch(selector, pod.labels));
+  if (selector !== null) return [...selected].sort(byReadiness);
   return mesh
     .endpointsOf(service)
     .flatMap((endpoint) => mesh.podsByIp(endpoint.ip))

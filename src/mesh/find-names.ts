@@ -34,21 +34,23 @@ export function lookUp(mesh: Mesh, reading: Reading, role: Role): Names {
   if (reading.as === 'host') return lookUpHost(mesh, reading.host);
   const steps = stepsFor(mesh, reading, role);
   const best = new Map<string, { readonly rank: number; readonly found: Candidate[] }>();
-  const missing = steps.map((step) => mesh.unknownOf(step.list, reading.name));
-  const firstMissing = missing.findIndex((unknown) => unknown !== null);
-  steps.forEach((step, rank) => {
+  const missing: (Unknown | null)[] = [];
+  for (const [rank, step] of steps.entries()) {
+    // in one namespace the first step that finds something decides: the other lists are not even read
+    if (reading.namespace !== null && best.has(reading.namespace)) break;
+    const hiding = missing.some((unknown) => unknown !== null);
     for (const candidate of step.find()) {
       // what a missing list hides would go before this; only a pod's full name is hardly ever anything else's
-      const hidden = firstMissing >= 0 && firstMissing < rank && candidate.kind !== 'Pod';
+      if (hiding && candidate.kind !== 'Pod') continue;
       const known = best.get(candidate.namespace);
-      if (hidden) continue;
       if (known === undefined) best.set(candidate.namespace, { rank, found: [candidate] });
       else if (known.rank === rank && !known.found.includes(candidate)) known.found.push(candidate);
     }
-  });
-  const all = [...best.values()];
-  const exact = all.flatMap(({ found }) => found).filter((found) => role !== 'source' || runs(mesh, found));
-  const last = exact.length === 0 ? steps.length : Math.max(...all.map(({ rank }) => rank)) + 1;
+    missing.push(mesh.unknownOf(step.list, reading.name));
+  }
+  const all = [...best.values()].flatMap(({ found }) => found);
+  const exact = all.filter((found) => role !== 'source' || runs(mesh, found));
+  const last = exact.length === 0 ? steps.length : Math.max(...[...best.values()].map(({ rank }) => rank)) + 1;
   const unknowns = missing.slice(0, last).filter((unknown) => unknown !== null);
   const mayPrefix = reading.kind === null || reading.kind === 'pod';
   return { exact, prefix: exact.length === 0 && mayPrefix ? podsByPrefix(mesh, reading) : [], unknowns };

@@ -61,6 +61,7 @@ export function loadMesh(snapshot: Snapshot): Mesh {
   const nodeIndex = once(() => new Map(list('nodes').items.map((node) => [node.name, node])));
   const nodeIps = once(() => group(list('nodes').items, (node) => node.internalIps));
   const namespaceIndex = once(() => new Map(list('namespaces').items.map((entry) => [entry.name, entry])));
+  const replicaSets = once(() => new Map(list('replicaSets').items.map((set) => [nameOf(set), set])));
   const serviceIndex = once(() => new Map(list('services').items.map((service) => [nameOf(service), service])));
   const serviceIps = once(() =>
     group([...list('services').items].sort(byName), (service) => [
@@ -98,7 +99,11 @@ export function loadMesh(snapshot: Snapshot): Mesh {
         .items.filter((entry) => holdsAddress(entry, ip))
         .sort(byName),
     serviceEntriesByHost: (host) => entriesByHost(list('serviceEntries').items, host),
-    ownerOf: (pod) => ownerOf(pod, (namespace, name) => replicaSetOwner(list('replicaSets').items, namespace, name)),
+    ownerOf: (pod) =>
+      ownerOf(pod, (namespace, name) => {
+        const set = replicaSets().get(`${namespace}/${name}`);
+        return set === undefined ? null : controllerOf(set);
+      }),
   };
 }
 
@@ -147,11 +152,6 @@ function entriesByHost(entries: readonly ServiceEntry[], host: string): readonly
       entry.hosts.some((name) => name.startsWith('*') && wanted.endsWith(name.slice(1).toLowerCase())),
   );
   return [...exact.sort(byName), ...wild.sort(byName)];
-}
-
-function replicaSetOwner(sets: readonly ApiObject[], namespace: string, name: string): Owner | null {
-  const set = sets.find((entry) => entry.name === name && entry.namespace === namespace);
-  return set === undefined ? null : controllerOf(set);
 }
 
 function controllerOf(object: ApiObject): Owner | null {
