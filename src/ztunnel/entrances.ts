@@ -8,6 +8,7 @@ import { LocalPods, type Local } from './local.js';
 import { decideNodeConnect, decideNodePlaintext } from './node-mode.js';
 import { decideOutbound } from './outbound.js';
 import { certain, failure, step } from './outcome.js';
+import { remember } from './remember.js';
 import type { Outcomes } from './request.js';
 import { Undecided, type State } from './state.js';
 import type { World } from './world.js';
@@ -128,12 +129,12 @@ export function unreadable(what: string): Undecided {
   return new Undecided({ fact: what, reason: 'it is missing or cannot be read' });
 }
 
-function addressOf(text: string): { readonly ip: string; readonly port: number } {
+const addressOf = remember((text: string): { readonly ip: string; readonly port: number } => {
   const parts = splitHostPort(text);
   const ip = parts === null ? null : canonicalAddress(parts.host);
   if (parts === null || ip === null) throw unreadable(`destination ${JSON.stringify(text)}`);
   return { ip, port: parts.port };
-}
+});
 
 function failedLocal(local: Extract<Local, { kind: 'error' }>): ZtunnelOutcome {
   return failure(local.error, [step(local.error, local.evidence)]);

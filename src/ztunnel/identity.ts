@@ -1,3 +1,5 @@
+import { remember } from './remember.js';
+
 /** A SPIFFE identity as ztunnel reads it: exactly `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
 export interface Identity {
   readonly text: string;
@@ -7,7 +9,7 @@ export interface Identity {
 }
 
 /** Z:src/identity.rs Identity::from_str: seven parts, `ns` and `sa` in their places; anything else is refused. */
-export function parseIdentity(text: string): Identity | null {
+export const parseIdentity = remember((text: string): Identity | null => {
   const prefix = 'spiffe://';
   if (!text.startsWith(prefix)) return null;
   const parts = text.slice(prefix.length).split('/');
@@ -15,7 +17,7 @@ export function parseIdentity(text: string): Identity | null {
   if (parts.length !== 5 || ns !== 'ns' || sa !== 'sa') return null;
   if (trustDomain === undefined || namespace === undefined || serviceAccount === undefined) return null;
   return { text, trustDomain, namespace, serviceAccount };
-}
+});
 
 export function identityOf(workload: {
   readonly trustDomain: string;

@@ -15,6 +15,14 @@ export class Undecided extends Error {
   }
 }
 
+interface PolicyGroups {
+  readonly groups: readonly (readonly CompiledPolicy[])[];
+  /** Whether a group has an order; the others come in that of a HashSet. */
+  readonly ordered: readonly boolean[];
+  /** Keys that a workload lists and ztunnel does not know. */
+  readonly missing: readonly string[];
+}
+
 export type Found =
   | { readonly kind: 'workload'; readonly workload: DumpWorkload }
   | { readonly kind: 'service'; readonly service: DumpService };
@@ -29,6 +37,7 @@ export class State {
   private readonly namespacePolicies = new Map<string, CompiledPolicy[]>();
   private readonly globalPolicies: CompiledPolicy[] = [];
   private byEndpoint: Map<string, readonly DumpService[]> | null = null;
+  private readonly policyGroups = new Map<object, PolicyGroups>();
   private readonly policyByKey = new Map<string, CompiledPolicy>();
 
   readonly dump: ZtunnelDump;
@@ -261,12 +270,10 @@ export class State {
   }
 
   /** The groups of policies for a workload, in the order in which ztunnel chains them, and which of them have an order. */
-  policiesFor(workload: { readonly namespace: string; readonly policies: readonly string[] }): {
-    readonly groups: readonly (readonly CompiledPolicy[])[];
-    readonly ordered: readonly boolean[];
-    readonly missing: readonly string[];
-  } {
+  policiesFor(workload: { readonly namespace: string; readonly policies: readonly string[] }): PolicyGroups {
     this.absent('policies', null);
+    const known = this.policyGroups.get(workload);
+    if (known !== undefined) return known;
     const enforced = (compiled: CompiledPolicy): boolean => !(this.behaviour.dryRun && compiled.policy.dryRun);
     const own: CompiledPolicy[] = [];
     const missing: string[] = [];
@@ -276,11 +283,10 @@ export class State {
       else own.push(compiled);
     }
     const namespace = this.namespacePolicies.get(workload.namespace) ?? [];
-    return {
-      groups: [namespace, this.globalPolicies, own].map((group) => group.filter(enforced)),
-      ordered: [false, false, true],
-      missing,
-    };
+    const groups = [namespace, this.globalPolicies, own].map((group) => group.filter(enforced));
+    const result = { groups, ordered: [false, false, true], missing };
+    this.policyGroups.set(workload, result);
+    return result;
   }
 
   /** Services that have the workload as endpoint, in the dump's order. */
