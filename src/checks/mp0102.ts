@@ -32,86 +32,83 @@ export const check: Check = {
   run: (context) => {
     const results = new Results();
     for (const client of clientsOf(context, (unknown) => results.open(unknown))) {
-      for (const found of endpointsOf(context, client)) judge(context, results, client, found);
+      // What is wrong in the same way with several endpoints of one cluster is one finding.
+      const groups = new Map<string, Draft[]>();
+      for (const found of endpointsOf(context, client)) {
+        const draft = judge(context, results, client, found);
+        if (draft === null) continue;
+        const key = `${found.cluster} ${String(draft.severity)} ${String(draft.depth)} ${draft.fix.slice(0, 12)}`;
+        groups.set(key, [...(groups.get(key) ?? []), draft]);
+      }
+      for (const drafts of groups.values()) results.find(joined(drafts));
     }
     return results.result();
   },
 };
 
-function judge(context: CheckContext, results: Results, client: Client, found: ClientEndpoint): void {
+/** What is wrong with one endpoint; null: nothing, or it is not known. */
+function judge(context: CheckContext, results: Results, client: Client, found: ClientEndpoint): Draft | null {
   const expected = tunnelExpected(context, client, found);
   if (expected.kind === 'unknown') results.open(expected.unknown);
   if (found.endpoint.addressType === 'envoy_internal_address') {
     const serves = servesHbone(context, found.pod);
     if (serves.kind === 'unknown') results.open(serves.unknown);
     if (serves.kind === 'known' && serves.value !== null) {
-      results.find(
-        draftOf(client, found, {
-          severity: 'error',
-          depth: 2,
-          what: `is a tunnel (HBONE to 15008), but ${keyOf(found.pod)} cannot take HBONE: ${serves.value.reason}`,
-          effect: 'Connections to it fail',
-          fix: `Repair what takes HBONE at pod ${keyOf(found.pod)}, or recreate it: \`kubectl delete pod -n ${found.pod.namespace} ${found.pod.name}\`.`,
-          evidence: serves.value.evidence,
-        }),
-      );
-      return;
+      return draftOf(client, found, {
+        severity: 'error',
+        depth: 2,
+        what: `is a tunnel (HBONE to 15008), but ${keyOf(found.pod)} cannot take HBONE: ${serves.value.reason}`,
+        effect: 'Connections to it fail',
+        fix: `Repair what takes HBONE at pod ${keyOf(found.pod)}, or recreate it: \`kubectl delete pod -n ${found.pod.namespace} ${found.pod.name}\`.`,
+        evidence: serves.value.evidence,
+      });
     }
     if (found.endpoint.internalListener !== null && !client.envoy.listeners.includes(found.endpoint.internalListener)) {
-      results.find(
-        draftOf(client, found, {
-          severity: 'error',
-          depth: 0,
-          what: `is a tunnel through the internal listener ${found.endpoint.internalListener}, which the proxy does not have`,
-          effect: 'Connections to it fail in the client itself',
-          fix: `Let istiod send HBONE configuration (PILOT_ENABLE_SENDING_HBONE), then restart the client: \`kubectl delete pod -n ${client.pod.namespace} ${client.pod.name}\`.`,
-          evidence: [{ file: client.envoy.file, text: `no listener ${found.endpoint.internalListener}` }],
-        }),
-      );
-      return;
+      return draftOf(client, found, {
+        severity: 'error',
+        depth: 0,
+        what: `is a tunnel through the internal listener ${found.endpoint.internalListener}, which the proxy does not have`,
+        effect: 'Connections to it fail in the client itself',
+        fix: `Let istiod send HBONE configuration (PILOT_ENABLE_SENDING_HBONE), then restart the client: \`kubectl delete pod -n ${client.pod.namespace} ${client.pod.name}\`.`,
+        evidence: [{ file: client.envoy.file, text: `no listener ${found.endpoint.internalListener}` }],
+      });
     }
     const misfit = metadataMisfit(context, client, found);
     if (misfit !== null) {
-      results.find(
-        draftOf(client, found, {
-          severity: 'error',
-          depth: 0,
-          what: `is a tunnel whose metadata do not fit: ${misfit}`,
-          effect: 'The proxy connects to the wrong place, or without HBONE',
-          fix: `Compare what istiod sends with what the proxy has (\`istioctl proxy-status ${client.pod.name}.${client.pod.namespace}\`), then restart the proxy.`,
-          evidence: [],
-        }),
-      );
-      return;
+      return draftOf(client, found, {
+        severity: 'error',
+        depth: 0,
+        what: `is a tunnel whose metadata do not fit: ${misfit}`,
+        effect: 'The proxy connects to the wrong place, or without HBONE',
+        fix: `Compare what istiod sends with what the proxy has (\`istioctl proxy-status ${client.pod.name}.${client.pod.namespace}\`), then restart the proxy.`,
+        evidence: [],
+      });
     }
     if (expected.kind === 'known' && !expected.value.tunnel) {
-      results.find(
-        draftOf(client, found, {
-          severity: 'warning',
-          depth: 2,
-          what: `is a tunnel (HBONE), where the objects ask for a plain address: ${expected.value.reason}`,
-          effect:
-            'It works, but is not what the objects ask for: a push that did not arrive, or a flag that is not in the snapshot',
-          fix: `Compare with istiod (\`istioctl proxy-status ${client.pod.name}.${client.pod.namespace}\`); a restart of the proxy fetches everything anew.`,
-          evidence: expected.value.evidence,
-        }),
-      );
+      return draftOf(client, found, {
+        severity: 'warning',
+        depth: 2,
+        what: `is a tunnel (HBONE), where the objects ask for a plain address: ${expected.value.reason}`,
+        effect:
+          'It works, but is not what the objects ask for: a push that did not arrive, or a flag that is not in the snapshot',
+        fix: `Compare with istiod (\`istioctl proxy-status ${client.pod.name}.${client.pod.namespace}\`); a restart of the proxy fetches everything anew.`,
+        evidence: expected.value.evidence,
+      });
     }
-    return;
+    return null;
   }
   if (found.endpoint.addressType === 'socket_address' && expected.kind === 'known' && expected.value.tunnel) {
-    results.find(
-      draftOf(client, found, {
-        severity: 'error',
-        depth: 1,
-        what: `is a plain address, where the objects ask for a tunnel (HBONE): ${expected.value.reason}`,
-        effect:
-          'The client sends plaintext or Istio mTLS to the app port: ztunnel takes it as plaintext without identity, and STRICT refuses it',
-        fix: `Compare with istiod (\`istioctl proxy-status ${client.pod.name}.${client.pod.namespace}\`), then restart the client's proxy: \`kubectl delete pod -n ${client.pod.namespace} ${client.pod.name}\`.`,
-        evidence: expected.value.evidence,
-      }),
-    );
+    return draftOf(client, found, {
+      severity: 'error',
+      depth: 1,
+      what: `is a plain address, where the objects ask for a tunnel (HBONE): ${expected.value.reason}`,
+      effect:
+        'The client sends plaintext or Istio mTLS to the app port: ztunnel takes it as plaintext without identity, and STRICT refuses it',
+      fix: `Compare with istiod (\`istioctl proxy-status ${client.pod.name}.${client.pod.namespace}\`), then restart the client's proxy: \`kubectl delete pod -n ${client.pod.namespace} ${client.pod.name}\`.`,
+      evidence: expected.value.evidence,
+    });
   }
+  return null;
 }
 
 interface Words {
@@ -132,6 +129,21 @@ function draftOf(client: Client, found: ClientEndpoint, words: Words): Draft {
     fix: words.fix,
     evidence: [found.endpoint.evidence, ...words.evidence],
     effect: words.severity === 'error' ? { verdicts: FAILS, at: [keyOf(found.pod)] } : null,
+  };
+}
+
+/** The first of several, with the others named. */
+function joined(drafts: readonly Draft[]): Draft {
+  const [first, ...more] = drafts;
+  if (first === undefined) throw new Error('a group has a member');
+  if (more.length === 0) return first;
+  const others = more.slice(0, 5).map((draft) => `${draft.subject.namespace ?? ''}/${draft.subject.name}`);
+  const rest = more.length > others.length ? ` and ${String(more.length - others.length)} more` : '';
+  return {
+    ...first,
+    message: `${first.message} The same holds for ${others.join(', ')}${rest}.`,
+    evidence: [...first.evidence, ...more.flatMap((draft) => draft.evidence.slice(0, 1))],
+    effect: first.effect === null ? null : { ...first.effect, at: drafts.flatMap((draft) => draft.effect?.at ?? []) },
   };
 }
 
