@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { SnapshotSink, WrittenManifest } from '../snapshot/write.js';
 import { discover, serverVersion } from './api.js';
-import { Cluster, NODES, PODS } from './cluster.js';
+import { Cluster, nameOf, NODES, PODS } from './cluster.js';
 import { asCollectError, CollectError } from './errors.js';
 import { Fetcher } from './fetch.js';
 import { asArray, asString, at } from './json.js';
@@ -10,6 +10,7 @@ import { connect } from './kubeconfig.js';
 import type { CollectOptions, Plan } from './plan.js';
 import { parseReference } from './reference.js';
 import type { Session } from './request.js';
+import { podFacts } from './pod.js';
 import { preflight } from './preflight.js';
 import { TraceScope } from './trace-scope.js';
 import { addressesIn, mayBePod, tracked } from './tracking.js';
@@ -35,9 +36,11 @@ export async function collect(
 ): Promise<Cost> {
   const [first = null, ...others] = contexts;
   const cost = await collectOne(sink, plan, { ...options, context: first });
+  // what a trace asks of the other clusters is not known yet: their lists are read, as far as they concern its names
+  const elsewhere: Plan = plan.kind === 'trace' ? { ...plan, ask: () => null } : plan;
   const more = await Promise.all(
     others.map((context) =>
-      collectOne(below(sink, `clusters/${folderName(context)}`), { ...plan, ask: () => null }, { ...options, context }),
+      collectOne(below(sink, `clusters/${folderName(context)}`), elsewhere, { ...options, context }),
     ),
   );
   return [cost, ...more].reduce((a, b) => ({
@@ -158,13 +161,16 @@ async function collectScope(
   ]);
   cluster.flush();
   manifest();
-  const nodes = cluster.items(PODS).map((pod) => asString(at(pod, 'spec', 'nodeName')) ?? '');
-  const every =
-    namespaces === 'all' ? cluster.items(NODES).map((node) => asString(at(node, 'metadata', 'name')) ?? '') : [];
-  if (namespaces !== 'all') await Promise.all([...new Set(nodes)].filter((n) => n !== '').map((n) => scope.agents(n)));
+  const concerned = cluster
+    .items(PODS)
+    .map(podFacts)
+    .filter((pod) => namespaces === 'all' || namespaces.includes(pod.namespace));
+  const all = namespaces === 'all' ? cluster.items(NODES).map(nameOf) : [];
+  const nodes = new Set([...concerned.map((pod) => pod.node), ...all].filter((node) => node !== ''));
+  if (namespaces !== 'all') await Promise.all([...nodes].map((node) => scope.agents(node)));
   await preflight(cluster, namespaces === 'all' ? [] : namespaces, [...scope.istioNamespaces]);
   if (plan.ask !== null) return askUntilQuiet(cluster, sink, plan.ask, fetcher, scope, manifest);
-  await fetcher.everything(new Set([...nodes, ...every].filter((node) => node !== '')));
+  await fetcher.everything(nodes, namespaces);
   return 1;
 }
 

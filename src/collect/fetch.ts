@@ -133,9 +133,14 @@ export class Fetcher {
     );
   }
 
-  /** All that the snapshot can hold of the pods that are known and of these nodes. */
-  async everything(nodes: ReadonlySet<string>): Promise<void> {
-    const pods = this.cluster.items(PODS).map(podFacts);
+  /** All that the snapshot can hold of these nodes, of the pods of these namespaces, and of the agents of the nodes. */
+  async everything(nodes: ReadonlySet<string>, namespaces: 'all' | readonly string[]): Promise<void> {
+    const pods = this.cluster
+      .items(PODS)
+      .map(podFacts)
+      .filter(
+        (pod) => namespaces === 'all' || namespaces.includes(pod.namespace) || (isAgent(pod) && nodes.has(pod.node)),
+      );
     const work: Promise<void>[] = [];
     for (const pod of pods) {
       const ztunnel = isZtunnel(pod);
@@ -151,6 +156,11 @@ export class Fetcher {
     }
     await Promise.all(work);
   }
+}
+
+/** ztunnel and istio-cni: of every way over their node. */
+function isAgent(pod: PodFacts): boolean {
+  return isZtunnel(pod) || pod.labels['k8s-app'] === 'istio-cni-node';
 }
 
 /** What is read with a part of a pod, since the next question asks for it: an answer takes fewer rounds. */

@@ -24,7 +24,8 @@ export async function runCapture(flags: CaptureFlags): Promise<void> {
   const sink = flags.pseudonymize === true ? await pseudonymized(out.sink) : { ...out.sink, end: () => undefined };
   const cost = await withCluster(flags, async (options, contexts): Promise<Cost | null> => {
     try {
-      return await collect(sink, plan, options, contexts);
+      const cost = await collect(sink, plan, options, contexts);
+      return options.signal.aborted ? null : cost;
     } catch (error) {
       if (error instanceof CollectError && error.kind === 'cancelled') return null;
       await out.discard();

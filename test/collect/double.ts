@@ -18,7 +18,7 @@ export interface DoubleOptions {
   /** What stands in the place of a dump (a file of the snapshot), for sizes that no fixture has. */
   readonly dump?: (file: string) => string | null;
   /** Answer of exec to anything, in the place of the files of the snapshot. */
-  readonly exec?: (pod: string, command: readonly string[]) => ExecAnswer | null;
+  readonly exec?: (pod: string, command: readonly string[], container: string) => ExecAnswer | null;
   readonly served?: (plural: string, group: string) => boolean;
 }
 
@@ -53,10 +53,17 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
     return items;
   };
   const served = options.served ?? (() => true);
+  const debugging = new Map<string, string>();
   const answer = (path: string, query: URLSearchParams, body: string): { status: number; body: unknown } | string => {
     if (path === '/version') return { status: 200, body: { gitVersion: 'v1.34.2' } };
     if (path === '/apis') return { status: 200, body: groupList(served) };
     if (path.endsWith('/selfsubjectaccessreviews')) return { status: 201, body: review(body, options) };
+    const debug = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)\/ephemeralcontainers$/.exec(path);
+    if (debug !== null) {
+      const patch = JSON.parse(body) as { spec: { ephemeralContainers: { name: string }[] } };
+      debugging.set(`${debug[1]}/${debug[2]}`, patch.spec.ephemeralContainers[0]?.name ?? '');
+      return { status: 200, body: {} };
+    }
     const discovery = /^\/apis\/([^/]+)\/([^/]+)$/.exec(path);
     if (discovery !== null) return { status: 200, body: resourceList(discovery[1] ?? '', served) };
     const log = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)\/log$/.exec(path);
@@ -77,7 +84,13 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
     );
     if (collection[4] !== undefined) {
       const one = found.find((item) => text(item, 'metadata', 'name') === collection[4]);
-      return one === undefined ? status(404, 'not found') : { status: 200, body: one };
+      if (one === undefined) return status(404, 'not found');
+      const name = debugging.get(`${collection[2]}/${collection[4]}`);
+      const ephemeral = name === undefined ? [] : [{ name, state: { running: {} } }];
+      return {
+        status: 200,
+        body: { ...one, status: { ...(one['status'] as Doc), ephemeralContainerStatuses: ephemeral } },
+      };
     }
     const limit = Number(query.get('limit') ?? '0') || found.length;
     const start = Number(query.get('continue') ?? '0');
@@ -132,7 +145,11 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
       const id = `${namespace}/${pod}`;
       if (what === 'exec') {
         const command = url.searchParams.getAll('command');
-        exec(ws, options.exec?.(id, command) ?? scripted(snapshot, itemsOf('kubernetes/pods.json'), id, command));
+        exec(
+          ws,
+          options.exec?.(id, command, url.searchParams.get('container') ?? '') ??
+            scripted(snapshot, itemsOf('kubernetes/pods.json'), id, command),
+        );
       } else forward(ws, (path) => dumpOf(snapshot, options, id, path));
     });
   });
@@ -291,6 +308,7 @@ function scripted(snapshot: Snapshot, pods: readonly Doc[], agent: string, comma
   const folders = new Map<string, string>();
   if (/^nsenter .*sh \$M node\|\|/m.test(script) || /^sh -c "\$I" sh \$M node$/m.test(script))
     folders.set('node', `nodes/${node}`);
+  if (/^sh -c "\$I" sh \$M own$/m.test(script)) folders.set('own', `pods/${agent}`);
   const missing: string[] = [];
   for (const pair of (/^W=" (.*) ";/m.exec(script)?.[1] ?? '').split(' ').filter((word) => word !== '')) {
     const [ip = '', id = ''] = pair.split('=');

@@ -223,7 +223,58 @@ describe('a cluster in trouble', () => {
   });
 });
 
-function textOf(file: string): string {
-  const read = recorded.read(file);
+describe('--allow-debug-container', () => {
+  it('is announced, has NET_ADMIN only, and reads what nothing else does', async () => {
+    const opened = {
+      ...(await live({
+        exec: (_pod, command, container) =>
+          container.startsWith('meshpath-')
+            ? null
+            : { error: `exec: "${command[0]}": executable file not found in $PATH` },
+      })),
+      debugImage: 'nicolaka/netshoot',
+    };
+    const sink = memorySink();
+    await collect(sink, question('foo/sleep', 'bar/httpbin:8000'), opened, []);
+    expect(sink.snapshot('x').list('pods/foo/sleep-56df5b9cc9-w667b/netns')).toContain('iptables-save.txt');
+    expect(opened.notices.join('\n')).toMatch(
+      /starting the debug container meshpath-\w+ \(nicolaka\/netshoot, NET_ADMIN only\).*stays in the pod/,
+    );
+    expect(
+      double?.transcript
+        .filter((line) => line.startsWith('PATCH'))
+        .every((line) => line.endsWith('/ephemeralcontainers')),
+    ).toBe(true);
+  });
+
+  it('nothing is changed without it', async () => {
+    await trace('foo/sleep', 'bar/httpbin:8000', { exec: () => ({ error: 'no shell: not found' }) });
+    expect(double?.transcript.filter((line) => !/^GET |selfsubjectaccessreviews$/.test(line))).toEqual([]);
+  });
+});
+
+describe('several contexts', () => {
+  it('lie in one snapshot, the first at its root', async () => {
+    const opened = await live();
+    const config = JSON.parse(double?.kubeconfig ?? '') as { contexts: { name: string }[] };
+    config.contexts.push({ ...config.contexts[0], name: 'arn:aws:eks/b' });
+    writeFileSync(path.join(folder, 'kubeconfig'), JSON.stringify(config));
+    const sink = memorySink();
+    await collect(sink, { kind: 'scope', namespaces: ['bar'], ask: null }, opened, ['double', 'arn:aws:eks/b']);
+    const snapshot = sink.snapshot('x');
+    expect(snapshot.list('clusters')).toEqual(['arn_aws_eks_b']);
+    const read = snapshot.read('clusters/arn_aws_eks_b/kubernetes/pods.json');
+    expect(read.kind === 'text' && read.text).toBe(textIn(snapshot, 'kubernetes/pods.json'));
+    expect(textIn(snapshot, 'clusters/arn_aws_eks_b/snapshot.json')).toContain('"context": "arn:aws:eks/b"');
+    expect(snapshot.list('clusters/arn_aws_eks_b/nodes')).toEqual(['node-b']);
+  });
+});
+
+function textIn(snapshot: Snapshot, file: string): string {
+  const read = snapshot.read(file);
   return read.kind === 'text' ? read.text : '';
+}
+
+function textOf(file: string): string {
+  return textIn(recorded, file);
 }
