@@ -134,9 +134,10 @@ function leaveNode(engines: Engines, from: Place & { kind: 'node' }, device: Dev
   }
   const owner = mesh.nodeByIp(outcome.dst.ip);
   if (owner !== null && owner.name !== from.node) return onWire(engines, from, device, owner.name, target, true);
-  if (mesh.unknownOf('pods', '') !== null) {
-    return unknownNext(`who has the address ${outcome.dst.ip}`, 'kubernetes/pods.json could not be read whole');
-  }
+  // Nobody has it, as far as the lists say: only lists that were read whole say that.
+  const who = `who has the address ${outcome.dst.ip}`;
+  const missing = mesh.unknownOf('pods', who) ?? mesh.unknownOf('nodes', who);
+  if (missing !== null) return { kind: 'unknown', unknowns: [missing] };
   if (
     outcome.nexthop === null &&
     device.kind === 'veth' &&
