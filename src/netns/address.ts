@@ -8,20 +8,42 @@ export function addrOf(ip: Ip): Addr {
   return ip.value;
 }
 
+/** The same few addresses are read and written again and again; forgotten when too many. */
+const MAX_TEXTS = 1 << 14;
+const TEXTS = new Map<Addr, string>();
+
 export function textOf(family: Family, addr: Addr): string {
-  return typeof addr === 'number' && family === 4 ? formatIpv4(addr) : formatIp({ family: 6, value: BigInt(addr) });
+  let text = TEXTS.get(addr);
+  if (text === undefined) {
+    text = family === 4 && typeof addr === 'number' ? formatIpv4(addr) : formatIp({ family: 6, value: BigInt(addr) });
+    if (TEXTS.size >= MAX_TEXTS) TEXTS.clear();
+    TEXTS.set(addr, text);
+  }
+  return text;
 }
 
 export function ipOf(family: Family, addr: Addr): Ip {
   return family === 4 ? { family, value: Number(addr) } : { family, value: BigInt(addr) };
 }
 
+export interface ParsedAddr {
+  readonly family: Family;
+  readonly addr: Addr;
+}
+
+const PARSED = new Map<string, ParsedAddr | null>();
+
 /** IPv4-mapped IPv6 addresses travel as IPv4 packets. */
-export function parseAddr(text: string): { readonly family: Family; readonly addr: Addr } | null {
-  const ip = parseIp(text);
-  if (ip === null) return null;
-  const plain = unmapIp(ip);
-  return { family: plain.family, addr: plain.value };
+export function parseAddr(text: string): ParsedAddr | null {
+  let parsed = PARSED.get(text);
+  if (parsed === undefined) {
+    const ip = parseIp(text);
+    const plain = ip === null ? null : unmapIp(ip);
+    parsed = plain === null ? null : { family: plain.family, addr: plain.value };
+    if (PARSED.size >= MAX_TEXTS) PARSED.clear();
+    PARSED.set(text, parsed);
+  }
+  return parsed;
 }
 
 export type AddrTest = (addr: Addr) => boolean;

@@ -19,26 +19,30 @@ interface Taken {
   index: number;
 }
 
+/** Shared by the many flows without a fork; never written to. */
+const NONE: Taken[] = [];
+
 export class Choices {
-  private readonly taken: Taken[] = [];
+  private taken: Taken[] = NONE;
   private at = 0;
-  private readonly answers = new Map<string, number>();
+  private answers: Map<string, number> | null = null;
 
   /**
    * One of the options. The same key gives the same answer within one way; null: every question is a new one (random).
    */
   decide(key: string | null, options: readonly Option[], unknown: Unknown | null): number {
     if (key !== null) {
-      const before = this.answers.get(key);
+      const before = this.answers?.get(key);
       if (before !== undefined) return before;
     }
     let choice = this.taken[this.at];
     if (choice === undefined) {
       choice = { key, options, unknown, index: 0 };
+      if (this.taken === NONE) this.taken = [];
       this.taken.push(choice);
     }
     this.at++;
-    if (key !== null) this.answers.set(key, choice.index);
+    if (key !== null) (this.answers ??= new Map<string, number>()).set(key, choice.index);
     return choice.index;
   }
 
@@ -73,7 +77,7 @@ export class Choices {
 
   private rewind(): void {
     this.at = 0;
-    this.answers.clear();
+    this.answers?.clear();
   }
 
   get forked(): boolean {

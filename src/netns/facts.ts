@@ -45,6 +45,8 @@ export class Devices {
   private byName: Map<string, IpDevice> | null = null;
   private local: { 4: Set<Addr>; 6: Set<Addr> } | null = null;
   private readonly sysctlCache = new Map<string, number>();
+  private readonly deviceCache = new Map<string, Map<string, number>>();
+  private readonly forwarding = new Map<string, boolean>();
 
   constructor(facts: NetnsFacts) {
     this.facts = facts;
@@ -87,9 +89,14 @@ export class Devices {
 
   /** IN_DEV_FORWARD; a hand-made sysctl.txt may hold only net.ipv4.ip_forward, which sets them all. */
   forwards4(device: string): boolean {
-    const { values } = need(this.facts.sysctls());
-    const own = `net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`;
-    return this.sysctl(values.has(own) ? own : 'net.ipv4.ip_forward') !== 0;
+    let forwards = this.forwarding.get(device);
+    if (forwards === undefined) {
+      const { values } = need(this.facts.sysctls());
+      const own = `net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`;
+      forwards = this.sysctl(values.has(own) ? own : 'net.ipv4.ip_forward') !== 0;
+      this.forwarding.set(device, forwards);
+    }
+    return forwards;
   }
 
   /** force_forwarding of newer kernels; absent on older ones. */
@@ -100,6 +107,16 @@ export class Devices {
 
   /** A per-device sysctl; the key has `*` in the place of the device: sysctl prints the dots of a name as slashes. */
   deviceSysctl(pattern: string, device: string): number {
-    return this.sysctl(pattern.replace('*', device.replaceAll('.', '/')));
+    let devices = this.deviceCache.get(pattern);
+    if (devices === undefined) {
+      devices = new Map();
+      this.deviceCache.set(pattern, devices);
+    }
+    let value = devices.get(device);
+    if (value === undefined) {
+      value = this.sysctl(pattern.replace('*', device.replaceAll('.', '/')));
+      devices.set(device, value);
+    }
+    return value;
   }
 }

@@ -55,13 +55,23 @@ export function sortChains(chains: readonly BaseChain[]): readonly BaseChain[] {
   return [...chains].sort((a, b) => a.priority - b.priority || (b.order ?? 0) - (a.order ?? 0));
 }
 
+const MIXED = new WeakMap<readonly BaseChain[], boolean>();
+
+function mixesBackends(chains: readonly BaseChain[]): boolean {
+  let mixed = MIXED.get(chains);
+  if (mixed === undefined) {
+    mixed = chains.some(
+      (chain) =>
+        chain.order === null && chains.some((other) => other.order !== null && other.priority === chain.priority),
+    );
+    MIXED.set(chains, mixed);
+  }
+  return mixed;
+}
+
 /** Legacy tables stand before or after nft's of the same priority: which one, no file says. */
 export function orderedChains(chains: readonly BaseChain[], flow: Flow): readonly BaseChain[] {
-  const mixed = chains.some(
-    (chain) =>
-      chain.order === null && chains.some((other) => other.order !== null && other.priority === chain.priority),
-  );
-  if (!mixed) return chains;
+  if (!mixesBackends(chains)) return chains;
   const condition = 'the legacy iptables rules run before those of nft at the same priority';
   const first = flow.choices.either('legacy first', condition, {
     fact: 'registration order of the iptables-legacy and nft tables',

@@ -136,40 +136,30 @@ export class Routing {
     return { rules, tables };
   }
 
+  private custom: boolean | null = null;
+  private customLocal: boolean | null = null;
+  private dissected: boolean | null = null;
+
   hasCustomRules(given?: readonly IpRule[]): boolean {
-    const rules = given ?? this.load().rules;
-    return rules.some(
-      ({ priority, action, src, dst, iif, oif, fwmark, uid, protocol, sport, dport, not, suppressPrefixLength }) =>
-        action.kind !== 'table' ||
-        !DEFAULT_RULES.has(`${priority} ${tableName(action.table)}`) ||
-        src !== null ||
-        dst !== null ||
-        iif !== null ||
-        oif !== null ||
-        fwmark !== null ||
-        uid !== null ||
-        protocol !== null ||
-        sport !== null ||
-        dport !== null ||
-        not ||
-        suppressPrefixLength !== null,
-    );
+    this.custom ??= isCustom(given ?? this.load().rules);
+    return this.custom;
   }
 
   /** fib4_rules_early_flow_dissect: only a rule on ports or protocol makes the kernel look at them for input. */
   dissects(): boolean {
-    return this.load().rules.some(
+    this.dissected ??= this.load().rules.some(
       ({ protocol, sport, dport }) => protocol !== null || sport !== null || dport !== null,
     );
+    return this.dissected;
   }
 
   /** `ip route add local …` by hand: the kernel then checks sources by a full look-up. */
   hasCustomLocalRoutes(): boolean {
     this.load();
-    for (const list of this.groups?.values() ?? []) {
-      if (list.some((route) => route.type === 'local' && route.protocol !== 'kernel')) return true;
-    }
-    return false;
+    this.customLocal ??= [...(this.groups?.values() ?? [])].some((list) =>
+      list.some((route) => route.type === 'local' && route.protocol !== 'kernel'),
+    );
+    return this.customLocal;
   }
 
   /** inet_addr_type: what the local table says of an address. `device`: only by that device. */
@@ -216,28 +206,40 @@ export class Routing {
       }
     }
     const nexthop = this.pickNexthop(route, key, choices);
+    const known = this.results.get(route);
+    if (known !== undefined && known.rule === rule && known.nexthop === nexthop) return known;
+    const result = this.resultOf(route, rule, nexthop);
+    this.results.set(route, result);
+    return result;
+  }
+
+  private readonly results = new Map<IpRoute, RouteResult>();
+
+  private resultOf(route: IpRoute, rule: IpRule, nexthop: Nexthop | null): RouteResult {
     const where = tableName(route.table);
-    const via =
-      nexthop === null
-        ? ''
-        : `${nexthop.gateway === null ? '' : ` via ${nexthop.gateway}`} dev ${nexthop.device ?? '?'}`;
+    const gateway = nexthop?.gateway == null ? '' : ` via ${nexthop.gateway}`;
+    const via = nexthop === null || nexthop.device === null ? '' : `${gateway} dev ${nexthop.device}`;
     const target =
       route.dst.prefix === 0 ? 'default' : `${textOf(this.family, route.dst.ip.value)}/${route.dst.prefix}`;
     const type = route.type === 'unicast' ? '' : `${route.type} `;
+    // in the merged trie a route of main is found under the rule for local: the rule that names its table is the evidence
+    const named = this.rules?.find(({ action }) => action.kind === 'table' && tableName(action.table) === where);
+    const shown = this.merged ? (named ?? rule) : rule;
     return {
       kind: kindOf(route),
       route,
       rule,
       nexthop,
-      summary: `rule ${rule.priority}, table ${where}: ${type}${target}${via}`,
-      evidence: [rule.evidence, route.evidence],
+      summary: `rule ${shown.priority}, table ${where}: ${type}${target}${via}`,
+      evidence: [shown.evidence, route.evidence],
     };
   }
 
   private usable(route: IpRoute, key: RouteKey): boolean {
     if (route.tos) return false;
     if (ROUTE_ERRORS.has(route.type) || route.type === 'throw') return true;
-    return route.nexthops.some((hop) => this.hopUsable(hop, key));
+    for (const hop of route.nexthops) if (this.hopUsable(hop, key)) return true;
+    return false;
   }
 
   private hopUsable(hop: Nexthop, key: RouteKey): boolean {
@@ -247,6 +249,7 @@ export class Routing {
   }
 
   private pickNexthop(route: IpRoute, key: RouteKey, choices: Choices): Nexthop | null {
+    if (route.nexthops.length === 1) return route.nexthops[0] ?? null;
     const hops = route.nexthops.filter((hop) => this.hopUsable(hop, key));
     if (hops.length <= 1) return hops[0] ?? null;
     const sum = hops.reduce((total, hop) => total + hop.weight, 0);
@@ -284,6 +287,26 @@ export class Routing {
 }
 
 const DEFAULT_RULES: ReadonlySet<string> = new Set(['0 local', '32766 main', '32767 default']);
+/** Rules beyond the three that every namespace has. */
+function isCustom(rules: readonly IpRule[]): boolean {
+  return rules.some(
+    ({ priority, action, src, dst, iif, oif, fwmark, uid, protocol, sport, dport, not, suppressPrefixLength }) =>
+      action.kind !== 'table' ||
+      !DEFAULT_RULES.has(`${priority} ${tableName(action.table)}`) ||
+      src !== null ||
+      dst !== null ||
+      iif !== null ||
+      oif !== null ||
+      fwmark !== null ||
+      uid !== null ||
+      protocol !== null ||
+      sport !== null ||
+      dport !== null ||
+      not ||
+      suppressPrefixLength !== null,
+  );
+}
+
 const ROUTE_ERRORS: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole']);
 
 function kindOf(route: IpRoute): RouteResult['kind'] {

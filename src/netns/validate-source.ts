@@ -26,12 +26,18 @@ export function martian(flow: Flow, runtime: Runtime): string | null {
 }
 
 /** IN_DEV_ORCONF: set for all devices or for this one. */
-function either(runtime: Runtime, name: string, device: string): boolean {
-  return (
-    runtime.devices.sysctl(`net.ipv4.conf.all.${name}`) !== 0 ||
-    runtime.devices.deviceSysctl(`net.ipv4.conf.*.${name}`, device) !== 0
-  );
+function either(runtime: Runtime, name: keyof typeof SETTINGS, device: string): boolean {
+  const [all, one] = SETTINGS[name];
+  return runtime.devices.sysctl(all) !== 0 || runtime.devices.deviceSysctl(one, device) !== 0;
 }
+
+const setting = (name: string): readonly [string, string] => [`net.ipv4.conf.all.${name}`, `net.ipv4.conf.*.${name}`];
+const SETTINGS = {
+  route_localnet: setting('route_localnet'),
+  accept_local: setting('accept_local'),
+  send_redirects: setting('send_redirects'),
+  src_valid_mark: setting('src_valid_mark'),
+} as const;
 
 function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number, bound: string | null): RouteResult {
   const routing = runtime.routing(4);
