@@ -1,6 +1,7 @@
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../src/collect/allow.js';
 import { collect } from '../../src/collect/collect.js';
 import { rulesOf } from '../../src/collect/rbac.js';
@@ -214,6 +215,60 @@ describe.skipIf(started === null)('a real API server, pods that are network name
     for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
       expect(path.basename(file).startsWith('.'), file).toBe(false);
     }
+  });
+
+  describe('the program itself', () => {
+    const meshpath = (...args: string[]): { status: number | null; stdout: string; stderr: string } => {
+      const run = spawnSync(process.execPath, ['bin/run.js', ...args], {
+        encoding: 'utf8',
+        maxBuffer: 256 * 1024 * 1024,
+        env: { ...process.env, KUBECONFIG: cluster.kubeconfig, NO_COLOR: '1' },
+      });
+      return { status: run.status, stdout: run.stdout, stderr: run.stderr };
+    };
+    beforeAll(() => {
+      execFileSync(process.execPath, ['scripts/build.js'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    });
+
+    it('trace, live and on its capture: the same bytes', () => {
+      const file = path.join(cluster.folder, 'cli.tar.gz');
+      const captured = meshpath('capture', '--for', `${FROM} ${TO}`, '--output-file', file, '--timings');
+      expect(captured, captured.stderr).toMatchObject({ status: 0, stdout: `${file}\n` });
+      expect(captured.stderr).toMatch(/\d+ requests, [\d.]+ MB/);
+      const live = meshpath('trace', FROM, TO, '--output', 'json');
+      expect(live, live.stderr).toMatchObject({ status: 0, stderr: '' });
+      expect(meshpath('trace', FROM, TO, '--output', 'json', '--snapshot', file).stdout).toBe(live.stdout);
+      expect(meshpath('capture', '--for', `${FROM} ${TO}`, '--output-file', file)).toMatchObject({
+        status: 2,
+        stdout: '',
+      });
+    });
+
+    it('ls, live: what is in the mesh, and is it really', () => {
+      const list = meshpath('ls', '--namespace', 'foo', '--output', 'json');
+      expect(list, list.stderr).toMatchObject({ status: 0 });
+      expect(list.stdout).toContain(SLEEP.split('/')[1]);
+    });
+
+    it('pseudonyms: no name of the cluster is left', () => {
+      const folder = path.join(cluster.folder, 'renamed');
+      const run = meshpath('capture', '--namespace', 'bar', '--output-file', folder, '--pseudonymize');
+      expect(run, run.stderr).toMatchObject({ status: 0 });
+      for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+        const full = path.join(folder, file);
+        const text = statSync(full).isFile() ? readFileSync(full, 'utf8') : '';
+        expect(/httpbin|node-a|10\.244\.2\.6(?!\d)/.exec(`${file}\n${text}`)?.[0], file).toBeUndefined();
+      }
+    });
+
+    it('a server that is not there is 3, a kubeconfig that is not there is 2', () => {
+      const nowhere = path.join(cluster.folder, 'nowhere');
+      writeFileSync(nowhere, cluster.plane.kubeconfig('x', 'https://127.0.0.1:1'));
+      const refused = meshpath('trace', FROM, TO, '--kubeconfig', nowhere);
+      expect(refused, refused.stderr).toMatchObject({ status: 3, stdout: '' });
+      expect(refused.stderr).toMatch(/connection refused/);
+      expect(meshpath('trace', FROM, TO, '--kubeconfig', '/does/not/exist')).toMatchObject({ status: 2, stdout: '' });
+    });
   });
 
   it('a pod that is deleted meanwhile is one unknown, and the rest is read', async () => {
