@@ -11,7 +11,9 @@ export function settleForks(walked: readonly Walked[]): readonly Walked[] {
   if (open.length === 0) return walked;
   const settled = walked.filter((one) => one.conditions.length === 0);
   const first = open[0];
-  if (first !== undefined && new Set(open.map((one) => endOf(one.path))).size === 1) {
+  // a way of unknown share may be the other side of the same fork
+  const others = settled.filter((one) => one.path.probability === null);
+  if (first !== undefined && new Set([...open, ...others].map((one) => endOf(one.path))).size === 1) {
     const share = settled.reduce(
       (sum: number | null, one) => (sum === null ? null : add(sum, one.path.probability)),
       0,
