@@ -75,7 +75,9 @@ function step(carriage: Carriage, place: Place, packet: Packet, sofar: Sofar): r
     connectedSocket: packet.connectedSocket ?? socket,
   };
   const arrivals: Arrival[] = [];
-  for (const outcome of carriage.engines.netns(place).send(asked)) {
+  const outcomes = carriage.engines.netns(place).send(asked);
+  for (const given of outcomes) {
+    const outcome = given.probability === null ? undecided(place, given, outcomes) : given;
     const next: Sofar = {
       probability: multiply(sofar.probability, outcome.probability),
       hops: [...sofar.hops, ...hopsOf(carriage, place, asked, outcome)],
@@ -87,6 +89,14 @@ function step(carriage: Carriage, place: Place, packet: Packet, sofar: Sofar): r
     arrivals.push(...follow(carriage, place, asked, outcome, next));
   }
   return arrivals;
+}
+
+/** An outcome of unknown share is one side of a fork, also where nobody could say on which condition alone. */
+function undecided(place: Place, outcome: NetnsOutcome, all: readonly NetnsOutcome[]): NetnsOutcome {
+  const conditions =
+    outcome.conditions.length > 0 ? outcome.conditions : [`what is not known in ${place.id} allows it`];
+  const unknowns = outcome.unknowns.length > 0 ? outcome.unknowns : all.flatMap((one) => one.unknowns);
+  return { ...outcome, conditions, unknowns };
 }
 
 function follow(

@@ -80,8 +80,9 @@ function accepted(walker: Walker, route: Route, leg: Leg, connection: Connection
     case 'unreachable':
       return failed('error');
     case 'outside': {
-      if (isMeshOnly(opening.dst.ip)) {
-        const reason = `${addressText(opening.dst)} is an address that istiod allocated for a ServiceEntry: it exists only inside the mesh, and this packet is not captured`;
+      const nowhere = meansNothingOutside(walker.engines, opening.dst.ip);
+      if (nowhere !== null) {
+        const reason = `no route to host: ${connection.reason}, but ${addressText(opening.dst)} is ${nowhere}`;
         return [finish({ ...route, links: [...route.links, withTo(link, opening)] }, 'error', reason)];
       }
       const next: Route = {
@@ -102,9 +103,17 @@ function withTo(link: LinkDraft, opening: Opening): Link {
   return { ...link, to: addressText(opening.dst) };
 }
 
-/** ServiceEntry addresses that istiod allocates by itself (pilot/pkg/serviceregistry/serviceentry, 240.240.0.0/16 and 2001:2::/48). */
-function isMeshOnly(ip: string): boolean {
-  return ip.startsWith('240.240.') || ip.startsWith('2001:2:');
+/**
+ * Addresses that exist only where something translates them. istiod allocates those of ServiceEntries from 240.240.0.0/16
+ * and 2001:2::/48 (istio pilot/pkg/serviceregistry/serviceentry and the ipallocate controller).
+ */
+function meansNothingOutside(engines: Engines, ip: string): string | null {
+  if (ip.startsWith('240.240.') || ip.startsWith('2001:2:')) {
+    return 'an address that istiod allocated for a ServiceEntry: it exists only inside the mesh, and nothing captured this';
+  }
+  const service = engines.mesh.servicesByIp(ip).find((one) => one.clusterIps.includes(ip));
+  if (service === undefined) return null;
+  return `the ClusterIP of Service ${service.namespace}/${service.name}: nothing translated it, and outside the cluster it means nothing`;
 }
 
 /** The link of a connection that was not accepted; none for a proxy's call to its own application. */
