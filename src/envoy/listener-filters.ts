@@ -1,11 +1,17 @@
 import { boolean, number, object, objectOrNull, oneof, string, list, type JsonObject } from '../formats/envoy-json.js';
 import { ipAddress, type Connection } from './connection.js';
 import type { Filter, ListenerBody } from './listener.js';
-import { fork, step, type Path } from './path.js';
+import { fork, type Path } from './path.js';
 import type { Evidence } from '../formats/evidence.js';
 import { all, any, doubt, not, type Tri } from './tri.js';
 
 type Next = (connection: Connection, path: Path) => void;
+
+/** Where a branch goes on, or ends before any chain is chosen. */
+export interface Onward {
+  readonly next: Next;
+  readonly stop: (action: 'error' | 'unknown', reason: string, evidence: Evidence, path: Path) => void;
+}
 
 /** ListenerFilterChainMatchPredicate of `filter_disabled`. */
 function disabled(value: JsonObject, connection: Connection): Tri {
@@ -120,7 +126,8 @@ function setDestination(connection: Connection): Connection {
   return { ...connection, local, localRestored: restored, filterState };
 }
 
-function apply(filter: Filter, connection: Connection, path: Path, evidence: Evidence, next: Next): void {
+function apply(filter: Filter, connection: Connection, path: Path, evidence: Evidence, onward: Onward): void {
+  const { next, stop } = onward;
   switch (typeOf(filter)) {
     case TLS_INSPECTOR:
       return next(inspectTls(connection), path);
@@ -138,8 +145,14 @@ function apply(filter: Filter, connection: Connection, path: Path, evidence: Evi
         'the connection starts with a PROXY protocol header that names these addresses',
         'the listener demands one, and the question does not tell',
       );
-      const refused = (): void => undefined;
-      return fork(path, question, 'condition', (yes) => next(connection, yes), refused);
+      return fork(
+        path,
+        question,
+        'condition',
+        (yes) => next(connection, yes),
+        (no) =>
+          stop('unknown', 'without this header Envoy closes, with another one the addresses change', evidence, no),
+      );
     }
     default: {
       const question = doubt(
@@ -151,7 +164,7 @@ function apply(filter: Filter, connection: Connection, path: Path, evidence: Evi
         question,
         'unknown',
         (yes) => next(connection, yes),
-        (no) => next({ ...connection, listener: null }, step(no, `listener filter ${filter.name}`, evidence)),
+        (no) => stop('unknown', question.reason, evidence, no),
       );
     }
   }
@@ -163,26 +176,27 @@ export function runListenerFilters(
   file: string,
   connection: Connection,
   path: Path,
-  next: Next,
+  onward: Onward,
 ): void {
   const from = (index: number, current: Connection, branch: Path): void => {
     const filter = body.filters[index];
     if (filter === undefined) {
-      next(current, branch);
+      onward.next(current, branch);
       return;
     }
     const goOn: Next = (changed, after) => from(index + 1, changed, after);
+    const then: Onward = { next: goOn, stop: onward.stop };
     const evidence: Evidence = { file, pointer: filter.pointer, text: `listener filter ${filter.name}` };
     const off = objectOrNull(filter.raw['filter_disabled']);
     const isOff = off === null ? false : disabled(off, current);
     if (isOff === true) return goOn(current, branch);
-    if (isOff === false) return apply(filter, current, branch, evidence, goOn);
+    if (isOff === false) return apply(filter, current, branch, evidence, then);
     fork(
       branch,
       isOff,
       'unknown',
       (yes) => goOn(current, yes),
-      (no) => apply(filter, current, no, evidence, goOn),
+      (no) => apply(filter, current, no, evidence, then),
     );
   };
   from(0, connection, path);

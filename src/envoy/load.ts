@@ -8,7 +8,7 @@ import { endpointsOf } from './endpoints.js';
 import type { Engine } from './engine.js';
 import type { Envoy, EnvoyOutcome, EnvoyRequest } from './face.js';
 import { listenerIndex, listenerModel, type ListenerIndex } from './listener.js';
-import { accept } from './network.js';
+import { accept } from './accept.js';
 import { linked, START, step, stepsOf, withUnknown, type Path } from './path.js';
 import { routeTable, type RouteTable } from './routes.js';
 

@@ -216,7 +216,7 @@ function rewrite(
   const header = string(action['host_rewrite_header']);
   const byPath = objectOrNull(action['host_rewrite_path_regex']);
   if (literal !== null && literal !== '') authority = literal;
-  else if (header !== null) authority = stream.headers.get(header.toLowerCase()) ?? authority;
+  else if (header !== null) authority = stream.headers.get(header.toLowerCase()) || authority;
   else if (byPath !== null) {
     const compiled = regex(string(object(byPath['pattern'])['regex']) ?? '');
     const replaced = compiled?.replaceAll(withoutQuery(request.path), string(byPath['substitution']) ?? '') ?? null;

@@ -1,0 +1,191 @@
+import type { Evidence } from '../formats/evidence.js';
+import { boolean, list, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
+import { findChain, isLocal } from './chain-match.js';
+import { addressText, ending, type Connection, type End, type Payload } from './connection.js';
+import type { Engine } from './engine.js';
+import type { FilterChain, ListenerModel } from './listener.js';
+import { runListenerFilters } from './listener-filters.js';
+import { matchTree, type Input } from './matcher-tree.js';
+import { runNetworkFilters } from './network.js';
+import { step, withUnknown, type Path } from './path.js';
+import { stringMatcher } from './strings.js';
+import { any, doubt } from './tri.js';
+
+/** Takes a connection at a listener: listener filters, chain, TLS, network filters. */
+export function accept(
+  engine: Engine,
+  listener: ListenerModel,
+  arrived: Connection,
+  path: Path,
+  depth: number,
+  end: End,
+): void {
+  const evidence = engine.evidence(listener.entry, `listener ${listener.name ?? addressesOf(listener)}`);
+  const connection = { ...arrived, listener: listener.name, filterChain: null };
+  const taken = step(path, `listener ${listener.name ?? addressesOf(listener)} takes the connection`, evidence);
+  runListenerFilters(listener.body(), engine.dump.file, connection, taken, {
+    next: (filtered, next) => chooseChain(engine, listener, filtered, next, depth, end),
+    stop: (action, reason, at, next) => end(ending(connection, action, at, { reason }), next),
+  });
+}
+
+function addressesOf(listener: ListenerModel): string {
+  return listener.addresses.map(addressText).join(', ');
+}
+
+const NETWORK_INPUTS = 'envoy.extensions.matching.common_inputs.network.v3';
+
+/** Inputs of `filter_chain_matcher`, as envoy 1.40 source/extensions/matching/network/common/inputs.cc gives them. */
+function networkInput(connection: Connection): Input {
+  const { local, remote } = connection;
+  return (type, config) => {
+    switch (type) {
+      case `${NETWORK_INPUTS}.DestinationIPInput`:
+        return local.kind === 'ip' ? local.host : null;
+      case `${NETWORK_INPUTS}.DestinationPortInput`:
+        return local.kind === 'ip' ? String(local.port) : null;
+      case `${NETWORK_INPUTS}.DirectSourceIPInput`:
+        return connection.direct?.kind === 'ip' ? connection.direct.host : null;
+      case `${NETWORK_INPUTS}.SourceIPInput`:
+        return remote?.kind === 'ip' ? remote.host : null;
+      case `${NETWORK_INPUTS}.SourcePortInput`:
+        return remote?.kind === 'ip' ? String(remote.port) : null;
+      case `${NETWORK_INPUTS}.SourceTypeInput`:
+        return isLocal(connection) ? 'local' : null;
+      case `${NETWORK_INPUTS}.ServerNameInput`:
+        return connection.sni === '' ? null : connection.sni;
+      case `${NETWORK_INPUTS}.TransportProtocolInput`:
+        return connection.transport;
+      case `${NETWORK_INPUTS}.ApplicationProtocolInput`:
+        return connection.alpn.length === 0 ? null : connection.alpn.map((name) => `'${name}'`).join(',');
+      case `${NETWORK_INPUTS}.FilterStateInput`: {
+        const key = string(config['key']) ?? '';
+        const value = connection.filterState.get(key);
+        if (value === null) return doubt(`filter state ${key} matches`, 'its value is not known');
+        return value ?? null;
+      }
+      default:
+        return doubt(`input ${type} matches`, 'not known to this program');
+    }
+  };
+}
+
+function chooseChain(
+  engine: Engine,
+  listener: ListenerModel,
+  connection: Connection,
+  path: Path,
+  depth: number,
+  end: End,
+): void {
+  const body = listener.body();
+  const { file } = engine.dump;
+  const use = (chain: FilterChain, next: Path): void => enterChain(engine, chain, connection, next, depth, end);
+  const none = (next: Path, pointer: string): void => {
+    const evidence: Evidence = { file, pointer, text: `listener ${listener.name ?? addressesOf(listener)}` };
+    const text = `no filter chain fits ${addressText(connection.local)}`;
+    end(ending(connection, 'error', evidence, { reason: 'NR' }), step(next, text, evidence));
+  };
+  if (body.matcher !== null) {
+    const found = matchTree(body.matcher.value, body.matcher.pointer, networkInput(connection));
+    if (found.kind === 'doubt') {
+      const evidence: Evidence = { file, pointer: body.matcher.pointer, text: 'filter_chain_matcher' };
+      const next = withUnknown(path, found.doubt.fact, found.doubt.reason);
+      end(ending(connection, 'unknown', evidence, { reason: 'the filter chain matcher is not understood' }), next);
+      return;
+    }
+    if (found.kind === 'none') {
+      if (body.defaultChain === null) none(path, body.matcher.pointer);
+      else use(body.defaultChain, path);
+      return;
+    }
+    const name = string(typed(found.value['typed_config']).value['value']) ?? string(found.value['name']) ?? '';
+    const evidence: Evidence = { file, pointer: found.pointer, text: `filter chain ${name}` };
+    const next = step(path, `matcher chooses filter chain ${name}`, evidence);
+    const chain = body.chains.find((item) => item.name === name);
+    // A name without a chain ends the connection, the default chain notwithstanding.
+    if (chain === undefined) none(next, found.pointer);
+    else use(chain, next);
+    return;
+  }
+  const open = body.chains.find((chain) => chain.match.unsupported.length > 0);
+  const fitting = findChain(body.chains, connection);
+  if (open !== undefined) {
+    const evidence: Evidence = { file, pointer: open.pointer, text: `filter chain ${open.name ?? ''}` };
+    const fact = `filter chain ${open.name ?? open.pointer} fits the connection`;
+    const reason = `its match has ${open.match.unsupported.join(', ')}, not known to this program`;
+    end(ending(connection, 'unknown', evidence, { reason }), withUnknown(path, fact, reason));
+    return;
+  }
+  const chain = fitting[0] ?? body.defaultChain;
+  if (chain === null) none(path, listener.entry.pointer);
+  else use(chain, path);
+}
+
+const TLS_CONTEXT = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext';
+
+function enterChain(engine: Engine, chain: FilterChain, found: Connection, path: Path, depth: number, end: End): void {
+  const { file } = engine.dump;
+  const evidence: Evidence = { file, pointer: chain.pointer, text: `filter chain ${chain.name ?? '(no name)'}` };
+  const connection = { ...found, filterChain: chain.name };
+  const next = step(path, `filter chain ${chain.name ?? '(no name)'}`, evidence);
+  const go = (ready: Connection, after: Path): void => runNetworkFilters(engine, chain, 0, ready, after, depth, end);
+  if (chain.transport === null || chain.transport.type.endsWith('.RawBuffer')) return go(connection, next);
+  if (chain.transport.type !== TLS_CONTEXT) {
+    const reason = `transport socket ${chain.transport.type} is not known to this program`;
+    end(
+      ending(connection, 'unknown', evidence, { reason }),
+      withUnknown(next, `transport of ${chain.pointer}`, reason),
+    );
+    return;
+  }
+  const at: Evidence = { file, pointer: chain.transport.pointer, text: 'DownstreamTlsContext' };
+  const refused = refusal(chain.transport.config, connection);
+  if (refused !== null) {
+    end(ending(connection, 'error', at, { reason: `downstream_tls:${refused}` }), step(next, refused, at));
+    return;
+  }
+  const { tls } = connection.payload;
+  const inner: Payload = { tls: null, app: connection.payload.app };
+  const peer = tls?.peer ?? null;
+  const text = `TLS ends here, the client is ${peer ?? 'without a certificate'}`;
+  go(
+    { ...connection, payload: inner, terminated: tls ?? undefined, negotiated: negotiate(chain.transport.config, tls) },
+    step(next, text, at),
+  );
+}
+
+/** The server's order decides among what the client offers. */
+function negotiate(config: JsonObject, tls: Connection['payload']['tls']): string | null {
+  const offered = tls?.alpn ?? [];
+  return strings(object(config['common_tls_context'])['alpn_protocols']).find((name) => offered.includes(name)) ?? null;
+}
+
+/**
+ * Why the handshake fails, null where it succeeds. Names to check make a client certificate obligatory (envoy 1.40
+ * source/common/tls/cert_validator/default_validator.cc, initializeSslContexts).
+ */
+function refusal(config: JsonObject, connection: Connection): string | null {
+  const { tls } = connection.payload;
+  if (tls === null) return 'the chain ends TLS, and the connection is plain text';
+  const context = object(config['common_tls_context']);
+  const combined = object(context['combined_validation_context']);
+  const validation = objectOrNull(combined['default_validation_context']) ?? object(context['validation_context']);
+  const matchers = [
+    ...list(validation['match_subject_alt_names']).map(object),
+    ...list(validation['match_typed_subject_alt_names']).map((item) => object(object(item)['matcher'])),
+  ];
+  const pinned =
+    list(validation['verify_certificate_hash']).length > 0 || list(validation['verify_certificate_spki']).length > 0;
+  if (tls.peer === null) {
+    const untrusted = validation['trust_chain_verification'] === 'ACCEPT_UNTRUSTED';
+    const checked = (matchers.length > 0 || pinned) && !untrusted;
+    if (!checked && boolean(config['require_client_certificate']) !== true) return null;
+    return 'PEER_DID_NOT_RETURN_A_CERTIFICATE: the chain demands a client certificate';
+  }
+  const { peer } = tls;
+  if (matchers.length === 0) return null;
+  return any(matchers, (matcher) => stringMatcher(matcher)(peer)) === false
+    ? `CERTIFICATE_VERIFY_FAILED: ${peer} is none of the accepted names`
+    : null;
+}
