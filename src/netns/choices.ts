@@ -84,14 +84,18 @@ export class Choices {
     return this.taken.length > 0;
   }
 
-  probability(): number | null {
-    let product = 1;
-    for (const { options, index } of this.taken) {
-      const share = options[index]?.probability ?? null;
-      if (share === null) return null;
-      product *= share;
-    }
-    return product;
+  /** Product of the shares that are known. */
+  knownShare(): number {
+    return this.taken.reduce((product, { options, index }) => product * (options[index]?.probability ?? 1), 1);
+  }
+
+  /** The answers of this way to what nobody can say the share of: what was asked, and which option was taken. */
+  openAnswers(): ReadonlyMap<string, number> {
+    const answers = new Map<string, number>();
+    this.taken.forEach(({ key, options, index }, place) => {
+      if (options[index]?.probability === null) answers.set(key ?? `choice ${place}`, index);
+    });
+    return answers;
   }
 
   conditions(): readonly string[] {

@@ -46,6 +46,8 @@ export interface Connection {
   dstDone: boolean;
   /** The source port is the kernel's choice (--random, --random-fully). */
   randomPort: boolean;
+  /** What `CT --zone` leaves for conntrack to find: rules of raw see it as a new connection without addresses. */
+  readonly template: boolean;
 }
 
 export type ConnState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';

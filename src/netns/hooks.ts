@@ -144,6 +144,10 @@ function runNat(table: HookTable, hook: HookName, manip: Manip, flow: Flow, rero
 /** nf_conntrack_in: finds or makes the connection. What raw said of zones and NOTRACK is known by now. */
 function track(flow: Flow): void {
   // over lo the connection came along with the packet
+  if (flow.ct?.template === true) {
+    flow.ct = null;
+    flow.ctState = 'INVALID';
+  }
   if (flow.ct !== null || flow.ctState === 'UNTRACKED') return;
   if (flow.notrack) {
     flow.ctState = 'UNTRACKED';
@@ -187,7 +191,16 @@ function fresh(flow: Flow, mark: number): Connection {
     srcDone: false,
     dstDone: false,
     randomPort: false,
+    template: false,
   };
+}
+
+/** xt_ct_target and nft_ct_set_zone_eval: nf_ct_set(skb, template, IP_CT_NEW). */
+export function setTemplate(flow: Flow): void {
+  const zero = flow.family === 4 ? 0 : 0n;
+  const none = { src: zero, sport: 0, dst: zero, dport: 0 };
+  flow.ct = { ...fresh(flow, 0), original: none, reply: none, template: true };
+  flow.ctState = 'NEW';
 }
 
 function assume(flow: Flow, assumed: NonNullable<Flow['packet']['assumed']>): void {

@@ -10,7 +10,8 @@ const MAX_WAYS = 256;
 
 interface Way {
   readonly end: End;
-  probability: number | null;
+  /** How it was reached: with which answers to the open questions, at which share otherwise. */
+  readonly reached: { readonly answers: ReadonlyMap<string, number>; readonly share: number }[];
   conditions: readonly string[];
   unknowns: NetnsOutcome['unknowns'];
 }
@@ -19,7 +20,7 @@ interface Way {
 export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOutcome[] {
   const choices = new Choices();
   const first = pipeline.run(packet, choices);
-  if (!choices.forked) return [toOutcome({ end: first, probability: 1, conditions: [], unknowns: [] })];
+  if (!choices.forked) return [toOutcome({ end: first, reached: [], conditions: [], unknowns: [] }, 1)];
   const ways = new Map<string, Way>();
   let count = 0;
   let current = first;
@@ -30,7 +31,7 @@ export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOu
     if (count >= MAX_WAYS) {
       const unknown = { fact: 'the remaining ways of the packet', reason: `more than ${MAX_WAYS} ways fork here` };
       const rest: End = { ...current, verdict: 'unknown', unknown };
-      ways.set('rest', { end: rest, probability: null, conditions: [], unknowns: [] });
+      ways.set('rest', { end: rest, reached: [], conditions: [], unknowns: [] });
       break;
     }
     current = pipeline.run(packet, choices);
@@ -39,11 +40,47 @@ export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOu
   const [only] = list;
   if (list.length === 1 && only !== undefined) {
     // all ways end alike: what they fork on decides nothing
-    return [toOutcome({ ...only, probability: 1, conditions: [], unknowns: [] })];
+    return [toOutcome({ ...only, conditions: [], unknowns: [] }, 1)];
   }
+  const shares = sharesOf(list);
   return list
-    .sort((a, b) => (b.probability ?? -1) - (a.probability ?? -1) || compareText(keyOf(a.end), keyOf(b.end)))
-    .map(toOutcome);
+    .map((way, index) => ({ way, share: shares[index] ?? null }))
+    .sort((a, b) => (b.share ?? -1) - (a.share ?? -1) || compareText(keyOf(a.way.end), keyOf(b.way.end)))
+    .map(({ way, share }) =>
+      share === null ? toOutcome(way, null) : toOutcome({ ...way, conditions: [], unknowns: [] }, share),
+    );
+}
+
+/** More open questions than this are not worked through: then no share is known. */
+const MAX_OPEN = 8;
+
+/**
+ * The share of each way. Where it hangs on open questions it is known all the same if it is equal whatever the answers
+ * are (two tables in an unknown order that both balance to the same endpoints).
+ */
+function sharesOf(ways: readonly Way[]): readonly (number | null)[] {
+  const options = new Map<string, Set<number>>();
+  for (const { reached } of ways) {
+    for (const { answers } of reached) {
+      for (const [question, answer] of answers) options.set(question, (options.get(question) ?? new Set()).add(answer));
+    }
+  }
+  if (options.size > MAX_OPEN || ways.some(({ reached }) => reached.length === 0)) return ways.map(() => null);
+  let worlds: ReadonlyMap<string, number>[] = [new Map()];
+  for (const [question, answers] of options) {
+    worlds = worlds.flatMap((world) => [...answers].map((answer) => new Map(world).set(question, answer)));
+  }
+  return ways.map(({ reached }) => {
+    const inWorlds = worlds.map((world) =>
+      reached.reduce(
+        (sum, { answers, share }) =>
+          [...answers].every(([question, answer]) => world.get(question) === answer) ? sum + share : sum,
+        0,
+      ),
+    );
+    const first = inWorlds[0] ?? 0;
+    return inWorlds.every((share) => Math.abs(share - first) < 1e-9) ? first : null;
+  });
 }
 
 function compareText(a: string, b: string): number {
@@ -52,13 +89,13 @@ function compareText(a: string, b: string): number {
 
 function addWay(ways: Map<string, Way>, end: End, choices: Choices): void {
   const key = keyOf(end);
-  const probability = choices.probability();
+  const reached = { answers: choices.openAnswers(), share: choices.knownShare() };
   const known = ways.get(key);
   if (known === undefined) {
-    ways.set(key, { end, probability, conditions: choices.conditions(), unknowns: choices.unknowns() });
+    ways.set(key, { end, reached: [reached], conditions: choices.conditions(), unknowns: choices.unknowns() });
     return;
   }
-  known.probability = known.probability === null || probability === null ? null : known.probability + probability;
+  known.reached.push(reached);
   // reached in several ways: only what they have in common is a condition
   const here = new Set(choices.conditions());
   known.conditions = known.conditions.filter((condition) => here.has(condition));
@@ -93,7 +130,7 @@ function addressOf(family: Family, addr: Addr, port: number): Address {
   return { ip: textOf(family, addr), port };
 }
 
-function toOutcome({ end, probability, conditions, unknowns }: Way): NetnsOutcome {
+function toOutcome({ end, conditions, unknowns }: Omit<Way, 'reached'>, probability: number | null): NetnsOutcome {
   const { flow, verdict, socket, unknown } = end;
   const { family, ct } = flow;
   const leaves = verdict === 'forwarded' || verdict === 'sent';
@@ -137,7 +174,7 @@ function decidedBy({ flow, verdict }: End): Evidence | null {
 }
 
 function entryOf({ ct, family, packet, ctReply }: Flow): ConntrackEntry | null {
-  if (ct === null) return null;
+  if (ct === null || ct.template) return null;
   const { original, reply } = ct;
   return {
     protocol: packet.protocol,

@@ -107,6 +107,13 @@ export class Pipeline {
       },
       flow.choices,
     );
+    const device = result.nexthop?.device ?? null;
+    const stuck =
+      family === 4 && own && isLoopback(4, dst) && result.kind !== 'local' && device !== 'lo' && !this.localnet(device);
+    if (stuck) {
+      flow.note('route', `no error can be sent from 127.0.0.0/8 through ${device ?? '?'}`, result.evidence);
+      return false;
+    }
     if (result.kind !== 'unreachable' && result.kind !== 'prohibit' && result.kind !== 'blackhole') return true;
     flow.note('route', `no error can be sent back: ${result.summary}`, result.evidence);
     return false;
@@ -438,5 +445,6 @@ function entryOf({ conntrack }: Packet, family: Family): Connection | null {
     srcDone: true,
     dstDone: true,
     randomPort: false,
+    template: false,
   };
 }

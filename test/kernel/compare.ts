@@ -53,6 +53,10 @@ export function judge(netns: NetworkNamespace, flow: Flow, seen: Seen): Judgemen
     return { kind: outcomes.length === 1 ? 'agrees' : 'forked' };
   }
   if (outcomes.some(({ verdict }) => verdict === 'unknown')) return { kind: 'unknown' };
+  // ip_error limits the errors that one source gets (ip_rt_error_burst): the fifth in a second is silence
+  const last = outcomes[0]?.steps.at(-1);
+  if (seen.verdict === 'dropped' && outcomes[0]?.verdict === 'rejected' && last?.kind === 'route')
+    return { kind: 'agrees' };
   const steps = outcomes[0]?.steps.map(({ summary }) => summary).join(' / ') ?? '';
   return {
     kind: 'wrong',

@@ -13,8 +13,9 @@ import {
 
 /**
  * Where the recording holds an accident of recording, not a decision of the rules: the same tuple was used twice within
- * one recording, so the second connection's source port clashed and the kernel chose another (nf_nat_used_tuple); and ICMP
- * errors of one destination beyond the rate limit (icmp_ratelimit) were never sent.
+ * one recording, so the second connection's source port clashed and the kernel chose another (nf_nat_used_tuple, linux
+ * net/netfilter/nf_nat_core.c); and one source got no more errors for unreachable routes than ip_error allows in a row
+ * (ip_rt_error_burst, net/ipv4/route.c).
  */
 const ACCIDENTS: ReadonlySet<string> = new Set([
   'hostprobe-002 14',

@@ -4,6 +4,7 @@ import type { RuleTarget } from '../../formats/iptables-save.js';
 import type { Addr, Family } from '../address.js';
 import { FactMissing } from '../choices.js';
 import { ACCEPT, CONTINUE, DROP, REJECT, RETURN, type Action, type Flow } from '../flow.js';
+import { setTemplate } from '../hooks.js';
 import { masquerade, natSummary, redirect, setupNat, translate, type NatRange } from '../nat.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { tproxyDeliver } from '../tproxy.js';
@@ -226,6 +227,7 @@ const ct: TargetCompiler = (target, _family, _runtime, evidence) => {
     if (notrack) flow.notrack = true;
     flow.zone = zone ?? original ?? 0;
     flow.zoneReply = zone ?? reply ?? 0;
+    if (!notrack) setTemplate(flow);
     const words = notrack ? 'not tracked' : `conntrack zone ${flow.zone}`;
     flow.note('netfilter', words, evidence);
     return CONTINUE;

@@ -3,6 +3,7 @@ import { parseCidr } from '../../formats/ip.js';
 import type { Addr } from '../address.js';
 import { FactMissing } from '../choices.js';
 import { ACCEPT, DROP, TCP, UDP, type Flow } from '../flow.js';
+import { setTemplate } from '../hooks.js';
 import { masquerade, natSummary, redirect, setupNat, translate, type Manip, type NatRange } from '../nat.js';
 import { placeOf, unsupported } from '../runtime.js';
 import { tproxyDeliver } from '../tproxy.js';
@@ -200,7 +201,7 @@ function mangle(body: JsonObject, context: NftContext): Statement | null {
     return (flow) => {
       const mark = value.get(flow);
       if (typeof mark !== 'number') return BREAK;
-      if (flow.ct !== null && flow.ct.mark !== mark) {
+      if (flow.ct !== null && !flow.ct.template && flow.ct.mark !== mark) {
         flow.ct.mark = mark;
         flow.note('netfilter', () => `connection mark becomes 0x${mark.toString(16)}`, evidence);
       }
@@ -216,9 +217,9 @@ function mangle(body: JsonObject, context: NftContext): Statement | null {
     if (flow.ct !== null || (flow.templated && !flow.notrack)) return NEXT;
     flow.templated = true;
     flow.notrack = false;
-    flow.ctState = 'INVALID';
     if (direction !== 'reply') flow.zone = zone;
     if (direction !== 'original') flow.zoneReply = zone;
+    setTemplate(flow);
     flow.note('netfilter', `conntrack zone ${zone}`, evidence);
     return NEXT;
   };
