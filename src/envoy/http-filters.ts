@@ -25,7 +25,6 @@ const PASSIVE = new Set([
   `${HTTP}.grpc_web.v3.GrpcWeb`,
   `${HTTP}.buffer.v3.Buffer`,
   `${HTTP}.tap.v3.Tap`,
-  `${HTTP}.stateful_session.v3.StatefulSession`,
   'stats.PluginConfig',
   'io.istio.http.peer_metadata.Config',
   'io.istio.http.connect_baggage.Config',
@@ -162,9 +161,22 @@ function runOne(run: FilterRun): void {
         (no) => end(reply(run, 'respond', 429, 'request_rate_limited'), no),
       );
     }
+    case `${HTTP}.stateful_session.v3.StatefulSession`:
+      return carriesSession(run, own?.value ?? null) ? unknownFilter(run) : next(stream, path);
     default:
       return unknownFilter(run);
   }
+}
+
+/** A request that names its session goes to that session's endpoint; one without is balanced as any other. */
+function carriesSession({ filter, stream }: FilterRun, own: JsonObject | null): boolean {
+  if (own !== null && boolean(own['disabled']) === true) return false;
+  const config = objectOrNull(own?.['stateful_session']) ?? filter.config;
+  const state = typed(object(config['session_state'])['typed_config']).value;
+  const cookie = string(object(state['cookie'])['name']);
+  if (cookie !== null) return (stream.headers.get('cookie') ?? '').includes(`${cookie}=`);
+  const header = string(state['name']);
+  return header === null || stream.headers.get(header.toLowerCase()) !== null;
 }
 
 function unknownFilter(run: FilterRun): void {

@@ -49,13 +49,14 @@ export function httpConnection(
   if (isConnect && !allowsConnect(filter.config)) return refuse(403, 'upgrade_failed');
   const prepared = prepare(filter.config, connection, request, isConnect);
   if ('status' in prepared) return refuse(prepared.status, prepared.reason);
+  const seen = forwarded(filter.config, connection, prepared.request);
   const stream: Stream = {
     engine,
     connection,
     hcm: filter,
     evidence,
-    request: prepared.request,
-    headers: headersOf(prepared.request, scheme(connection)),
+    request: seen,
+    headers: headersOf(seen, scheme(connection)),
     isConnect,
     inner: app.kind === 'connect' ? app.inner : null,
     grpc: isGrpc(prepared.request),
@@ -137,6 +138,18 @@ function prepare(config: JsonObject, connection: Connection, request: HttpReques
   }
   if (boolean(config['merge_slashes']) === true) path = mergeSlashes(path);
   return { request: { ...request, authority, path } };
+}
+
+/** x-forwarded-for and x-forwarded-proto as routes and filters see them, behind `use_remote_address`. */
+function forwarded(config: JsonObject, connection: Connection, request: HttpRequest): HttpRequest {
+  if (boolean(config['use_remote_address']) !== true) return request;
+  const headers = { ...request.headers };
+  if ((number(config['xff_num_trusted_hops']) ?? 0) === 0) headers['x-forwarded-proto'] = scheme(connection);
+  if (boolean(config['skip_xff_append']) !== true && connection.remote?.kind === 'ip') {
+    const before = headers['x-forwarded-for'];
+    headers['x-forwarded-for'] = before === undefined ? connection.remote.host : `${before},${connection.remote.host}`;
+  }
+  return { ...request, headers };
 }
 
 /** The client as HTTP filters know it (ConnectionManagerUtility::mutateRequestHeaders). */

@@ -29,6 +29,7 @@ const PASSIVE = new Set([
   'stats.PluginConfig',
   'io.istio.stats.Config',
   'io.istio.http.peer_metadata.Config',
+  'envoy.extensions.network_filters.peer_metadata.Config',
   'envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy',
   'envoy.extensions.filters.network.mysql_proxy.v3.MySQLProxy',
   'envoy.extensions.filters.network.postgres_proxy.v3alpha.PostgresProxy',

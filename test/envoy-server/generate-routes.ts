@@ -39,7 +39,17 @@ const REGEXES = [
   '/api.*?',
 ];
 const VALUES = ['v1', 'v2', 'canary', 'Canary-7', '', '12', '-5', '7.5', 'jason', '0x10'];
-const HEADERS = ['x-user', 'x-canary', ':method', ':authority', 'x-num', 'host', ':path'];
+const HEADERS = [
+  'x-user',
+  'x-canary',
+  ':method',
+  ':authority',
+  'x-num',
+  'host',
+  ':path',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+];
 const TEXTS = ['v1', 'v', 'canary', 'Canary', '1', 'jason', 'GET', 'example', '/api', 'httpbin.bar'];
 
 function pathOf(random: Random): string {
@@ -220,6 +230,7 @@ export function httpQuestion(random: Random, port: number): Question {
     headers['content-type'] = random.pick(['application/grpc', 'application/grpc+proto', 'application/grpc-web']);
   if (random.chance(0.2))
     headers['x-forwarded-for'] = random.pick(['203.0.113.7', '10.9.9.9, 127.0.2.3', 'nonsense', '10.1.1.1,']);
+  if (random.chance(0.1)) headers['x-forwarded-proto'] = random.pick(['http', 'https']);
   return {
     src: `127.0.${random.int(3)}.${1 + random.int(4)}:0`,
     dst: `127.0.${random.pick([0, 5, 6])}.${1 + random.int(3)}:${port}`,
