@@ -20,7 +20,7 @@ interface Way {
 export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOutcome[] {
   const choices = new Choices();
   const first = pipeline.run(packet, choices);
-  if (!choices.forked) return [toOutcome({ end: first, reached: [], conditions: [], unknowns: [] }, 1)];
+  if (!choices.forked) return [toOutcome({ end: first, conditions: [], unknowns: [] }, 1)];
   const ways = new Map<string, Way>();
   let count = 0;
   let current = first;
@@ -154,7 +154,7 @@ function toOutcome({ end, conditions, unknowns }: Omit<Way, 'reached'>, probabil
     decidedBy: decidedBy(end),
     conditions,
     unknowns: unknown === null ? unknowns : [unknown, ...unknowns.filter(({ fact }) => fact !== unknown.fact)],
-    sourcePortRandom: ct?.randomPort === true && !flow.ctReply && leaves,
+    sourcePortRandom: ct?.randomPort === true && !flow.ctReply,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { ChalkInstance } from 'chalk';
 import type { Workload, WorkloadList } from '../checks/workload-list.js';
+import Table from 'cli-table3';
 import { escapeInJson, escapeTerminal } from './escape.js';
 
 interface ListStyle {
@@ -56,28 +57,31 @@ function waypointCell(item: Workload): string {
   return cells.length === 0 ? '-' : [...new Set(cells)].join(',');
 }
 
+/** As kubectl prints tables: columns two blanks apart, no lines. */
+const NO_LINES = Object.fromEntries(
+  [
+    ...['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'],
+    ...['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'],
+  ].map((part) => [part, '']),
+);
+const PLAIN = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 };
+
 function table(list: WorkloadList, style: ListStyle): readonly string[] {
   const columns = COLUMNS.filter((column) => style.wide || !column.wide);
-  const rows = list.items.map((item) => columns.map((column) => escapeTerminal(column.cell(item))));
-  const widths = columns.map((column, index) =>
-    Math.max(column.title.length, ...rows.map((row) => (row[index] ?? '').length)),
-  );
-  const pad = (cells: readonly string[], paint: (cell: string, index: number) => string): string =>
-    cells
-      .map((cell, index) => paint(cell, index) + ' '.repeat((widths[index] ?? 0) - cell.length))
-      .join('  ')
-      .trimEnd();
   const titles = columns.map((column) => column.title);
+  const rows = new Table({ head: titles.map((title) => style.color.bold(title)), chars: NO_LINES, style: PLAIN });
   const found = titles.indexOf('FOUND');
-  return [
-    style.color.bold(pad(titles, (cell) => cell)),
-    ...list.items.map((item, row) =>
-      pad(rows[row] ?? [], (cell, index) => {
-        if (index !== found) return cell;
-        return item.agrees === null ? style.color.yellow(cell) : item.agrees ? cell : style.color.red(cell);
-      }),
-    ),
-  ];
+  for (const item of list.items) {
+    const paint = (cell: string, index: number): string => {
+      if (index !== found) return cell;
+      return item.agrees === null ? style.color.yellow(cell) : item.agrees ? cell : style.color.red(cell);
+    };
+    rows.push(columns.map((column, index) => paint(escapeTerminal(column.cell(item)), index)));
+  }
+  return rows
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd());
 }
 
 function remark(item: Workload, style: ListStyle): readonly string[] {

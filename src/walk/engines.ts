@@ -9,7 +9,7 @@ import type { Pod } from '../formats/kubernetes-types.js';
 import { loadNetworkNamespace } from '../netns/load.js';
 import type { NetworkNamespace } from '../netns/face.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
-import { loadZtunnel } from '../ztunnel/load.js';
+import { ztunnelOf } from '../ztunnel/load.js';
 import type { Ztunnel } from '../ztunnel/face.js';
 import type { Place } from './place.js';
 
@@ -32,6 +32,13 @@ export function isUnknown<T extends object>(value: T | Unknown): value is Unknow
 
 export function loadEngines(snapshot: Snapshot, mesh: Mesh): Engines {
   const read = (path: string): ReturnType<Snapshot['read']> => snapshot.read(path);
+  const ztunnelDump = memo(keyOf, (pod: Pod): ZtunnelDump | Unknown => {
+    const fact = `configuration of ztunnel ${pod.namespace}/${pod.name}`;
+    const file = read(`${podFolder(pod) ?? 'no-such-name'}/ztunnel/config_dump.json`);
+    if (file.kind !== 'text') return missing(fact, file);
+    const dump = readZtunnelDump(file.path, file.text);
+    return dump.kind === 'dump' ? dump.dump : missing(fact, { path: file.path, reason: dump.reason });
+  });
   return {
     snapshot,
     mesh,
@@ -39,46 +46,34 @@ export function loadEngines(snapshot: Snapshot, mesh: Mesh): Engines {
       (place: Place) => place.folder,
       (place) => loadNetworkNamespace(place.folder, read),
     ),
-    ztunnel: memo(
-      (pod: Pod) => `${pod.namespace}/${pod.name}`,
-      (pod) => {
-        const file = read(`${podFolder(pod) ?? 'no-such-name'}/ztunnel/config_dump.json`);
-        if (file.kind !== 'text') return missing(`configuration of ztunnel ${pod.namespace}/${pod.name}`, file);
-        return loadZtunnel(file.path, file.text);
-      },
-    ),
-    ztunnelDump: memo(
-      (pod: Pod) => `${pod.namespace}/${pod.name}`,
-      (pod) => {
-        const fact = `configuration of ztunnel ${pod.namespace}/${pod.name}`;
-        const file = read(`${podFolder(pod) ?? 'no-such-name'}/ztunnel/config_dump.json`);
-        if (file.kind !== 'text') return missing(fact, file);
-        const dump = readZtunnelDump(file.path, file.text);
-        return dump.kind === 'dump' ? dump.dump : missing(fact, { path: file.path, reason: dump.reason });
-      },
-    ),
-    envoy: memo(
-      (pod: Pod) => `${pod.namespace}/${pod.name}`,
-      (pod) => {
-        const file = read(`${podFolder(pod) ?? 'no-such-name'}/envoy/config_dump.json`);
-        if (file.kind !== 'text') return missing(`configuration of the Envoy in ${pod.namespace}/${pod.name}`, file);
-        const clusters = read(`${podFolder(pod) ?? 'no-such-name'}/envoy/clusters.json`);
-        const loaded = loadEnvoy(
-          file.path,
-          file.text,
-          clusters.kind === 'text' ? { file: clusters.path, text: clusters.text } : null,
-        );
-        if (loaded.usable) return loaded;
-        return (
-          loaded.problems[0] ??
-          missing(`configuration of the Envoy in ${pod.namespace}/${pod.name}`, {
-            path: file.path,
-            reason: 'not a config_dump',
-          })
-        );
-      },
-    ),
+    ztunnel: memo(keyOf, (pod) => {
+      const dump = ztunnelDump(pod);
+      return isUnknown(dump) ? dump : ztunnelOf(dump);
+    }),
+    ztunnelDump,
+    envoy: memo(keyOf, (pod) => {
+      const file = read(`${podFolder(pod) ?? 'no-such-name'}/envoy/config_dump.json`);
+      if (file.kind !== 'text') return missing(`configuration of the Envoy in ${pod.namespace}/${pod.name}`, file);
+      const clusters = read(`${podFolder(pod) ?? 'no-such-name'}/envoy/clusters.json`);
+      const loaded = loadEnvoy(
+        file.path,
+        file.text,
+        clusters.kind === 'text' ? { file: clusters.path, text: clusters.text } : null,
+      );
+      if (loaded.usable) return loaded;
+      return (
+        loaded.problems[0] ??
+        missing(`configuration of the Envoy in ${pod.namespace}/${pod.name}`, {
+          path: file.path,
+          reason: 'not a config_dump',
+        })
+      );
+    }),
   };
+}
+
+function keyOf(pod: Pod): string {
+  return `${pod.namespace}/${pod.name}`;
 }
 
 function missing(fact: string, file: { readonly path: string; readonly reason: string }): Unknown {

@@ -101,6 +101,7 @@ function forwarded(
   const dst = outcome.to === null ? null : splitHostPort(outcome.to);
   if (dst === null)
     return [giveUp(route, { fact: `where ${stopName(process)} connects to`, reason: `"${outcome.to}" is no address` })];
+  const { mesh } = walker.engines;
   const opening: Opening = {
     from: process.place,
     uid: 0,
@@ -111,12 +112,15 @@ function forwarded(
     protocol: 'tcp',
     arrivesBy: null,
   };
-  const leg = { from: process, opening, endpointAddressType: null, decidedBy: outcome.decidedBy };
+  // Up to 1.21: ztunnel goes straight to the application of a pod on its own node, and acts for it then.
+  const from: Process =
+    outcome.viaFastPath === true ? { ...process, serves: mesh.podsByIp(dst.host)[0] ?? null } : process;
+  const leg = { from, opening, endpointAddressType: null, decidedBy: outcome.decidedBy };
   const passed = question.direction === 'inbound' ? (content.inner ?? content) : content;
   if (outcome.protocol === 'tcp' || outcome.protocol === null) {
     return walker.proceed(route, { ...leg, content: passed });
   }
-  const identity = identityOf(walker.engines.mesh, process.serves);
+  const identity = identityOf(mesh, process.serves);
   const tunnelled: Content = {
     tls: { sni: null, alpn: ['h2'], peer: identity.value, accepts: outcome.identities },
     connect: outcome.target ?? addressText(connection.originalDst),

@@ -13,15 +13,18 @@ import { undecided } from './outcome.js';
  */
 export function loadZtunnel(file: string, text: string): Ztunnel {
   const read = readZtunnelDump(file, text);
-  if (read.kind === 'unusable') return unusable(file, read.reason);
-  const { dump } = read;
+  return read.kind === 'unusable' ? unusable(file, read.reason) : ztunnelOf(read.dump);
+}
+
+/** One ztunnel from its dump, read before. */
+export function ztunnelOf(dump: ZtunnelDump): Ztunnel {
   const problems = dump.problems.map((problem) => ({
     fact: `${problem.file}${problem.pointer ?? ''}`,
     reason: problem.message,
   }));
   const engines = behavioursOf(dump.shape, dump.version).map((behaviour) => new Engine(dump, behaviour));
   return {
-    file,
+    file: dump.file,
     version: dump.version,
     era: dump.shape,
     localNode: dump.config.localNode,
