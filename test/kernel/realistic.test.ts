@@ -30,7 +30,10 @@ function nativeTables(text: string | undefined): string {
     const table = kind === 'table' ? object.name : object.table;
     return kind !== 'metainfo' && !(object.family !== 'inet' && MANAGED.has(table ?? ''));
   });
-  return kept.length === 0 ? '' : JSON.stringify({ nftables: kept });
+  // maps of verdicts name chains: those come first
+  const rank = (entry: object): number => ['table', 'chain', 'set', 'map'].indexOf(Object.keys(entry)[0] ?? '') >>> 0;
+  const sorted = kept.sort((a, b) => rank(a) - rank(b));
+  return sorted.length === 0 ? '' : JSON.stringify({ nftables: sorted });
 }
 
 function ruleSetOf({ files }: Vector): RuleSet {
