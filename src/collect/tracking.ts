@@ -3,7 +3,7 @@ import type { Snapshot } from '../snapshot/snapshot.js';
 /** A snapshot that notes what was asked of it, so that the collector knows what the question needs. */
 interface Tracked {
   readonly snapshot: Snapshot;
-  /** Files that were read and are not there, and folders that were listed, in the order of asking. */
+  /** Files that were read and are not there, lists that were read, and folders that were listed, in the order of asking. */
   readonly asked: ReadonlySet<string>;
 }
 
@@ -15,7 +15,8 @@ export function tracked(snapshot: Snapshot): Tracked {
       ...snapshot,
       read: (path) => {
         const answer = snapshot.read(path);
-        if (answer.kind === 'missing') asked.add(answer.path);
+        // a list that is there may hold only what a name led to so far
+        if (answer.kind === 'missing' || path.startsWith('kubernetes/')) asked.add(answer.path);
         return answer;
       },
       list: (folder) => {

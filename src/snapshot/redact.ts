@@ -11,13 +11,20 @@ interface Site {
   readonly named: string | null;
 }
 
-/** Environment variables that decide how a proxy or the CNI agent behaves; all others may hold anything. */
+/**
+ * Environment variables that decide how istiod, a proxy, ztunnel or the CNI agent behaves; all others may hold anything.
+ * ISTIO_METAJSON_* hold copies of annotations, and are among those.
+ */
 const ENV_ALLOWED =
-  /^(?:ISTIO_META_(?:ENABLE_HBONE|DNS_CAPTURE|DNS_AUTO_ALLOCATE|CLUSTER_ID|NETWORK|MESH_ID|INTERCEPTION_MODE|NODE_NAME|WORKLOAD_NAME|OWNER|UNPRIVILEGED_POD|APP_CONTAINERS|DISABLE_HBONE_SEND)|PILOT_(?:ENABLE_[A-Z_]*|CERT_PROVIDER)|AMBIENT_[A-Z_]*|INPOD_[A-Z_]*|REPAIR_[A-Z_]*|CNI_[A-Z_]*|(?:POD|NODE|HOST)_(?:NAME|NAMESPACE|IP)|INSTANCE_IP|SERVICE_ACCOUNT|TRUST_DOMAIN|CLUSTER_ID|NETWORK|ENABLE_[A-Z_]*|DISABLE_ENVOY|NATIVE_NFTABLES|FORCE_IPTABLES_BINARY|HOST_PROBE_SNAT_IP(?:V6)?|PACKET_MARK|CA_ADDRESS|CA_ADDR|XDS_ADDRESS|XDS_ROOT_CA|CA_ROOT_CA|PROXY_MODE|PROXY_WORKLOADS|UNSTABLE_[A-Z_0-9]*|DUMMY|ALLOW_SWITCH_TO_HOST_NS|GOMEMLIMIT|GOMAXPROCS|PORT|EBPF_ENABLED|REVISION|ISTIO_OUTBOUND_[A-Z0-9_]*|ISTIO_INBOUND_[A-Z0-9_]*|DROP_INVALID|INVALID_DROP|KUBERNETES_SERVICE_(?:HOST|PORT)|WATCH_ONLY|LOCALHOST_ONLY)$/;
+  /^(?:(?:ISTIO_META|ISTIO_OUTBOUND|ISTIO_INBOUND|PILOT|AMBIENT|INPOD|REPAIR|CNI|CA|XDS|ENABLE|DISABLE|UNSTABLE|HOST_PROBE|ZTUNNEL)_[A-Z0-9_]*|(?:POD|NODE|HOST)_(?:NAME|NAMESPACE|IP)|INSTANCE_IP|SERVICE_ACCOUNT|TRUST_DOMAIN|CLUSTER_ID|NETWORK|NATIVE_NFTABLES|FORCE_IPTABLES_BINARY|PACKET_MARK|PROXY_(?:MODE|WORKLOADS|CONFIG)|EXCLUDE_NAMESPACES|ALLOW_SWITCH_TO_HOST_NS|GOMEMLIMIT|GOMAXPROCS|PORT|PLATFORM|EBPF_ENABLED|REVISION|ISTIO_VERSION|DROP_INVALID|INVALID_DROP|RUST_LOG|KUBERNETES_SERVICE_(?:HOST|PORT)|WATCH_ONLY|LOCALHOST_ONLY)$/;
 
 /** Names that say of themselves that they hold a secret, whatever the list above allows. */
 const SECRET_NAME =
   /^(?:.*[_.-])?(?:passwords?|passwd|passphrase|tokens?|secrets?|secret_?keys?|api_?keys?|private_?keys?|credentials?|secret_?access_?keys?|access_?key_?ids?|session_?tokens?|client_?secrets?|hmac_?secrets?|authorization|cookie|set-cookie)$/i;
+
+/** The same in camel case: `accessToken`, `clientSecret`. */
+const SECRET_CAMEL =
+  /[a-z](?:Password|Passwd|Passphrase|Token|Secret|SecretKey|ApiKey|PrivateKey|AccessKey|Credential)s?$/;
 
 /** Inline data sources whose text is public or decides the traffic; every other `inline_*` may be a key. */
 const INLINE_PUBLIC =
@@ -42,12 +49,13 @@ export function replacementFor(site: Site, value: string): string | null {
   const key = keys.at(-1) ?? '';
   if (value === '' || value === REDACTED) return null;
   if (key === 'value' && named !== null) {
-    if (isEnv(keys)) return ENV_ALLOWED.test(named) && !SECRET_NAME.test(named) ? scrub(value) : REDACTED;
-    if (SECRET_NAME.test(named)) return REDACTED;
+    if (isEnv(keys))
+      return ENV_ALLOWED.test(named) && !isSecretName(named) ? (insideJson(value) ?? scrub(value)) : REDACTED;
+    if (isSecretName(named)) return REDACTED;
   }
   if (INLINE.test(key)) return INLINE_PUBLIC.test(owner(keys)) ? scrub(value) : REDACTED;
   if (key === 'kubectl.kubernetes.io/last-applied-configuration') return REDACTED;
-  if (SECRET_NAME.test(key) && !isReference(keys, value)) return REDACTED;
+  if (isSecretName(key) && !isReference(keys, value)) return REDACTED;
   if (isSecretMaterial(keys)) return REDACTED;
   return scrub(value);
 }
@@ -58,6 +66,22 @@ export function scrub(text: string): string | null {
   let out = text.replace(ANYWHERE, REDACTED);
   if (out.includes('--') || out.startsWith('-')) out = out.replace(SECRET_OPTION, `$1${REDACTED}`);
   return out === text ? null : out;
+}
+
+function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name) || SECRET_CAMEL.test(name);
+}
+
+/** PROXY_CONFIG is a document of its own, and may hold the token of a tracer. Null: it is none, or holds no secret. */
+function insideJson(value: string): string | null {
+  if (!value.trimStart().startsWith('{')) return null;
+  try {
+    const text = JSON.stringify(JSON.parse(value));
+    const clean = JSON.stringify(redactObject(JSON.parse(value)));
+    return clean === text ? null : clean;
+  } catch {
+    return REDACTED;
+  }
 }
 
 function isEnv(keys: readonly string[]): boolean {
@@ -77,7 +101,7 @@ function owner(keys: readonly string[]): string {
 function isSecretMaterial(keys: readonly string[]): boolean {
   if (keys.at(-1) !== '') return false;
   const name = owner(keys);
-  return SECRET_NAME.test(name) && name !== 'secrets';
+  return isSecretName(name) && name !== 'secrets';
 }
 
 /**

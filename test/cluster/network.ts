@@ -6,7 +6,7 @@ import { kubeletAddress, type Thing } from './objects.js';
 
 /** What the stand-in needs to know (tools/cmd/kubelet-stand-in). */
 export interface StandInConfig {
-  readonly nodes: Record<string, { address: string; netns: string }>;
+  readonly nodes: Record<string, { address: string; netns: string; listen: string[] }>;
   readonly pods: Record<string, StandInPod>;
 }
 
@@ -70,7 +70,11 @@ export function makeNetwork(
     for (const node of nodes) {
       const name = node.metadata.name;
       const netns = add(`${prefix}-${name}`);
-      config.nodes[name] = { address: `${kubeletAddress(name)}:10350`, netns };
+      config.nodes[name] = {
+        address: `${kubeletAddress(name)}:10350`,
+        netns,
+        listen: listeners(snapshot, `nodes/${name}`),
+      };
       ip('link', 'add', 'eth0', 'netns', netns, 'type', 'veth', 'peer', 'name', `p${name.slice(-4)}`, 'netns', wire);
       run(wire, 'ip', ['link', 'set', `p${name.slice(-4)}`, 'master', 'br0', 'up']);
       run(netns, 'ip', ['link', 'set', 'eth0', 'up']);
@@ -136,13 +140,7 @@ function standInPod(snapshot: Snapshot, pod: Thing, node: string, netns: string,
     writeFileSync(path.join(cniFolder, '10-kindnet.conflist'), JSON.stringify(conflist));
     writeFileSync(path.join(cniFolder, 'ZZZ-istio-cni-kubeconfig'), 'users: [{user: {token: swordfish}}]');
   }
-  const listen = new Set<string>();
-  const sockets = snapshot.read(`pods/${id}/netns/sockets.txt`);
-  for (const line of sockets.kind === 'text' ? sockets.text.split('\n') : []) {
-    const [state, , , local = ''] = line.split(/\s+/);
-    if (state !== 'LISTEN' || local.startsWith('[') || local === '127.0.0.1:15000') continue;
-    listen.add(local.replace(/^\*:/, ':'));
-  }
+  const listen = listeners(snapshot, `pods/${id}`);
   return {
     node,
     netns,
@@ -151,9 +149,21 @@ function standInPod(snapshot: Snapshot, pod: Thing, node: string, netns: string,
     cniFolder,
     podsOnNode: [],
     admin,
-    listen: [...listen],
+    listen,
     logs,
   };
+}
+
+/** Where something listened, as the stand-in is to listen again; the admin port is its own. */
+function listeners(snapshot: Snapshot, of: string): string[] {
+  const found = new Set<string>();
+  const sockets = snapshot.read(`${of}/netns/sockets.txt`);
+  for (const line of sockets.kind === 'text' ? sockets.text.split('\n') : []) {
+    const [state, , , local = ''] = line.split(/\s+/);
+    if (state !== 'LISTEN' || local.startsWith('[') || local === '127.0.0.1:15000') continue;
+    found.add(local.replace(/^\*:/, ':'));
+  }
+  return [...found];
 }
 
 /** Rules, sets, policy routes and the switches that routing hangs on, as they were recorded. */

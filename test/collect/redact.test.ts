@@ -101,6 +101,12 @@ describe('redaction of API objects', () => {
               { name: 'ISTIO_META_ENABLE_HBONE', value: 'true' },
               { name: 'DB_URL', value: 'postgres://u:swordfish@db/x' },
               { name: 'ENABLE_TOKEN', value: 'swordfish' },
+              { name: 'ISTIO_METAJSON_ANNOTATIONS', value: '{"a":"swordfish"}' },
+              {
+                name: 'PROXY_CONFIG',
+                value: '{"tracing":{"lightstep":{"accessToken":"swordfish"}},"concurrency":1}\n',
+              },
+              { name: 'CA_TRUSTED_NODE_ACCOUNTS', value: 'istio-system/ztunnel' },
               { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
             ],
           },
@@ -113,6 +119,10 @@ describe('redaction of API objects', () => {
     expect(out.metadata).toEqual({ name: 'web', annotations: { 'sidecar.istio.io/status': '{}' } });
     expect(out.spec).not.toHaveProperty('imagePullSecrets');
     expect(out.spec.containers[0]?.env[0]).toEqual({ name: 'ISTIO_META_ENABLE_HBONE', value: 'true' });
+    expect(out.spec.containers[0]?.env.find((e) => e.name === 'CA_TRUSTED_NODE_ACCOUNTS')?.value).toBe(
+      'istio-system/ztunnel',
+    );
+    expect(out.spec.containers[0]?.env.find((e) => e.name === 'PROXY_CONFIG')?.value).toContain('"concurrency":1');
     expect(out.spec.containers[0]?.args).toEqual(['--listen=:80', `--db-password=${REDACTED}`, '--verbose']);
     expect(out.spec.volumes).toEqual(pod.spec.volumes);
   });

@@ -36,10 +36,11 @@ type Config struct {
 	Pods  map[string]Pod  `json:"pods"` // "namespace/name"
 }
 
-// Node listens on Address; Netns is the name of its namespace under /var/run/netns.
+// Node serves the kubelet's API on Address; Netns is the name of its namespace under /var/run/netns, Listen as for a pod.
 type Node struct {
-	Address string `json:"address"`
-	Netns   string `json:"netns"`
+	Address string   `json:"address"`
+	Netns   string   `json:"netns"`
+	Listen  []string `json:"listen"`
 }
 
 type Pod struct {
@@ -82,6 +83,9 @@ func main() {
 		log.Fatal(err)
 	}
 	for name, node := range config.Nodes {
+		if err := openSockets(Pod{Netns: node.Netns, Listen: node.Listen}); err != nil {
+			log.Fatalf("%s: %v", name, err)
+		}
 		listener, err := tls.Listen("tcp", node.Address, &tls.Config{Certificates: []tls.Certificate{pair}})
 		if err != nil {
 			log.Fatal(err)
