@@ -12,14 +12,20 @@ import { transport, type Transport } from './transport.js';
 import { connected, noUpstream, transportStep, unknownEnd, upstreamTlsOf, type Upstream } from './upstream-end.js';
 
 /** Distributions by subset criteria: the same for every request. */
-const balances = new WeakMap<HostSet, Map<string, Balance>>();
+const balances = new WeakMap<HostSet, Map<string, Balanced>>();
 
-function balanced(cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balance {
+interface Balanced {
+  readonly choice: Balance;
+  /** Ways to the hosts of `choice.shares`, each made when it is first gone. */
+  readonly arrivals: (Arrival | undefined)[];
+}
+
+function balanced(cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balanced {
   let known = balances.get(set);
   if (known === undefined) balances.set(set, (known = new Map()));
   const key = criteria === null ? '' : JSON.stringify(criteria);
   let found = known.get(key);
-  if (found === undefined) known.set(key, (found = balance(cluster, set, criteria)));
+  if (found === undefined) known.set(key, (found = { choice: balance(cluster, set, criteria), arrivals: [] }));
   return found;
 }
 
@@ -38,7 +44,7 @@ export function chooseHost(
     unknownEnd(upstream, `endpoints of cluster ${cluster.name}`, reason, evidence, path, end);
     return;
   }
-  const choice = balanced(cluster, set, upstream.criteria);
+  const { choice, arrivals } = balanced(cluster, set, upstream.criteria);
   let next = path;
   for (const note of choice.notes) next = step(next, note, evidence);
   if (choice.unknown !== null) {
@@ -50,10 +56,11 @@ export function chooseHost(
     noUpstream(upstream, evidence, next, end);
     return;
   }
-  for (const { host, p } of choice.shares) {
+  for (const [i, { host, p }] of choice.shares.entries()) {
+    const found = (arrivals[i] ??= arrival(engine, cluster, host));
     let branch = weigh(next, p);
     if (choice.dependsOn !== null) branch = withCondition(branch, `${choice.dependsOn} chooses ${host.text}`);
-    toHost(engine, cluster, host, upstream, branch, end);
+    toHost(engine, cluster, host, found, upstream, branch, end);
   }
 }
 
@@ -72,11 +79,7 @@ interface Arrival {
   readonly way: Way | null;
 }
 
-const arrivals = new WeakMap<Host, Arrival>();
-
 function arrival(engine: Engine, cluster: ClusterModel, host: Host): Arrival {
-  const known = arrivals.get(host);
-  if (known !== undefined) return known;
   const socket = transport(cluster, host);
   const evidence: Evidence = { file: engine.dump.file, pointer: host.pointer, text: `endpoint ${host.text}` };
   const { address } = host;
@@ -87,9 +90,7 @@ function arrival(engine: Engine, cluster: ClusterModel, host: Host): Arrival {
   };
   const steps = [{ summary: evidence.text, evidence: [evidence] }, transportStep(engine, socket)];
   const plain: Arrival = { socket, fields, steps, way: null };
-  const made: Arrival = { ...plain, way: wholeWay(engine, cluster, host, plain) };
-  arrivals.set(host, made);
-  return made;
+  return { ...plain, way: wholeWay(engine, cluster, host, plain) };
 }
 
 function wholeWay(engine: Engine, cluster: ClusterModel, host: Host, to: Arrival): Way | null {
@@ -179,8 +180,16 @@ function throughTunnel(
   return { socket: to.socket, steps: [...to.steps, ...stepsOf(path)], ending: result };
 }
 
-function toHost(engine: Engine, cluster: ClusterModel, host: Host, upstream: Upstream, path: Path, end: End): void {
-  const { socket, fields, steps, way } = arrival(engine, cluster, host);
+function toHost(
+  engine: Engine,
+  cluster: ClusterModel,
+  host: Host,
+  to: Arrival,
+  upstream: Upstream,
+  path: Path,
+  end: End,
+): void {
+  const { socket, fields, steps, way } = to;
   const independent =
     host.address.kind !== 'internal' || (upstream.connection.shared.size === 0 && !upstream.terminates);
   if (way !== null && independent) {
@@ -192,8 +201,8 @@ function toHost(engine: Engine, cluster: ClusterModel, host: Host, upstream: Ups
   const next = stepsKept(path, steps);
   switch (host.address.kind) {
     case 'socket': {
-      const to = joinHostPort(host.address.host, host.address.port);
-      connected(cluster, socket, upstream, { ...fields, to }, next, end);
+      const target = joinHostPort(host.address.host, host.address.port);
+      connected(cluster, socket, upstream, { ...fields, to: target }, next, end);
       return;
     }
     case 'pipe':
