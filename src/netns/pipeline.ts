@@ -93,20 +93,26 @@ export class Pipeline {
     const own = routing.addressType(dst, null) === 'local';
     // a destination that only a local route makes ours is no address to answer from (ip_route_output: __ip_dev_find)
     if (!reset && family === 4 && !own && flow.route?.kind === 'local') return false;
-    const result = routing.lookup(
-      {
-        dst: src,
-        src: reset || own ? dst : zero,
-        iif: 'lo',
-        oif: family === 6 && isLinkLocal6(src) ? flow.iif : null,
-        mark: this.reflectedMark(flow),
-        uid: 0,
-        protocol: reset ? TCP : family === 4 ? ICMP : ICMPV6,
-        sport: reset ? flow.dport : 0,
-        dport: reset ? flow.sport : 0,
-      },
-      flow.choices,
-    );
+    const back = (from: Addr): RouteResult =>
+      routing.lookup(
+        {
+          dst: src,
+          src: from,
+          iif: 'lo',
+          oif: family === 6 && isLinkLocal6(src) ? flow.iif : null,
+          mark: this.reflectedMark(flow),
+          uid: 0,
+          protocol: reset ? TCP : family === 4 ? ICMP : ICMPV6,
+          sport: reset ? flow.dport : 0,
+          dport: reset ? flow.sport : 0,
+        },
+        flow.choices,
+      );
+    let result = back(reset || own ? dst : zero);
+    // ip6_dst_lookup_tail: an error without a source is asked again with the source that would be chosen
+    if (family === 6 && !reset && !own && isRouteError(result)) {
+      result = back(selectAddress6(this.runtime.devices, 'lo', src));
+    }
     const device = result.nexthop?.device ?? null;
     const stuck =
       family === 4 && own && isLoopback(4, dst) && result.kind !== 'local' && device !== 'lo' && !this.localnet(device);
@@ -114,7 +120,7 @@ export class Pipeline {
       flow.note('route', `no error can be sent from 127.0.0.0/8 through ${device ?? '?'}`, result.evidence);
       return false;
     }
-    if (result.kind !== 'unreachable' && result.kind !== 'prohibit' && result.kind !== 'blackhole') return true;
+    if (!isRouteError(result)) return true;
     flow.note('route', `no error can be sent back: ${result.summary}`, result.evidence);
     return false;
   }
@@ -412,6 +418,10 @@ export class Pipeline {
   private noteRoute(flow: Flow, { summary, evidence }: RouteResult): void {
     flow.note('route', summary, evidence);
   }
+}
+
+function isRouteError({ kind }: RouteResult): boolean {
+  return kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole';
 }
 
 const UPPER_KINDS: ReadonlySet<string> = new Set(['bridge', 'bond', 'team', 'openvswitch']);

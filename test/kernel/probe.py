@@ -63,18 +63,11 @@ echo "@@ sockets.txt"; ss -Hltnp; ss -Hlunp
 
 
 CLEAR = """rule flush
--6 rule flush
 rule add pref 0 lookup local
 rule add pref 32766 lookup main
-rule add pref 32767 lookup default
--6 rule add pref 0 lookup local
--6 rule add pref 32766 lookup main
 route flush table 100
 route flush table 101
-route flush table 102
--6 route flush table 100
--6 route flush table 101
--6 route flush table 102"""
+route flush table 102"""
 
 
 def sysctls():
@@ -305,7 +298,8 @@ class Bench:
 
     def load(self, command):
         """Clears the namespace, loads what the command brings; what the kernel refuses is the answer."""
-        run("nft flush ruleset; ipset destroy; conntrack -F 2>/dev/null; ip -force -batch - 2>/dev/null <<E\n%s\nE\n" % CLEAR)
+        run("nft flush ruleset; ipset destroy; conntrack -F 2>/dev/null; for v in -4 -6; do ip $v -force -batch - 2>/dev/null <<E\n%s\nE\ndone\n"
+            "ip rule add pref 32767 lookup default" % CLEAR)
         for tool, text in (
             ("ipset restore", command.get("ipset")),
             ("iptables-nft-restore", command.get("iptables")),
