@@ -33,6 +33,8 @@ export interface CheckInput {
   readonly paths: readonly Path[];
   /** The ways that labels, policies and routes ask for. */
   readonly expected: readonly Path[];
+  /** What the walk could not find out, with the file that would tell. */
+  readonly lacking: readonly Unknown[];
   /** The engine of a pod's network namespace. */
   readonly netns: (pod: Pod) => NetworkNamespace;
   readonly ztunnel: (pod: Pod) => ZtunnelDump | Unknown;

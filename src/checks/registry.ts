@@ -39,6 +39,7 @@ import { check as mp6008 } from './mp6008.js';
 import { check as mp6009 } from './mp6009.js';
 import { check as mp6101 } from './mp6101.js';
 import { check as mp7001 } from './mp7001.js';
+import { check as mp9005 } from './mp9005.js';
 
 /** Every check, by code. */
 export const CHECKS: readonly Check[] = [
@@ -81,4 +82,5 @@ export const CHECKS: readonly Check[] = [
   mp6009,
   mp6101,
   mp7001,
+  mp9005,
 ];

@@ -101,6 +101,7 @@ function withoutTrace(snapshot: Snapshot, mesh: Mesh): CheckContext {
     },
     paths: [],
     expected: [],
+    lacking: [],
     netns: (pod) => engines.netns(placeOfPod(pod)),
     ztunnel: (pod) => engines.ztunnelDump(pod),
     envoy: (pod) => engines.envoy(pod),

@@ -35,6 +35,7 @@ export function answer(snapshot: Snapshot, words: QuestionWords): Trace {
     question: askedOf(question),
     paths,
     expected,
+    lacking: walked.flatMap((one) => one.unknowns),
     netns: (pod) => engines.netns(placeOfPod(pod)),
     ztunnel: (pod) => engines.ztunnelDump(pod),
     envoy: (pod) => engines.envoy(pod),

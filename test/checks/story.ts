@@ -178,7 +178,7 @@ export async function runOne(
   story: Story,
 ): Promise<{ readonly report: CheckReport; readonly asked: ReadonlySet<string> }> {
   const base = await snapshotOf(story);
-  const { paths, expected } = answer(base, wordsOf(story));
+  const { paths, expected, unknowns } = answer(base, wordsOf(story));
   const asked = new Set<string>();
   const snapshot = recorded(base, asked);
   const mesh = loadMesh(snapshot);
@@ -201,6 +201,7 @@ export async function runOne(
     },
     paths,
     expected: expected.paths,
+    lacking: unknowns,
     netns: (pod) => engines.netns(placeOfPod(pod)),
     ztunnel: (pod) => engines.ztunnelDump(pod),
     envoy: (pod) => engines.envoy(pod),
