@@ -122,7 +122,7 @@ export function isLocal({ local, remote }: Connection): boolean {
   return local.kind === 'ip' && local.host === remote.host;
 }
 
-export interface Chain {
+interface Chain {
   readonly match: ChainMatch;
 }
 

@@ -1,7 +1,7 @@
 import { readEnvoyQuestion } from '../formats/envoy-question.js';
 import type { Envoy, EnvoyOutcome } from './face.js';
 
-export interface EvalAnswer {
+interface EvalAnswer {
   /** One line of JSON, without the newline. */
   readonly text: string;
   /** The question could not be read: exit status 2 after all others are answered. */

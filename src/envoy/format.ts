@@ -4,7 +4,7 @@ import type { HttpRequest } from './face.js';
 import { lookup } from './metadata.js';
 
 /** What a format string can see. */
-export interface FormatContext {
+interface FormatContext {
   readonly connection: Connection;
   readonly request: HttpRequest | null;
 }

@@ -8,7 +8,7 @@ import { all, any, doubt, not, type Tri } from './tri.js';
 type Next = (connection: Connection, path: Path) => void;
 
 /** Where a branch goes on, or ends before any chain is chosen. */
-export interface Onward {
+interface Onward {
   readonly next: Next;
   readonly stop: (action: 'error' | 'unknown', reason: string, evidence: Evidence, path: Path) => void;
 }

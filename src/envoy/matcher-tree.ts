@@ -18,7 +18,7 @@ import { all, any, doubt, not, type Doubt, type Tri } from './tri.js';
  * xds.type.matcher.v3.Matcher, the unified matching API (envoy 1.40 source/common/matcher, source/extensions/common/matcher).
  * A nested matcher that finds nothing lets the search go on where it came from.
  */
-export type MatchResult =
+type MatchResult =
   | { readonly kind: 'action'; readonly value: JsonObject; readonly pointer: string }
   | { readonly kind: 'none' }
   | { readonly kind: 'doubt'; readonly doubt: Doubt };

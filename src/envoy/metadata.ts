@@ -17,7 +17,7 @@ import { any, doubt, not, type Tri } from './tri.js';
 type ValueTest = (value: Json | undefined) => Tri;
 
 /** envoy.type.matcher.v3.ValueMatcher (envoy 1.40 source/common/common/matchers.cc). */
-export function valueMatcher(value: JsonObject): ValueTest {
+function valueMatcher(value: JsonObject): ValueTest {
   const kind = oneof(value, [
     'null_match',
     'double_match',

@@ -74,7 +74,7 @@ const PERMISSIONS = [
   'uri_template',
 ] as const;
 
-export function permission(value: JsonObject): Rule {
+function permission(value: JsonObject): Rule {
   const kind = oneof(value, PERMISSIONS);
   switch (kind) {
     case 'and_rules': {
@@ -163,7 +163,7 @@ const PRINCIPALS = [
   'custom',
 ] as const;
 
-export function principal(value: JsonObject): Rule {
+function principal(value: JsonObject): Rule {
   const kind = oneof(value, PRINCIPALS);
   switch (kind) {
     case 'and_ids': {

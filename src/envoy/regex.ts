@@ -14,7 +14,7 @@ function re2js(): typeof RE2JS {
  * belongs to a language does not depend on the engine for the plainest patterns, so those run on the native engine;
  * everything else goes through RE2JS, which is linear and speaks RE2's own syntax.
  */
-export interface Regex {
+interface Regex {
   readonly pattern: string;
   fullMatch(text: string): boolean;
   /** RE2::GlobalReplace with `\1` references; null where the substitution is not understood. */

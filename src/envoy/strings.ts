@@ -13,7 +13,7 @@ import { regex } from './regex.js';
 import { all, doubt, type Tri } from './tri.js';
 
 /** A compiled matcher of one text. */
-export type TextTest = (text: string) => Tri;
+type TextTest = (text: string) => Tri;
 
 const STRING_FIELDS = new Set(['exact', 'prefix', 'suffix', 'contains', 'safe_regex', 'ignore_case', 'custom']);
 const KINDS = ['exact', 'prefix', 'suffix', 'contains', 'safe_regex', 'custom'] as const;
@@ -66,7 +66,7 @@ export interface Headers {
 
 export const NO_HEADERS: Headers = { get: () => null };
 
-export type HeaderTest = (headers: Headers) => Tri;
+type HeaderTest = (headers: Headers) => Tri;
 
 const HEADER_KINDS = [
   'exact_match',

@@ -76,7 +76,7 @@ export function unknownFields(value: JsonObject, known: ReadonlySet<string>): re
   return found;
 }
 
-export interface TypedConfig {
+interface TypedConfig {
   /** Full message name without the `type.googleapis.com/` prefix; of a TypedStruct, the type that it stands for. */
   readonly type: string;
   readonly value: JsonObject;

@@ -1,14 +1,14 @@
 import { object, objectOrNull, parseJson, type Json, type JsonObject } from './envoy-json.js';
 import { parseIp, splitHostPort } from './ip.js';
 
-export interface QuestionTls {
+interface QuestionTls {
   readonly sni: string | null;
   readonly alpn: readonly string[];
   readonly peer: string | null;
 }
 
 /** One question of `meshpath eval envoy`; `connect` and `innerTls` (HBONE) go beyond the contract. */
-export interface EnvoyQuestion {
+interface EnvoyQuestion {
   readonly listener: string;
   readonly src: string;
   readonly dst: string;
@@ -23,7 +23,7 @@ export interface EnvoyQuestion {
   } | null;
 }
 
-export type QuestionRead =
+type QuestionRead =
   | { readonly id: string | number; readonly question: EnvoyQuestion }
   | { readonly id: string | number | null; readonly error: string };
 

@@ -12,7 +12,7 @@ export interface Reply {
   readonly served: Served | null;
 }
 
-export interface Asked {
+interface Asked {
   /** Source address `ip:port` of the connection. */
   readonly src: string;
   readonly replies: readonly Reply[];

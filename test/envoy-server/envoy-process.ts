@@ -41,7 +41,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-export interface RunningEnvoy {
+interface RunningEnvoy {
   dump(): Promise<string>;
   clusters(): Promise<string>;
   /** Lines of the access log so far. */

@@ -137,7 +137,7 @@ export function rbacConfig(random: Random, http: boolean): JsonObject {
 }
 
 /** The peer of a TLS connection as filter state, as Istio's listeners put it there. */
-export const PEER_STATE: JsonObject = {
+const PEER_STATE: JsonObject = {
   name: 'peer',
   typed_config: {
     '@type': 'type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config',

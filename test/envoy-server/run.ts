@@ -139,7 +139,7 @@ function observed(
   };
 }
 
-export function requestOf(question: Question, src: string): EnvoyRequest {
+function requestOf(question: Question, src: string): EnvoyRequest {
   const { dst, tls, http } = question;
   const connect = question.connect === null ? null : { authority: question.connect.authority, headers: {} };
   return { listener: `0.0.0.0:${dst.split(':')[1] ?? ''}`, src, dst, tls, connect, innerTls: null, http };
