@@ -70,7 +70,12 @@ export function linkLines(link: Link, next: Stop | null, columns: number, style:
   const { color, glyphs } = style;
   const kind = protectionOf(link);
   const gutter = paint(kind, linkGlyph(kind, style), style);
-  const words = protectionWords(link, kind, next);
+  // The form of the endpoint's address in EDS: an internal address is what makes a sidecar or waypoint send HBONE.
+  const form =
+    link.own === true || link.endpointAddressType === undefined
+      ? ''
+      : ` ${glyphs.dot} ${escapeTerminal(link.endpointAddressType)}`;
+  const words = `${protectionWords(link, kind, next)}${form}`;
   const text = `${linkText(link)} ${glyphs.dot} `;
   const painted =
     kind === 'plaintext' ? color.yellow.bold(words) : kind === 'mtls' ? color.green(words) : color.dim(words);
