@@ -4,10 +4,6 @@ import { formatIp, formatIpv4, ipv4Mask, parseIp, unmapIp, type Cidr, type Ip } 
 export type Addr = number | bigint;
 export type Family = 4 | 6;
 
-export function addrOf(ip: Ip): Addr {
-  return ip.value;
-}
-
 /** The same few addresses are read and written again and again; forgotten when too many. */
 const MAX_TEXTS = 1 << 14;
 const TEXTS = new Map<Addr, string>();
@@ -26,7 +22,7 @@ export function ipOf(family: Family, addr: Addr): Ip {
   return family === 4 ? { family, value: Number(addr) } : { family, value: BigInt(addr) };
 }
 
-export interface ParsedAddr {
+interface ParsedAddr {
   readonly family: Family;
   readonly addr: Addr;
 }
@@ -93,10 +89,6 @@ export function isLoopback(family: Family, addr: Addr): boolean {
 
 export function isMulticast(family: Family, addr: Addr): boolean {
   return family === 4 ? Number(addr) >>> 28 === 0xe : BigInt(addr) >> 120n === 0xffn;
-}
-
-export function isZeroNet(addr: Addr): boolean {
-  return Number(addr) >>> 24 === 0;
 }
 
 export function isLinkLocal6(addr: Addr): boolean {

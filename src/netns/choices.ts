@@ -5,7 +5,7 @@ import type { Unknown } from '../formats/evidence.js';
  * `decide`. Afterwards the run is repeated with the next combination of answers until all ways were taken: no rule has to
  * know that there are forks, and a flow without any costs nothing.
  */
-export interface Option {
+interface Option {
   /** Share of the packets; null where nobody can say. */
   readonly probability: number | null;
   /** "-m recent at iptables-save.txt:12: it matches"; null where the share says all (a load balancer's pick). */

@@ -50,7 +50,7 @@ export interface Connection {
   readonly template: boolean;
 }
 
-export type ConnState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
+type ConnState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
 
 /** One packet on its way through one namespace; changed in place by targets, NAT and routing. */
 export class Flow {

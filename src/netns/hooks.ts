@@ -70,7 +70,7 @@ function mixesBackends(chains: readonly BaseChain[]): boolean {
 }
 
 /** Legacy tables stand before or after nft's of the same priority: which one, no file says. */
-export function orderedChains(chains: readonly BaseChain[], flow: Flow): readonly BaseChain[] {
+function orderedChains(chains: readonly BaseChain[], flow: Flow): readonly BaseChain[] {
   if (!mixesBackends(chains)) return chains;
   const condition = 'the legacy iptables rules run before those of nft at the same priority';
   const first = flow.choices.either('legacy first', condition, {

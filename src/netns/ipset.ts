@@ -14,7 +14,7 @@ export type SetTest = (flow: Flow) => boolean;
 /** 'src' or 'dst' for each dimension, as in `--match-set name src,dst`. */
 export type Dimension = 'src' | 'dst';
 
-export type CompiledSet =
+type CompiledSet =
   { readonly kind: 'test'; readonly test: SetTest } | { readonly kind: 'unsupported'; readonly reason: string };
 
 type Part = 'ip' | 'net' | 'port' | 'iface' | 'mark' | 'mac' | 'set';

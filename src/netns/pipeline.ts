@@ -39,7 +39,7 @@ const end = (flow: Flow, verdict: NetnsVerdict, socket: LocalSocket | null = nul
 
 const unknownEnd = (flow: Flow, unknown: Unknown): End => ({ verdict: 'unknown', flow, socket: null, unknown });
 
-export const PROTOCOL_NUMBERS = { tcp: TCP, udp: UDP, sctp: SCTP } as const;
+const PROTOCOL_NUMBERS = { tcp: TCP, udp: UDP, sctp: SCTP } as const;
 
 /** The way of packets through the hooks (linux net/ipv4/ip_input.c, ip_output.c, ip_forward.c and their ipv6 kin, v6.12). */
 export class Pipeline {

@@ -11,7 +11,7 @@ import type { ReadFile } from './load.js';
 import type { Runtime } from './runtime.js';
 
 /** The rules of one family, from whichever files hold them. */
-export interface LoadedHooks {
+interface LoadedHooks {
   readonly table: HookTable;
   readonly problems: readonly Unknown[];
 }

@@ -17,12 +17,6 @@ export interface Runtime {
   addressType(family: Family, addr: Addr, device: string | null, flow: Flow): RouteResult['kind'];
 }
 
-/** Where a rule stands: for evidence and for the words of forks. */
-export interface RulePlace {
-  readonly family: Family;
-  readonly evidence: Evidence;
-}
-
 export function placeOf({ file, line, pointer }: Evidence): string {
   return `${file}${line === undefined ? '' : `:${line}`}${pointer ?? ''}`;
 }

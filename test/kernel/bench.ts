@@ -37,7 +37,7 @@ export interface Seen {
 
 export type Loaded = { readonly files: Readonly<Record<string, string>> } | { readonly refused: string };
 
-export const LISTENERS = [
+const LISTENERS = [
   ['tcp', '0.0.0.0', 8080],
   ['tcp', '0.0.0.0', 15001],
   ['tcp', '0.0.0.0', 15006],

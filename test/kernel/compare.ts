@@ -2,7 +2,7 @@ import type { NetnsOutcome, NetworkNamespace, Packet } from '../../src/netns/fac
 import { parseIp, formatIp } from '../../src/formats/ip.js';
 import type { Flow, Seen } from './bench.js';
 
-export function questionOf(flow: Flow): Packet {
+function questionOf(flow: Flow): Packet {
   const icmp = flow.protocol === 'icmp';
   const out = flow.direction === 'out';
   return {

@@ -182,7 +182,7 @@ function ipRule(random: Random, family: 4 | 6): string {
 }
 
 /** Text for iptables-restore. */
-export function restoreText(rules: readonly string[], policies: readonly string[]): string {
+function restoreText(rules: readonly string[], policies: readonly string[]): string {
   let text = '';
   for (const [table, hooks] of Object.entries(HOOKS)) {
     text += `*${table}\n`;
@@ -296,7 +296,7 @@ function nftAction(random: Random, chain: string): string {
   return random.chance(0.5) ? random.pick(marks) : random.pick(usable);
 }
 
-export function nftText(chains: Pieces['nft']): string {
+function nftText(chains: Pieces['nft']): string {
   if (chains.length === 0) return '';
   const body = chains.map(({ chain, head, rules }) => ` chain ${chain} { ${head}\n  ${rules.join('\n  ')}\n }`);
   return `table inet meshpath-random {
@@ -374,7 +374,7 @@ function sysctlLines(random: Random): string[] {
   return lines;
 }
 
-export const IPSETS = `create ips4 hash:ip
+const IPSETS = `create ips4 hash:ip
 add ips4 10.244.1.5
 add ips4 203.0.113.5
 add ips4 10.1.0.77

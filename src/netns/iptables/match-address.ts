@@ -132,7 +132,7 @@ export const addrtype: MatchCompiler = (match, family, runtime) => {
 };
 
 /** match_type6 of linux net/netfilter/xt_addrtype.c (v6.12): only LOCAL, ANYCAST and UNREACHABLE ask the routes. */
-export function addrtype6(
+function addrtype6(
   runtime: Runtime,
   addr: Addr,
   device: string | null,

@@ -161,7 +161,7 @@ export const owner: StateMatchCompiler = (match, _family, _runtime, evidence) =>
   };
 };
 
-export function processHas(
+function processHas(
   flow: Flow,
   which: 'uid' | 'gid',
   range: { readonly from: number; readonly to: number },
@@ -188,7 +188,7 @@ export const socket: StateMatchCompiler = (match, _family, runtime, evidence) =>
   return (flow) => socketMatches(flow, runtime, { transparent, nowildcard, restore }, evidence);
 };
 
-export interface SocketQuestion {
+interface SocketQuestion {
   readonly transparent: boolean;
   readonly nowildcard: boolean;
   readonly restore: boolean;
@@ -291,7 +291,7 @@ export const statistic: StateMatchCompiler = (match, _family, _runtime, evidence
     ) === 0;
 };
 
-export function chance(flow: Flow, share: number): boolean {
+function chance(flow: Flow, share: number): boolean {
   if (share >= 1) return true;
   if (share <= 0) return false;
   return (

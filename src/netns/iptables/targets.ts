@@ -92,7 +92,7 @@ const connmark: TargetCompiler = (target, _family, _runtime, evidence) => {
 };
 
 /** `10.0.0.1`, `10.0.0.1-10.0.0.9`, `:80`, `10.0.0.1:80-90`, `[fd00::1]:80`. */
-export function natRange(text: string, family: Family): Pick<NatRange, 'addresses' | 'ports' | 'basePort'> | null {
+function natRange(text: string, family: Family): Pick<NatRange, 'addresses' | 'ports' | 'basePort'> | null {
   let rest = text;
   let portText: string | null = null;
   if (family === 6) {

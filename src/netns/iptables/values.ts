@@ -35,7 +35,7 @@ export class Options {
   }
 }
 
-export interface MaskedValue {
+interface MaskedValue {
   readonly value: number;
   readonly mask: number;
 }

@@ -5,7 +5,7 @@ import { compileExpression, unsupportedExpression, type Expression, type NftCont
 import { compileSetMembers } from './sets.js';
 import { literal, pattern, type ValueTest } from './value.js';
 
-export type NftTest = (flow: Flow) => boolean;
+type NftTest = (flow: Flow) => boolean;
 
 /** Never null: what is not understood forks, with the words of the rule. */
 export function compileNftMatch(json: JsonObject, context: NftContext): NftTest {

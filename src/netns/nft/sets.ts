@@ -4,7 +4,7 @@ import type { NftContext } from './expression.js';
 import { pattern, type Kind, type Pattern, type Value } from './value.js';
 
 /** Membership of a value; null where an element is not understood. */
-export type Members = (value: Value) => boolean;
+type Members = (value: Value) => boolean;
 
 /** One element with its place: what is one value is hashed, intervals are tried in order, `*` comes last. */
 interface Entry<T> {

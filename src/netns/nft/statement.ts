@@ -117,7 +117,7 @@ function understood(key: string, body: unknown, context: NftContext): Statement 
   }
 }
 
-export function readVerdict(json: unknown): NftVerdict | null {
+function readVerdict(json: unknown): NftVerdict | null {
   const key = isObject(json) ? Object.keys(json)[0] : typeof json === 'string' ? json : undefined;
   const body = isObject(json) && key !== undefined ? json[key] : null;
   switch (key) {
