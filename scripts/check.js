@@ -12,6 +12,8 @@ const vitest = (config) => ({ tests: true, command: npx('vitest/vitest.mjs', 'ru
 /** A step passes or fails as a whole, or (tests) counts its tests. */
 const steps = {
   build: { command: npx('../scripts/build.js') },
+  // The build writes it from the commands: what is committed must be that.
+  manifest: { command: ['git', ['diff', '--exit-code', '--stat', '--', 'oclif.manifest.json']] },
   types: { command: npx('typescript/bin/tsc', '--noEmit') },
   lint: { command: npx('eslint/bin/eslint.js', '.') },
   format: { command: npx('prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.') },

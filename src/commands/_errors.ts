@@ -30,6 +30,5 @@ export function reportError(error: Error, debug: boolean): void {
 
 /** Messages name things of the cluster: control characters of theirs must not reach a terminal. */
 function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- exactly these are taken out
   return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\u{fffd}');
 }

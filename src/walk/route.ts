@@ -51,14 +51,6 @@ export interface Walked {
   readonly undecided: readonly Unknown[];
 }
 
-export interface Start {
-  readonly process: Process;
-  readonly opening: Opening;
-  readonly content: Content;
-  /** Share of the traffic that starts here (several pods called directly). */
-  readonly probability: number | null;
-}
-
 /** One connection that a process opens. */
 export interface Leg {
   readonly from: Process;
