@@ -1,9 +1,10 @@
-import { runFast } from './commands/_fast-lane.js';
+import type * as FastLane from './commands/_fast-lane.js';
+import { loadCompiled } from './code-cache.js';
 
 /** Entry of bin/run.js. Commands set `process.exitCode`; only what escapes them is handled here. */
 export async function main(binUrl: string): Promise<void> {
   const argv = process.argv.slice(2);
-  if (await runFast(argv, new URL('../oclif.manifest.json', binUrl))) return;
+  if (argv[0] === 'trace' && (await traceFast(argv, binUrl))) return;
   const { flush, handle, run } = await import('./framework.js');
   try {
     await run(argv, binUrl);
@@ -14,4 +15,11 @@ export async function main(binUrl: string): Promise<void> {
     if (error.oclif?.exit === 127) error.oclif.exit = 2;
     await handle(error);
   }
+}
+
+/** True where the fast lane took the command line. */
+async function traceFast(argv: readonly string[], binUrl: string): Promise<boolean> {
+  const compiled = loadCompiled(new URL('../dist/fast-lane.cjs', binUrl));
+  const lane = (compiled?.exports ?? (await import('./commands/_fast-lane.js'))) as typeof FastLane;
+  return lane.runFast(argv, new URL('../oclif.manifest.json', binUrl));
 }
