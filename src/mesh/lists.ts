@@ -53,7 +53,13 @@ function readList<K extends Kind>(snapshot: Snapshot, kind: K, problems: MeshPro
     if (object === null) problem ??= { file, pointer: item.pointer, message: 'expected an object with metadata.name' };
     else items.push(spec.parse(object));
   }
-  if (problem === null) return { state: 'read', file, reason: null, items };
+  if (problem === null) {
+    // what was not allowed to be read whole (one namespace of a list) is no damage, but it is a part all the same
+    const refused = snapshot.manifest?.problems.find((one) => one.file === file);
+    return refused === undefined
+      ? { state: 'read', file, reason: null, items }
+      : { state: 'partial', file, reason: refused.reason, items };
+  }
   problems.push(problem);
   const where = problem.line === undefined ? '' : ` at line ${problem.line}`;
   const reason = `damaged${where}: ${problem.message}`;
