@@ -96,5 +96,9 @@ function commandOf(flags: TraceFlags): string {
   if (flags.namespace !== undefined) words.push('--namespace', flags.namespace);
   if (flags.direct === true) words.push('--direct');
   if (flags.port !== undefined) words.push('--port', String(flags.port));
+  if (flags.protocol !== undefined) words.push('--protocol', flags.protocol);
+  if (flags.method !== 'GET') words.push('--method', flags.method);
+  if (flags.path !== undefined) words.push('--path', flags.path);
+  for (const header of flags.header ?? []) words.push('--header', header);
   return words.map((word) => (/^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
 }
