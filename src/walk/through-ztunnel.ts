@@ -25,6 +25,8 @@ import {
   type Walker,
 } from './route.js';
 
+/** Its DNS server in a pod's namespace (ztunnel src/config.rs). */
+const DNS_PORT = 15053;
 /** Mark that ztunnel puts on its sockets in a pod's namespace (ztunnel src/config.rs DEFAULT_INPOD_MARK, 1.21 to 1.31). */
 const INPOD_MARK = 0x539;
 
@@ -70,6 +72,13 @@ export function throughZtunnel(
         arrivedAt: connection.originalDst.ip,
       };
       break;
+    case DNS_PORT:
+      return [
+        giveUp(route, {
+          fact: `which name is asked: ${name} answers names that it knows itself, and forwards others to the pod's resolver`,
+          reason: 'the question does not say',
+        }),
+      ];
     default:
       return [finish(route, 'delivered', `${name} takes it itself on port ${port}`)];
   }

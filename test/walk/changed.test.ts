@@ -97,6 +97,14 @@ function ztunnelOfNodeA(): string {
 }
 
 describe('what is not known', () => {
+  it('a DNS query that ztunnel takes is no delivery: the name decides what becomes of it', () => {
+    const { paths, unknowns } = answer(inPod, { from: 'foo/sleep', to: '192.0.2.53:53', protocol: 'udp' });
+    expect(paths.map((one) => [one.verdict, one.stops.map((stop) => stop.role)])).toEqual([
+      ['unknown', ['workload', 'ztunnel']],
+    ]);
+    expect(unknowns.map((unknown) => unknown.fact).join()).toContain('which name is asked');
+  });
+
   it('without the trust domain no verdict on mutual TLS is certain', () => {
     const snapshot: Snapshot = {
       ...inPod,
