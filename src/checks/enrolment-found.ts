@@ -1,10 +1,10 @@
 import { cidrContains, parseIp } from '../formats/ip.js';
-import type { Evidence, Unknown } from '../formats/evidence.js';
+import { isUnknown, type Evidence, type Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { Mode } from '../mesh/model.js';
 import { ztunnelsOn } from '../mesh/proxies.js';
 import type { CheckContext } from './context.js';
-import { isUnknown, known, type Known } from './known.js';
+import { known, type Known } from './known.js';
 import { ipRoutesIn, ipsetsIn, netnsOfNode } from './netns-facts.js';
 import { outboundCapture, redirectionOf } from './redirection.js';
 

@@ -11,8 +11,3 @@ export function known<T>(value: T): Known<T> {
 export function unknown(fact: string, reason: string): { readonly kind: 'unknown'; readonly unknown: Unknown } {
   return { kind: 'unknown', unknown: { fact, reason } };
 }
-
-/** True for the form in which an engine that could not be loaded answers. */
-export function isUnknown<T extends object>(value: T | Unknown): value is Unknown {
-  return 'fact' in value && 'reason' in value;
-}

@@ -1,8 +1,9 @@
+import { isUnknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
 import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Check, CheckContext } from './context.js';
-import { isUnknown, known, unknown, type Known } from './known.js';
+import { known, unknown, type Known } from './known.js';
 import { listenerOn, netnsOfPod, socketsIn } from './netns-facts.js';
 import { inboundCapture, outboundCapture, redirectionOf } from './redirection.js';
 import { listed, Results } from './result.js';

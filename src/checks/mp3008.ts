@@ -1,9 +1,9 @@
+import { isUnknown } from '../formats/evidence.js';
 import { modeOf } from '../mesh/modes.js';
 import { effectivePeerAuthentication } from '../mesh/peer-authentication.js';
 import { labelEvidence, ztunnelsOn } from '../mesh/proxies.js';
 import type { Check } from './context.js';
 import { arrivesPlain, targetPort } from './destination.js';
-import { isUnknown } from './known.js';
 import { Results } from './result.js';
 import { keyOf, subjectOf } from './subjects.js';
 import { truthy } from './tunnel.js';

@@ -1,8 +1,8 @@
+import { isUnknown } from '../formats/evidence.js';
 import { modeOf } from '../mesh/modes.js';
 import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Check } from './context.js';
 import { istiodEvidence, istiodFlag } from './control-plane.js';
-import { isUnknown } from './known.js';
 import { Results } from './result.js';
 import { keyOf, subjectOf } from './subjects.js';
 

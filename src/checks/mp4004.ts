@@ -1,7 +1,8 @@
+import { isUnknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { Check, CheckContext } from './context.js';
 import { aroundWaypoint, bindingOf, clientUsesWaypoints, type Binding } from './destination.js';
-import { isUnknown, type Known, known } from './known.js';
+import { type Known, known } from './known.js';
 import { listenerOn, netnsOfPod, socketsIn } from './netns-facts.js';
 import { listed, Results } from './result.js';
 import { keyOf } from './subjects.js';

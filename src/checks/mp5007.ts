@@ -1,8 +1,7 @@
-import type { Evidence } from '../formats/evidence.js';
+import { isUnknown, type Evidence } from '../formats/evidence.js';
 import type { AuthorizationPolicy } from '../formats/kubernetes-types.js';
 import type { Path, Stop } from '../walk/trace.js';
 import type { Check, CheckContext } from './context.js';
-import { isUnknown } from './known.js';
 import { selectingPolicies } from './policies.js';
 import { listed, Results } from './result.js';
 import { keyOf } from './subjects.js';

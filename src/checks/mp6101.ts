@@ -1,10 +1,9 @@
-import type { Evidence } from '../formats/evidence.js';
+import { isUnknown, type Evidence } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { ZtunnelDump } from '../formats/ztunnel-types.js';
 import { modeOf } from '../mesh/modes.js';
 import { annotationEvidence, ztunnelsOn } from '../mesh/proxies.js';
 import type { Check, CheckContext } from './context.js';
-import { isUnknown } from './known.js';
 import { Results } from './result.js';
 import { keyOf, subjectOf } from './subjects.js';
 import { workloadOf } from './ztunnel-facts.js';

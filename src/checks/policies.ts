@@ -1,4 +1,4 @@
-import type { Evidence } from '../formats/evidence.js';
+import { isUnknown, type Evidence } from '../formats/evidence.js';
 import type { AuthorizationPolicy, Pod, PolicyRule } from '../formats/kubernetes-types.js';
 import type { ZtunnelDump } from '../formats/ztunnel-types.js';
 import { labelsMatch } from '../mesh/labels.js';
@@ -6,7 +6,6 @@ import type { Mesh } from '../mesh/model.js';
 import { modeOf } from '../mesh/modes.js';
 import { ztunnelsOn } from '../mesh/proxies.js';
 import type { CheckContext } from './context.js';
-import { isUnknown } from './known.js';
 import type { Results } from './result.js';
 
 /** Keys of `when` that ztunnel evaluates; every other key, connection.sni among them, counts as L7. */

@@ -1,4 +1,4 @@
-import type { Evidence, Unknown } from '../formats/evidence.js';
+import { isUnknown, type Evidence, type Unknown } from '../formats/evidence.js';
 import { canonicalIp, formatIp, splitHostPort } from '../formats/ip.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { Envoy, EnvoyEndpoint } from '../envoy/face.js';
@@ -9,7 +9,7 @@ import { atLeast } from '../mesh/release.js';
 import type { CheckContext } from './context.js';
 import { istiodEvidence, istiodFlag } from './control-plane.js';
 import { destinationRuleTls } from './destination-rules.js';
-import { isUnknown, known, type Known } from './known.js';
+import { known, type Known } from './known.js';
 import { ipRoutesIn, listenerOn, netnsOfNode, netnsOfPod, socketsIn } from './netns-facts.js';
 import { redirectionOf } from './redirection.js';
 import { keyOf } from './subjects.js';

@@ -54,7 +54,7 @@ export function answer(snapshot: Snapshot, words: QuestionWords): Trace {
 }
 
 /** The question as the checks ask it. */
-function askedOf(question: Question): CheckInput['question'] {
+export function askedOf(question: Question): CheckInput['question'] {
   const { source, destination } = question;
   const target = targetOf(destination);
   return {

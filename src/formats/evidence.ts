@@ -20,6 +20,11 @@ export interface Unknown {
   readonly reason: string;
 }
 
+/** True for the form in which something that could not be read or loaded answers. */
+export function isUnknown<T extends object>(value: T | Unknown): value is Unknown {
+  return 'fact' in value && 'reason' in value;
+}
+
 /** Something in a file that could not be used: the rest of the file still is. */
 export interface ParseProblem {
   readonly file: string;

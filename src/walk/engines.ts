@@ -1,6 +1,6 @@
 import { loadEnvoy } from '../envoy/load.js';
 import type { Envoy } from '../envoy/face.js';
-import type { Unknown } from '../formats/evidence.js';
+import { isUnknown, type Unknown } from '../formats/evidence.js';
 import { readZtunnelDump } from '../formats/ztunnel-dump.js';
 import type { ZtunnelDump } from '../formats/ztunnel-types.js';
 import { podFolder } from '../mesh/folders.js';
@@ -24,10 +24,6 @@ export interface Engines {
   ztunnelDump(pod: Pod): ZtunnelDump | Unknown;
   /** The engine of the Envoy in a pod, or the fact that is missing. */
   envoy(pod: Pod): Envoy | Unknown;
-}
-
-export function isUnknown<T extends object>(value: T | Unknown): value is Unknown {
-  return 'fact' in value && 'reason' in value;
 }
 
 export function loadEngines(snapshot: Snapshot, mesh: Mesh): Engines {

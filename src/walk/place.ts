@@ -53,14 +53,14 @@ export function nextPlace(engines: Engines, from: Place, outcome: NetnsOutcome):
   if (device === undefined) {
     return unknownNext(`device ${outcome.oif ?? '?'} of ${from.id}`, `not in ${from.folder}/ip-address.json`);
   }
-  return from.kind === 'pod' ? leavePod(engines, from, device, outcome) : leaveNode(engines, from, device, outcome);
+  return from.kind === 'pod' ? leavePod(engines, from, device) : leaveNode(engines, from, device, outcome);
 }
 
 function unknownNext(fact: string, reason: string): NextPlace {
   return { kind: 'unknown', unknowns: [{ fact, reason }] };
 }
 
-function leavePod(engines: Engines, from: Place & { kind: 'pod' }, device: Device, outcome: NetnsOutcome): NextPlace {
+function leavePod(engines: Engines, from: Place & { kind: 'pod' }, device: Device): NextPlace {
   const node = placeOfNode(from.node);
   const host = engines.netns(node);
   const peer = host.devices.find((d) => d.index === device.peerIndex && d.peerIndex === device.index);
@@ -78,7 +78,6 @@ function leavePod(engines: Engines, from: Place & { kind: 'pod' }, device: Devic
     );
   }
   const iif = named.master ?? named.name;
-  void outcome;
   return {
     kind: 'place',
     place: node,

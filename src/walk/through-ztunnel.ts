@@ -1,7 +1,7 @@
+import { isUnknown } from '../formats/evidence.js';
 import { splitHostPort } from '../formats/ip.js';
 import type { ZtunnelConnection, ZtunnelOutcome } from '../ztunnel/face.js';
 import type { Connection, Opening } from './connect.js';
-import { isUnknown } from './engines.js';
 import { addressText } from './place.js';
 import {
   acceptedPort,

@@ -2,10 +2,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Check, CheckInput } from '../../src/checks/context.js';
 import { runChecks, type CheckReport } from '../../src/checks/run.js';
-import { answer } from '../../src/commands/_answer.js';
+import { answer, askedOf } from '../../src/commands/_answer.js';
 import { questionOf, type QuestionWords } from '../../src/commands/_question.js';
 import { loadMesh } from '../../src/mesh/load.js';
-import { targetOf } from '../../src/mesh/question.js';
 import { openSnapshot } from '../../src/snapshot/open.js';
 import type { FileRead, Snapshot } from '../../src/snapshot/snapshot.js';
 import { loadEngines } from '../../src/walk/engines.js';
@@ -184,21 +183,10 @@ export async function runOne(
   const mesh = loadMesh(snapshot);
   const { question } = questionOf(mesh, wordsOf(story));
   const engines = loadEngines(snapshot, mesh);
-  const { source, destination } = question;
-  const target = targetOf(destination);
   const input: CheckInput = {
     snapshot,
     mesh,
-    question: {
-      source: source.kind === 'pod' ? source.pod : null,
-      sourceNode: source.kind === 'node' ? source.name : null,
-      service: destination.kind === 'service' ? destination.service : null,
-      pods: destination.kind === 'pod' ? [destination.pod, ...destination.also] : [],
-      ip: target.ip,
-      port: target.port,
-      host: 'host' in destination ? destination.host : null,
-      request: { protocol: 'http', method: question.method, path: question.path, headers: question.headers },
-    },
+    question: askedOf(question),
     paths,
     expected: expected.paths,
     lacking: unknowns,
