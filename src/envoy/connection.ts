@@ -2,7 +2,7 @@ import type { Evidence } from '../formats/evidence.js';
 import { formatIp, joinHostPort, parseIp, splitHostPort, unmapIp, type Ip } from '../formats/ip.js';
 import type { JsonObject } from '../formats/envoy-json.js';
 import type { EndpointAddressType, EnvoyAction, EnvoyOutcome, HttpRequest } from './face.js';
-import type { Path } from './path.js';
+import { weigh, stepsKept, type Path, type Step } from './path.js';
 
 /** Address of one end of a connection: IP and port, or an internal listener's. */
 export type Address =
@@ -85,7 +85,50 @@ export interface Connection {
 /** How one branch ends: the outcome without its history. */
 export type Ending = Omit<EnvoyOutcome, 'probability' | 'steps' | 'conditions' | 'unknowns'>;
 
-export type End = (ending: Ending, path: Path) => void;
+/** What is the same for every connection to a host: worked out when it is first gone, and kept. */
+export interface Way extends Pick<
+  Ending,
+  | 'endpoint'
+  | 'endpointAddressType'
+  | 'to'
+  | 'tls'
+  | 'upstreamTls'
+  | 'hbone'
+  | 'hboneTls'
+  | 'innerAuthority'
+  | 'certificate'
+  | 'sourceBind'
+  | 'decidedBy'
+> {
+  /** Steps from the choice of the host on, made when somebody reads them. */
+  steps(): readonly Step[];
+}
+
+/** Many endings in one: a load balancer's choice among hosts the ways to which are all known. */
+export interface Spread {
+  readonly connection: Connection;
+  /** What was decided before the host: route, cluster, rewritten request. */
+  readonly known: Partial<Ending>;
+  readonly ways: readonly Way[];
+  /** Share of each way; null: not known. */
+  readonly shares: readonly (number | null)[];
+  /** ALPN in place of the cluster's, null without. */
+  readonly alpn: readonly string[] | null;
+}
+
+export type End = (result: Ending | Spread, path: Path) => void;
+
+export function isSpread(result: Ending | Spread): result is Spread {
+  return 'ways' in result;
+}
+
+/** One call per ending, for whoever has to change them. */
+export function eachEnding(result: Ending | Spread, path: Path, use: (ending: Ending, path: Path) => void): void {
+  if (!isSpread(result)) return use(result, path);
+  result.ways.forEach((way, i) => {
+    use(goneWay(result, way), stepsKept(weigh(path, result.shares[i] ?? null), way.steps()));
+  });
+}
 
 /**
  * An ending on this connection, with what is not given left null. Written out field by field: one shape for all of
@@ -122,8 +165,20 @@ export function ending(
   };
 }
 
+/** TLS to an endpoint with another ALPN, made once for the same two. */
+const readdressed = new WeakMap<readonly string[], WeakMap<object, NonNullable<Ending['upstreamTls']>>>();
+
+export function withAlpn(tls: Ending['upstreamTls'], alpn: readonly string[] | null): Ending['upstreamTls'] {
+  if (tls === null || alpn === null) return tls;
+  let known = readdressed.get(alpn);
+  if (known === undefined) readdressed.set(alpn, (known = new WeakMap()));
+  let made = known.get(tls);
+  if (made === undefined) known.set(tls, (made = { ...tls, alpn }));
+  return made;
+}
+
 /** The ending of a connection that goes a way that was worked out before: what the route knows, and what the way is. */
-export function goneWay(connection: Connection, known: Partial<Ending>, way: Ending): Ending {
+export function goneWay({ connection, known, alpn }: Spread, way: Way): Ending {
   return {
     action: 'forward',
     listener: connection.listener,
@@ -134,7 +189,7 @@ export function goneWay(connection: Connection, known: Partial<Ending>, way: End
     endpointAddressType: way.endpointAddressType,
     to: way.to,
     tls: way.tls,
-    upstreamTls: way.upstreamTls,
+    upstreamTls: withAlpn(way.upstreamTls, alpn),
     hbone: way.hbone,
     hboneTls: way.hboneTls,
     innerAuthority: way.innerAuthority,

@@ -3,30 +3,58 @@ import type { JsonObject } from '../formats/envoy-json.js';
 import { joinHostPort } from '../formats/ip.js';
 import { balance, type Balance } from './balance.js';
 import type { ClusterModel, Host, HostSet } from './cluster.js';
-import { addressType, ending, goneWay, type End, type Ending } from './connection.js';
+import {
+  addressType,
+  eachEnding,
+  type Connection,
+  type End,
+  type Ending,
+  type Spread,
+  type Way,
+} from './connection.js';
 import type { Engine } from './engine.js';
 import { toInternal } from './internal.js';
 import type { ListenerModel } from './listener.js';
 import { START, step, stepsKept, stepsOf, weigh, withCondition, withUnknown, type Path, type Step } from './path.js';
 import { transport, type Transport } from './transport.js';
-import { connected, noUpstream, transportStep, unknownEnd, upstreamTlsOf, type Upstream } from './upstream-end.js';
+import { alpnOf, connected, noUpstream, transportStep, unknownEnd, type Upstream } from './upstream-end.js';
 
 /** Distributions by subset criteria: the same for every request. */
 const balances = new WeakMap<HostSet, Map<string, Balanced>>();
 
 interface Balanced {
   readonly choice: Balance;
-  /** Ways to the hosts of `choice.shares`, each made when it is first gone. */
-  readonly arrivals: (Arrival | undefined)[];
+  /** The hosts of `choice.shares`. */
+  readonly arrivals: readonly Arrival[];
+  /** Their ways and shares, where all of the ways are known before the connection is. */
+  readonly known: Pick<Spread, 'ways' | 'shares'> | null;
+  /** Some host is an internal listener: what the connection shares with the next one may change its way. */
+  readonly internal: boolean;
 }
 
-function balanced(cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balanced {
+function balanced(engine: Engine, cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balanced {
   let known = balances.get(set);
   if (known === undefined) balances.set(set, (known = new Map()));
   const key = criteria === null ? '' : JSON.stringify(criteria);
   let found = known.get(key);
-  if (found === undefined) known.set(key, (found = { choice: balance(cluster, set, criteria), arrivals: [] }));
+  if (found === undefined) known.set(key, (found = prepared(engine, cluster, balance(cluster, set, criteria))));
   return found;
+}
+
+function prepared(engine: Engine, cluster: ClusterModel, choice: Balance): Balanced {
+  const arrivals: Arrival[] = [];
+  const ways: Way[] = [];
+  const shares: (number | null)[] = [];
+  let internal = false;
+  for (const { host, p } of choice.shares) {
+    const found = arrival(engine, cluster, host);
+    arrivals.push(found);
+    shares.push(p);
+    if (found.way !== null) ways.push(found.way);
+    if (host.address.kind === 'internal') internal = true;
+  }
+  const whole = ways.length === arrivals.length && choice.dependsOn === null;
+  return { choice, arrivals, known: whole ? { ways, shares } : null, internal };
 }
 
 /** The load balancer's choice, and the way to each endpoint that it may choose. */
@@ -44,7 +72,7 @@ export function chooseHost(
     unknownEnd(upstream, `endpoints of cluster ${cluster.name}`, reason, evidence, path, end);
     return;
   }
-  const { choice, arrivals } = balanced(cluster, set, upstream.criteria);
+  const { choice, arrivals, known, internal } = balanced(engine, cluster, set, upstream.criteria);
   let next = path;
   for (const note of choice.notes) next = step(next, note, evidence);
   if (choice.unknown !== null) {
@@ -56,61 +84,89 @@ export function chooseHost(
     noUpstream(upstream, evidence, next, end);
     return;
   }
+  if (known !== null && (!internal || independent(upstream))) {
+    end(
+      {
+        connection: upstream.connection,
+        known: upstream.fields,
+        ways: known.ways,
+        shares: known.shares,
+        alpn: alpnOf(cluster, upstream),
+      },
+      next,
+    );
+    return;
+  }
   for (const [i, { host, p }] of choice.shares.entries()) {
-    const found = (arrivals[i] ??= arrival(engine, cluster, host));
+    const found = arrivals[i];
+    if (found === undefined) break;
     let branch = weigh(next, p);
     if (choice.dependsOn !== null) branch = withCondition(branch, `${choice.dependsOn} chooses ${host.text}`);
     toHost(engine, cluster, host, found, upstream, branch, end);
   }
 }
 
-/** What is the same for every connection to a host: worked out once. */
-interface Way {
-  readonly ending: Ending;
-  readonly socket: Transport;
-  readonly steps: readonly Step[];
+/** Nothing of the connection reaches what is behind an internal listener. */
+function independent(upstream: Upstream): boolean {
+  return upstream.connection.shared.size === 0 && !upstream.terminates;
 }
 
 interface Arrival {
   readonly socket: Transport;
-  readonly fields: Partial<Ending>;
-  readonly steps: readonly Step[];
+  readonly fields: Pick<Ending, 'endpoint' | 'endpointAddressType' | 'decidedBy'>;
   /** The whole way, where it depends on nothing but the host. */
   readonly way: Way | null;
 }
 
 function arrival(engine: Engine, cluster: ClusterModel, host: Host): Arrival {
   const socket = transport(cluster, host);
-  const evidence: Evidence = { file: engine.dump.file, pointer: host.pointer, text: `endpoint ${host.text}` };
   const { address } = host;
-  const fields: Partial<Ending> = {
+  const fields: Arrival['fields'] = {
     endpoint: address.kind === 'internal' && address.id === '' ? `internal:${address.listener}` : host.text,
     endpointAddressType: addressType(address.kind),
-    decidedBy: evidence,
+    decidedBy: { file: engine.dump.file, pointer: host.pointer, text: `endpoint ${host.text}` },
   };
-  const steps = [{ summary: evidence.text, evidence: [evidence] }, transportStep(engine, socket)];
-  const plain: Arrival = { socket, fields, steps, way: null };
-  return { ...plain, way: wholeWay(engine, cluster, host, plain) };
+  return { socket, fields, way: wholeWay(engine, cluster, host, { socket, fields, way: null }) };
+}
+
+/** Steps of a connection to the host itself. */
+function hostSteps(engine: Engine, { fields, socket }: Arrival): readonly Step[] {
+  const { decidedBy } = fields;
+  const chosen = decidedBy === null ? [] : [{ summary: decidedBy.text, evidence: [decidedBy] }];
+  return [...chosen, transportStep(engine, socket)];
 }
 
 function wholeWay(engine: Engine, cluster: ClusterModel, host: Host, to: Arrival): Way | null {
-  const { socket, fields, steps } = to;
-  if (socket.unknown !== null) return null;
-  const { tls, upstreamTls } = socket;
-  const known = { ...fields, tls, upstreamTls, certificate: socket.certificate ?? undefined };
+  if (to.socket.unknown !== null) return null;
   switch (host.address.kind) {
-    case 'socket': {
-      const target = joinHostPort(host.address.host, host.address.port);
-      return { socket, steps, ending: ending(null, 'forward', null, { ...known, to: target }) };
-    }
+    case 'socket':
+      return directWay(engine, to, joinHostPort(host.address.host, host.address.port));
     case 'pipe':
-      return { socket, steps, ending: ending(null, 'forward', null, { ...known, to: `pipe:${host.address.path}` }) };
+      return directWay(engine, to, `pipe:${host.address.path}`);
     case 'internal': {
       const listener = engine.internalListener(host.address.listener);
       if (listener === null || !isPlainTunnel(listener)) return null;
       return throughTunnel(engine, cluster, host, host.address, to);
     }
   }
+}
+
+function directWay(engine: Engine, to: Arrival, target: string): Way {
+  const { fields, socket } = to;
+  return {
+    endpoint: fields.endpoint,
+    endpointAddressType: fields.endpointAddressType,
+    to: target,
+    tls: socket.tls,
+    upstreamTls: socket.upstreamTls,
+    hbone: null,
+    hboneTls: undefined,
+    innerAuthority: undefined,
+    certificate: socket.certificate ?? undefined,
+    sourceBind: null,
+    decidedBy: fields.decidedBy,
+    steps: () => hostSteps(engine, to),
+  };
 }
 
 const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
@@ -134,7 +190,25 @@ function isPlainTunnel(listener: ListenerModel): boolean {
   );
 }
 
-/** Runs the tunnel once, for a connection that brings nothing with it. */
+const NOTHING: Connection = {
+  payload: { tls: null, app: { kind: 'tcp' } },
+  local: { kind: 'internal', listener: '', id: '' },
+  localRestored: false,
+  remote: null,
+  direct: null,
+  filterState: new Map(),
+  shared: new Set(),
+  metadata: new Map(),
+  transport: 'raw_buffer',
+  sni: '',
+  alpn: [],
+  terminated: undefined,
+  negotiated: null,
+  listener: null,
+  filterChain: null,
+};
+
+/** Runs the tunnel once, for a connection that brings nothing with it; and again when its steps are asked for. */
 function throughTunnel(
   engine: Engine,
   cluster: ClusterModel,
@@ -142,26 +216,9 @@ function throughTunnel(
   at: { readonly listener: string; readonly id: string },
   to: Arrival,
 ): Way | null {
-  const found: { readonly result: Ending; readonly path: Path }[] = [];
   const probe: Upstream = {
-    connection: {
-      payload: { tls: null, app: { kind: 'tcp' } },
-      local: { kind: 'internal', listener: '', id: '' },
-      localRestored: false,
-      remote: null,
-      direct: null,
-      filterState: new Map(),
-      shared: new Set(),
-      metadata: new Map(),
-      transport: 'raw_buffer',
-      sni: '',
-      alpn: [],
-      terminated: undefined,
-      negotiated: null,
-      listener: null,
-      filterChain: null,
-    },
-    payload: { tls: null, app: { kind: 'tcp' } },
+    connection: NOTHING,
+    payload: NOTHING.payload,
     criteria: null,
     fields: to.fields,
     http: false,
@@ -172,14 +229,34 @@ function throughTunnel(
     terminates: false,
     depth: 0,
   };
-  toInternal(engine, cluster, host, at, to.socket, probe, START, (result, path) => found.push({ result, path }));
-  const [only] = found;
-  if (only === undefined || found.length !== 1) return null;
-  const { result, path } = only;
+  const run = (): readonly (readonly [Ending, Path])[] => {
+    const found: (readonly [Ending, Path])[] = [];
+    toInternal(engine, cluster, host, at, to.socket, probe, START, (result, path) => {
+      eachEnding(result, path, (one, branch) => found.push([one, branch]));
+    });
+    return found;
+  };
+  const ends = run();
+  const [result, path] = ends[0] ?? [];
+  if (result === undefined || path === undefined || ends.length !== 1) return null;
   if (result.action !== 'forward' || path.p !== 1 || path.unknowns !== null || path.conditions !== null) return null;
-  return { socket: to.socket, steps: [...to.steps, ...stepsOf(path)], ending: result };
+  return {
+    endpoint: result.endpoint,
+    endpointAddressType: result.endpointAddressType,
+    to: result.to,
+    tls: result.tls,
+    upstreamTls: result.upstreamTls,
+    hbone: result.hbone,
+    hboneTls: result.hboneTls,
+    innerAuthority: result.innerAuthority,
+    certificate: result.certificate,
+    sourceBind: result.sourceBind,
+    decidedBy: result.decidedBy,
+    steps: () => [...hostSteps(engine, to), ...run().flatMap(([, last]) => stepsOf(last))],
+  };
 }
 
+/** Goes to one host of a choice that depends on the connection. */
 function toHost(
   engine: Engine,
   cluster: ClusterModel,
@@ -189,16 +266,14 @@ function toHost(
   path: Path,
   end: End,
 ): void {
-  const { socket, fields, steps, way } = to;
-  const independent =
-    host.address.kind !== 'internal' || (upstream.connection.shared.size === 0 && !upstream.terminates);
-  if (way !== null && independent) {
-    const made = goneWay(upstream.connection, upstream.fields, way.ending);
-    const tls = upstream.alpn === null ? made.upstreamTls : upstreamTlsOf(way.socket, cluster, upstream);
-    end(tls === made.upstreamTls ? made : { ...made, upstreamTls: tls }, stepsKept(path, way.steps));
+  const { socket, fields, way } = to;
+  if (way !== null && (host.address.kind !== 'internal' || independent(upstream))) {
+    const { connection } = upstream;
+    const alpn = alpnOf(cluster, upstream);
+    end({ connection, known: upstream.fields, ways: [way], shares: [1], alpn }, path);
     return;
   }
-  const next = stepsKept(path, steps);
+  const next = stepsKept(path, hostSteps(engine, to));
   switch (host.address.kind) {
     case 'socket': {
       const target = joinHostPort(host.address.host, host.address.port);

@@ -3,7 +3,9 @@ import { object, objectOrNull, type JsonObject } from '../formats/envoy-json.js'
 import type { ClusterModel, Host } from './cluster.js';
 import {
   addressText,
+  eachEnding,
   ending,
+  withAlpn,
   type Connection,
   type End,
   type Ending,
@@ -13,7 +15,7 @@ import {
 import type { Engine } from './engine.js';
 import type { Path } from './path.js';
 import type { Transport } from './transport.js';
-import { localStatus, unknownEnd, upstreamTlsOf, type Upstream } from './upstream-end.js';
+import { alpnOf, localStatus, unknownEnd, type Upstream } from './upstream-end.js';
 
 const MAX_DEPTH = 8;
 
@@ -77,7 +79,8 @@ export function toInternal(
     filterChain: null,
   };
   engine.toInternal(at.listener, inner, path, upstream.depth + 1, (result, last) => {
-    end(upstream.terminates ? result : compose(upstream, cluster, socket, result), last);
+    if (upstream.terminates) return end(result, last);
+    eachEnding(result, last, (one, branch) => end(compose(upstream, cluster, socket, one), branch));
   });
 }
 
@@ -88,7 +91,7 @@ function compose(upstream: Upstream, cluster: ClusterModel, socket: Transport, i
       ...upstream.fields,
       to: inner.to,
       tls: socket.tls,
-      upstreamTls: upstreamTlsOf(socket, cluster, upstream),
+      upstreamTls: withAlpn(socket.upstreamTls, alpnOf(cluster, upstream)),
       hbone: inner.hbone,
       ...(inner.hbone === null || inner.hboneTls === undefined ? {} : { hboneTls: inner.hboneTls }),
       ...(inner.certificate === undefined ? {} : { certificate: inner.certificate }),

@@ -3,13 +3,14 @@ import { readEnvoyClusters, type ClustersFile } from '../formats/envoy-clusters.
 import { readEnvoyDump, type DumpEntry } from '../formats/envoy-dump.js';
 import { object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import { clusterModel, type ClusterModel } from './cluster.js';
-import { addressText, ending, ipAddress, type Connection, type Ending, type Payload } from './connection.js';
+import { addressText, ending, ipAddress, type Connection, type Payload } from './connection.js';
 import { endpointsOf } from './endpoints.js';
 import type { Engine } from './engine.js';
 import type { Envoy, EnvoyOutcome, EnvoyRequest } from './face.js';
 import { listenerIndex, listenerModel, type ListenerIndex } from './listener.js';
 import { accept } from './accept.js';
-import { linked, START, step, stepsOf, withUnknown, type Path } from './path.js';
+import { gather } from './outcome.js';
+import { START, step, withUnknown } from './path.js';
 import { routeTable, type RouteTable } from './routes.js';
 
 /** Reads `/config_dump?include_eds` (and `/clusters?format=json`, for health). Never throws. */
@@ -118,18 +119,14 @@ function decide(
   identity: string | null,
   request: EnvoyRequest,
 ): readonly EnvoyOutcome[] {
-  const found: EnvoyOutcome[] = [];
-  const historyOf = historian();
-  const end = (result: Ending, path: Path): void => {
-    found.push(finish(result, path.p, historyOf(path), identity));
-  };
+  const { end, outcomes } = gather(identity);
   const bound = ipAddress(request.listener);
   const local = ipAddress(request.dst);
   if (bound === null || local === null) {
     const fact = bound === null ? request.listener : request.dst;
     const reason = `${fact} is not an address with a port`;
     end(ending(null, 'unknown', null, { reason }), withUnknown(START, fact, reason));
-    return found;
+    return outcomes();
   }
   const listener = index.find(bound, true);
   if (listener === null) {
@@ -137,7 +134,7 @@ function decide(
     const missing = engine.listeners.length === 0;
     const next = missing ? withUnknown(START, `listeners of ${engine.dump.file}`, 'the dump has none') : START;
     end(ending(null, missing ? 'unknown' : 'error', null, { reason }), step(next, reason, null));
-    return found;
+    return outcomes();
   }
   const connection: Connection = {
     payload: payloadOf(request),
@@ -168,82 +165,5 @@ function decide(
   } else {
     accept(engine, listener, connection, START, 0, end);
   }
-  return found.length > 1 ? merged(found) : found;
-}
-
-type History = Pick<EnvoyOutcome, 'steps' | 'conditions' | 'unknowns'>;
-
-/** Histories of branches: those that part at the load balancer share all that came before. */
-function historian(): (path: Path) => History {
-  let before: Path['steps'] = null;
-  let shared: History['steps'] = [];
-  return (path) => {
-    const last = path.steps;
-    if (last !== null && last.before !== before) {
-      before = last.before;
-      shared = stepsOf({ ...path, steps: before });
-    }
-    const own = last === null ? [] : 'summary' in last.value ? [last.value] : last.value;
-    const steps = last === null ? [] : shared.concat(own);
-    return { steps, conditions: linked(path.conditions), unknowns: linked(path.unknowns) };
-  };
-}
-
-function finish(result: Ending, p: number | null, history: History, identity: string | null): EnvoyOutcome {
-  return {
-    probability: p,
-    action: result.action,
-    listener: result.listener,
-    filterChain: result.filterChain,
-    route: result.route,
-    cluster: result.cluster,
-    endpoint: result.endpoint,
-    endpointAddressType: result.endpointAddressType,
-    to: result.to,
-    tls: result.tls,
-    upstreamTls: result.upstreamTls,
-    hbone: result.hbone,
-    hboneTls: result.hboneTls,
-    innerAuthority: result.innerAuthority,
-    certificate: result.certificate,
-    identity: result.certificate === 'default' && identity !== null ? identity : undefined,
-    upstreamHttp: result.upstreamHttp,
-    sourceBind: result.sourceBind,
-    keepsSource: result.keepsSource,
-    policy: result.policy,
-    status: result.status,
-    reason: result.reason,
-    decidedBy: result.decidedBy,
-    steps: history.steps,
-    conditions: history.conditions,
-    unknowns: history.unknowns,
-  };
-}
-
-/** What tells outcomes apart, but for the share and the history. */
-function likeness(outcome: EnvoyOutcome): string {
-  const { action, listener, filterChain, route, cluster, endpoint, to, tls, policy, status, reason, hbone } = outcome;
-  const { conditions, unknowns, upstreamHttp } = outcome;
-  const way = `${action}|${listener}|${filterChain}|${route}|${cluster}|${endpoint}|${to}|${tls}|${policy}|${status}|${reason}`;
-  const request = upstreamHttp === null ? '' : `${upstreamHttp.authority}|${upstreamHttp.path}`;
-  const open = conditions.length + unknowns.length === 0 ? '' : JSON.stringify([conditions, unknowns]);
-  return `${way}|${hbone?.to ?? ''}|${hbone?.authority ?? ''}|${request}|${outcome.decidedBy?.pointer ?? ''}|${open}`;
-}
-
-/** Branches that end in the same way are one outcome. */
-function merged(outcomes: readonly EnvoyOutcome[]): readonly EnvoyOutcome[] {
-  const endpoints = new Set(outcomes.map((outcome) => outcome.endpoint));
-  if (endpoints.size === outcomes.length) return outcomes;
-  const found = new Map<string, EnvoyOutcome>();
-  for (const outcome of outcomes) {
-    const key = likeness(outcome);
-    const known = found.get(key);
-    if (known === undefined) found.set(key, outcome);
-    else {
-      const { probability } = outcome;
-      const sum = known.probability === null || probability === null ? null : known.probability + probability;
-      found.set(key, { ...known, probability: sum });
-    }
-  }
-  return found.size === outcomes.length ? outcomes : [...found.values()];
+  return outcomes();
 }

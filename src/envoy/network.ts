@@ -1,6 +1,6 @@
 import type { Evidence } from '../formats/evidence.js';
 import { list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
-import { ending, type Connection, type End } from './connection.js';
+import { eachEnding, ending, type Connection, type End, type Ending } from './connection.js';
 import type { Engine } from './engine.js';
 import { builtInTelemetry, setFilterState } from './filter-state.js';
 import { formatted } from './format.js';
@@ -212,7 +212,7 @@ function tcpProxy(engine: Engine, filter: Filter, connection: Connection, path: 
 
 /** tcp_proxy sends the bytes inside a CONNECT: the address that it connects to becomes `hbone.to`. */
 function tunnelled(tunnel: JsonObject, connection: Connection, end: End): End {
-  return (result, path) => {
+  const wrap = (result: Ending, path: Path): void => {
     if (result.to === null) return end(result, path);
     const text = string(tunnel['hostname']) ?? '';
     const authority = formatted(text, { connection, request: null });
@@ -228,4 +228,5 @@ function tunnelled(tunnel: JsonObject, connection: Connection, end: End): End {
       step(next, `tunnels by CONNECT ${shown}`, result.decidedBy),
     );
   };
+  return (result, path) => eachEnding(result, path, wrap);
 }

@@ -142,9 +142,11 @@ function leastCommonMultiple(a: number, b: number): number {
   return (a / x) * b;
 }
 
+const NOTHING: readonly never[] = [];
+
 /** In the order in which things happened. */
 export function linked<T>(list: Linked<T> | null): readonly T[] {
-  if (list === null) return [];
+  if (list === null) return NOTHING;
   const items: T[] = [];
   for (let link: Linked<T> | null = list; link !== null; link = link.before) items.push(link.value);
   return items.reverse();

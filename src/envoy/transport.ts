@@ -81,26 +81,31 @@ function read(match: SocketMatch, type: string, config: JsonObject): Transport {
 
 /** Every value of the match must stand in the host's `envoy.transport_socket_match`; an empty match fits all. */
 function fits(match: JsonObject, host: Host | null): boolean {
-  const metadata = object(host?.metadata['envoy.transport_socket_match']);
-  return Object.keys(match).every(
-    (key) => metadata[key] !== undefined && JSON.stringify(metadata[key]) === JSON.stringify(match[key]),
-  );
+  let metadata: JsonObject | null = null;
+  for (const key in match) {
+    metadata ??= object(host?.metadata['envoy.transport_socket_match']);
+    const [want, found] = [match[key], metadata[key]];
+    if (found === undefined) return false;
+    if (want !== found && JSON.stringify(want) !== JSON.stringify(found)) return false;
+  }
+  return true;
 }
+
+/** Compiled once: the endpoints of a cluster share its few sockets. */
+const compiled = new WeakMap<SocketMatch, Transport>();
 
 /** The transport socket of a connection to `host` (null: an original-destination host, which has no metadata). */
 export function transport(cluster: ClusterModel, host: Host | null): Transport {
   const found = cluster.sockets.find((socket) => socket.match === null || fits(socket.match, host));
-  const match = found ?? { name: '', match: null, socket: null, pointer: cluster.entry.pointer };
-  if (match.socket === null) {
-    return {
-      tls: 'none',
-      upstreamTls: null,
-      passthrough: [],
-      internal: false,
-      certificate: null,
-      match,
-      unknown: null,
-    };
+  if (found === undefined) return plain({ name: '', match: null, socket: null, pointer: cluster.entry.pointer });
+  let made = compiled.get(found);
+  if (made === undefined) {
+    made = found.socket === null ? plain(found) : read(found, found.socket.type, found.socket.config);
+    compiled.set(found, made);
   }
-  return read(match, match.socket.type, match.socket.config);
+  return made;
+}
+
+function plain(match: SocketMatch): Transport {
+  return { tls: 'none', upstreamTls: null, passthrough: [], internal: false, certificate: null, match, unknown: null };
 }

@@ -1,7 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import type { JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel } from './cluster.js';
-import { ending, type Connection, type End, type Ending, type Payload } from './connection.js';
+import { ending, withAlpn, type Connection, type End, type Ending, type Payload } from './connection.js';
 import type { Engine } from './engine.js';
 import { withUnknown, type Path, type Step } from './path.js';
 import type { Transport } from './transport.js';
@@ -64,11 +64,9 @@ export function transportStep(engine: Engine, socket: Transport): Step {
   return { summary: text, evidence: [{ file: engine.dump.file, pointer: socket.match.pointer, text }] };
 }
 
-/** TLS to the endpoint, with the ALPN that the istio.alpn filter puts in place of the cluster's. */
-export function upstreamTlsOf(socket: Transport, cluster: ClusterModel, upstream: Upstream): Ending['upstreamTls'] {
-  const override = socket.upstreamTls === null ? null : (upstream.alpn?.(cluster) ?? null);
-  if (socket.upstreamTls === null || override === null) return socket.upstreamTls;
-  return { ...socket.upstreamTls, alpn: override };
+/** ALPN that the istio.alpn filter puts in place of the cluster's, null without. */
+export function alpnOf(cluster: ClusterModel, upstream: Upstream): readonly string[] | null {
+  return upstream.alpn === null ? null : upstream.alpn(cluster);
 }
 
 /** Ends with a connection to a real address. */
@@ -90,7 +88,7 @@ export function connected(
       ...upstream.fields,
       ...fields,
       tls: socket.tls,
-      upstreamTls: upstreamTlsOf(socket, cluster, upstream),
+      upstreamTls: withAlpn(socket.upstreamTls, alpnOf(cluster, upstream)),
       ...(certificate === null ? {} : { certificate }),
     }),
     next,
