@@ -34,7 +34,7 @@ export function arrivesPlain(path: Path): boolean {
 }
 
 /** What a waypoint was asked for, and for what: the Service that is called, or the pods that are. */
-export interface Binding {
+interface Binding {
   readonly binding: WaypointBinding;
   readonly subject: { readonly kind: string; readonly namespace: string; readonly name: string };
   readonly service: Service | null;
@@ -55,11 +55,34 @@ export function bindingOf(context: CheckContext, open: (unknown: Unknown) => voi
   return { binding, subject: { kind: called.kind, namespace: called.namespace, name: called.name }, service };
 }
 
+/** What tells which waypoint is asked for, and how it stands: the `inputs` of every check on it. */
+export const BINDING_FILES: readonly string[] = [
+  'kubernetes/configmaps.json',
+  'kubernetes/endpointslices.discovery.k8s.io.json',
+  'kubernetes/gateways.gateway.networking.k8s.io.json',
+  'kubernetes/namespaces.json',
+  'kubernetes/pods.json',
+  'kubernetes/services.json',
+];
+
+/** A binding to a waypoint that is asked for by name. */
+export interface AskedBinding extends Binding {
+  readonly waypoint: NonNullable<WaypointBinding['requested']>;
+}
+
+/** The waypoint that is asked for, where this client goes through waypoints; null: there is nothing to judge. */
+export function askedWaypoint(context: CheckContext, open: (unknown: Unknown) => void): AskedBinding | null {
+  if (!clientUsesWaypoints(context)) return null;
+  const found = bindingOf(context, open);
+  const waypoint = found?.binding.requested ?? null;
+  return found === null || waypoint === null ? null : { ...found, waypoint };
+}
+
 /**
  * Whether the client of this trace is of a kind that goes through waypoints at all: ztunnel's pods always; sidecars and
  * gateways up to 1.21; a gateway since 1.24 where the label asks for it, which MP4002 judges.
  */
-export function clientUsesWaypoints(context: CheckContext): boolean {
+function clientUsesWaypoints(context: CheckContext): boolean {
   const { mesh, subjects, paths } = context;
   if (paths.some((path) => path.stops.some((stop) => stop.role === 'waypoint'))) return true;
   if (subjects.source === null) return false;

@@ -1,11 +1,9 @@
 import type { Evidence } from '../formats/evidence.js';
 import { formatIp } from '../formats/ip.js';
 import type { IpDevice } from '../formats/ip-address.js';
-import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Check } from './context.js';
 import { addressesIn, netnsOfNode, netnsOfPod } from './netns-facts.js';
-import { redirectionOf } from './redirection.js';
+import { redirectingNodes } from './redirection.js';
 import { listed, Results } from './result.js';
 import { keyOf } from './subjects.js';
 
@@ -24,17 +22,10 @@ export const check: Check = {
   inputs: ['kubernetes/configmaps.json', 'nodes/*/netns/*', 'pods/*/*/netns/*'],
   mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: (context) => {
-    const { mesh, snapshot, subjects } = context;
+    const { mesh, snapshot } = context;
     const results = new Results();
-    for (const node of subjects.nodes) {
-      const enrolled = subjects.pods.filter((pod) => pod.node === node && modeOf(mesh, pod).mode === 'ambient');
-      if (enrolled.length === 0) continue;
-      const redirection = redirectionOf(context, node);
-      if (redirection.kind === 'unknown') results.open(redirection.unknown);
-      if (redirection.kind === 'unknown' || redirection.value.mode !== 'node' || redirection.value.basis === 'release')
-        continue;
-      const ztunnel = ztunnelsOn(mesh, node)[0];
-      if (ztunnel === undefined || ztunnel.ready !== true) continue;
+    for (const { node, pods, ztunnel, basis } of redirectingNodes(context, (unknown) => results.open(unknown))) {
+      if (basis === 'release' || ztunnel?.ready !== true) continue;
       const outside = addressesIn(snapshot, netnsOfNode(node));
       const inside = addressesIn(snapshot, netnsOfPod(ztunnel));
       for (const side of [outside, inside]) if (side.kind === 'unknown') results.open(side.unknown);
@@ -63,7 +54,7 @@ export const check: Check = {
         message: `Node ${node} and its ztunnel ${keyOf(ztunnel)} are joined by two tunnels, but ${listed(faults.map((fault) => fault.text))}: captured packets do not arrive at ztunnel, or not at the living one.`,
         fix: `Restart istio-cni on node ${node}, which makes the tunnels anew (in 1.18 to 1.20 that interrupts the whole node): \`kubectl delete pod -n ${mesh.istioNamespace() ?? 'istio-system'} -l k8s-app=istio-cni-node --field-selector spec.nodeName=${node}\`.`,
         evidence: faults.map((fault) => fault.evidence),
-        effect: { verdicts: ['dropped', 'refused', 'error'], at: [`node/${node}`, ...enrolled.map(keyOf)] },
+        effect: { verdicts: ['dropped', 'refused', 'error'], at: [`node/${node}`, ...pods.map(keyOf)] },
       });
     }
     return results.result();

@@ -1,10 +1,8 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
-import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Check } from './context.js';
 import { netnsOfNode, netnsOfPod, sysctlsIn } from './netns-facts.js';
-import { redirectionOf } from './redirection.js';
+import { redirectingNodes } from './redirection.js';
 import { listed, Results } from './result.js';
 import { keyOf } from './subjects.js';
 
@@ -17,17 +15,13 @@ export const check: Check = {
   inputs: ['kubernetes/configmaps.json', 'nodes/*/netns/*', 'pods/*/*/netns/*'],
   mayRead: ['kubernetes/daemonsets.apps.json', 'kubernetes/deployments.apps.json', 'snapshot.json'],
   run: (context) => {
-    const { mesh, snapshot, subjects } = context;
+    const { snapshot } = context;
     const results = new Results();
-    for (const node of subjects.nodes) {
-      const enrolled = subjects.pods.filter((pod) => pod.node === node && modeOf(mesh, pod).mode === 'ambient');
-      const redirection = enrolled.length === 0 ? null : redirectionOf(context, node);
-      if (redirection === null || redirection.kind === 'unknown' || redirection.value.mode !== 'node') continue;
-      const ztunnel = ztunnelsOn(mesh, node)[0];
-      const open = (unknown: Unknown): void => results.open(unknown);
+    const open = (unknown: Unknown): void => results.open(unknown);
+    for (const { node, pods, ztunnel } of redirectingNodes(context, open)) {
       const strict = [
         ...strictDevices(snapshot, netnsOfNode(node), ['istioin', 'istioout'], open),
-        ...(ztunnel === undefined ? [] : strictDevices(snapshot, netnsOfPod(ztunnel), ['pistioin', 'pistioout'], open)),
+        ...(ztunnel === null ? [] : strictDevices(snapshot, netnsOfPod(ztunnel), ['pistioin', 'pistioout'], open)),
       ];
       if (strict.length === 0) continue;
       results.find({
@@ -35,7 +29,7 @@ export const check: Check = {
         message: `On node ${node} the reverse path filter is strict (1) for ${listed(strict.map((entry) => entry.device))}: the redirect brings packets in by other devices than their answers leave by, and the kernel drops them without a trace.`,
         fix: `Set rp_filter to 0 or 2 for these devices and for \`all\` (the greater of both counts), and see what sets it to 1: \`kubectl debug node/${node} -it --image=busybox -- chroot /host sysctl -a -r rp_filter\`.`,
         evidence: strict.map((entry) => entry.evidence),
-        effect: { verdicts: ['dropped'], at: [`node/${node}`, ...enrolled.map(keyOf)] },
+        effect: { verdicts: ['dropped'], at: [`node/${node}`, ...pods.map(keyOf)] },
       });
     }
     return results.result();

@@ -55,7 +55,7 @@ export const check: Check = {
         subject: { kind: 'DestinationRule', namespace: rule.namespace, name: rule.name },
         message: `DestinationRule ${keyOf(rule)} sets tls.mode ${tls.value.mode} for ${host}, whose pods are ambient; with istiod ${release.text} ${judged.text} (client: ${client.kind} ${keyOf(client.pod)}).`,
         fix: `Take the tls block out of the rule, or narrow its host: \`kubectl edit destinationrule -n ${rule.namespace} ${rule.name}\`.`,
-        evidence: [tls.value.evidence],
+        evidence: tls.value.evidence,
         effect:
           judged.severity === 'error'
             ? { verdicts: ['error', 'denied', 'refused', 'dropped'], at: ambient.map(keyOf) }

@@ -39,7 +39,7 @@ export const check: Check = {
         subject: { kind: 'DestinationRule', namespace: rule.namespace, name: rule.name },
         message: `DestinationRule ${keyOf(rule)} sets tls.mode ISTIO_MUTUAL for ${host}, but ${listed(affected.map(keyOf))} ${affected.length === 1 ? 'has' : 'have'} no sidecar that ends Istio mTLS: the ${client.kind} ${keyOf(client.pod)} sends TLS to an app that speaks plaintext and answers 503 with a TLS error. Clients without a sidecar do not follow the rule.`,
         fix: `Take the tls block out of the rule (automatic mTLS then decides for each endpoint): \`kubectl edit destinationrule -n ${rule.namespace} ${rule.name}\`.`,
-        evidence: [tls.value.evidence],
+        evidence: tls.value.evidence,
         effect: { verdicts: ['error', 'refused', 'dropped', 'denied'], at: affected.map(keyOf) },
       });
     }

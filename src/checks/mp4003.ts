@@ -1,5 +1,5 @@
 import type { Check } from './context.js';
-import { aroundWaypoint, bindingOf, clientUsesWaypoints } from './destination.js';
+import { aroundWaypoint, askedWaypoint, BINDING_FILES } from './destination.js';
 import { Results } from './result.js';
 import { keyOf } from './subjects.js';
 
@@ -9,14 +9,7 @@ export const check: Check = {
   title: 'Waypoint is asked for, but not there',
   severity: 'error',
   depth: 0,
-  inputs: [
-    'kubernetes/configmaps.json',
-    'kubernetes/endpointslices.discovery.k8s.io.json',
-    'kubernetes/gateways.gateway.networking.k8s.io.json',
-    'kubernetes/namespaces.json',
-    'kubernetes/pods.json',
-    'kubernetes/services.json',
-  ],
+  inputs: BINDING_FILES,
   mayRead: [
     'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
@@ -26,32 +19,30 @@ export const check: Check = {
   ],
   run: (context) => {
     const results = new Results();
-    if (!clientUsesWaypoints(context)) return results.result();
-    const found = bindingOf(context, (unknown) => results.open(unknown));
-    if (found === null || found.binding.requested === null) return results.result();
-    const { binding, subject } = found;
+    const found = askedWaypoint(context, (unknown) => results.open(unknown));
+    if (found === null) return results.result();
+    const { binding, subject, waypoint } = found;
     if (binding.state !== 'missing' && binding.state !== 'not-ready') return results.result();
     // Pods that are there and not ready are another story, with another fix (MP4004).
     if (binding.state === 'not-ready' && binding.pods.length > 0) return results.result();
-    const wanted = found.binding.requested;
     const others = context.mesh
       .list('gateways')
-      .items.filter((gateway) => gateway.namespace === wanted.namespace && /waypoint/.test(gateway.className));
+      .items.filter((gateway) => gateway.namespace === waypoint.namespace && /waypoint/.test(gateway.className));
     const hint =
       binding.state === 'missing' && others.length > 0
         ? ` There is ${others.map((gateway) => `${gateway.namespace}/${gateway.name}`).join(', ')}: is the name misspelt?`
         : '';
     results.find({
       subject,
-      message: `${subject.kind} ${keyOf(subject)} is to go through waypoint ${keyOf(wanted)}, but ${binding.reason}. istiod then publishes it without a waypoint: traffic goes straight to the pods, and the waypoint's policies and routes silently do not apply.${hint}`,
+      message: `${subject.kind} ${keyOf(subject)} is to go through waypoint ${keyOf(waypoint)}, but ${binding.reason}. istiod then publishes it without a waypoint: traffic goes straight to the pods, and the waypoint's policies and routes silently do not apply.${hint}`,
       fix:
         binding.state === 'missing'
-          ? `Correct the label istio.io/use-waypoint, or create the waypoint: \`istioctl waypoint apply -n ${wanted.namespace} --name ${wanted.name}\`. Until then fence the pods with an L4 AuthorizationPolicy.`
-          : `See why the Gateway gets no address: \`kubectl describe gateways.gateway.networking.k8s.io -n ${wanted.namespace} ${wanted.name}\` (class not accepted, istio.io/rev of no revision, pods that do not start).`,
+          ? `Correct the label istio.io/use-waypoint, or create the waypoint: \`istioctl waypoint apply -n ${waypoint.namespace} --name ${waypoint.name}\`. Until then fence the pods with an L4 AuthorizationPolicy.`
+          : `See why the Gateway gets no address: \`kubectl describe gateways.gateway.networking.k8s.io -n ${waypoint.namespace} ${waypoint.name}\` (class not accepted, istio.io/rev of no revision, pods that do not start).`,
       evidence: [
         ...binding.evidence,
         ...(binding.gateway === null
-          ? [{ file: context.mesh.list('gateways').file, text: `no Gateway ${keyOf(wanted)}` }]
+          ? [{ file: context.mesh.list('gateways').file, text: `no Gateway ${keyOf(waypoint)}` }]
           : [binding.gateway.evidence]),
       ],
       effect: { verdicts: ['error', 'refused', 'dropped', 'denied'], at: aroundWaypoint(context, binding) },

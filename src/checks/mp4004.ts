@@ -1,7 +1,7 @@
 import { isUnknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { Check, CheckContext } from './context.js';
-import { aroundWaypoint, bindingOf, clientUsesWaypoints, type Binding } from './destination.js';
+import { aroundWaypoint, askedWaypoint, BINDING_FILES, type AskedBinding } from './destination.js';
 import { type Known, known } from './known.js';
 import { listenerOn, netnsOfPod, socketsIn } from './netns-facts.js';
 import { listed, Results } from './result.js';
@@ -13,15 +13,7 @@ export const check: Check = {
   title: 'Waypoint has no ready endpoint',
   severity: 'error',
   depth: 0,
-  inputs: [
-    'kubernetes/configmaps.json',
-    'kubernetes/endpointslices.discovery.k8s.io.json',
-    'kubernetes/gateways.gateway.networking.k8s.io.json',
-    'kubernetes/namespaces.json',
-    'kubernetes/pods.json',
-    'kubernetes/services.json',
-    'pods/*/*/netns/sockets.txt',
-  ],
+  inputs: [...BINDING_FILES, 'pods/*/*/netns/sockets.txt'],
   mayRead: [
     'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
@@ -31,14 +23,13 @@ export const check: Check = {
   ],
   run: (context) => {
     const results = new Results();
-    if (!clientUsesWaypoints(context)) return results.result();
-    const found = bindingOf(context, (unknown) => results.open(unknown));
-    if (found === null || found.binding.requested === null || found.binding.gateway === null) return results.result();
-    const { binding } = found;
+    const found = askedWaypoint(context, (unknown) => results.open(unknown));
+    if (found === null || found.binding.gateway === null) return results.result();
+    const { binding, waypoint } = found;
     if (binding.state !== 'ready' && binding.state !== 'not-ready' && binding.state !== 'unknown')
       return results.result();
     if (binding.pods.length === 0 && binding.state !== 'ready') return results.result();
-    const open = context.mesh.unknownOf('pods', `pods of waypoint ${keyOf(found.binding.requested)}`);
+    const open = context.mesh.unknownOf('pods', `pods of waypoint ${keyOf(waypoint)}`);
     if (binding.pods.length === 0 && open !== null) {
       results.open(open);
       return results.result();
@@ -51,8 +42,7 @@ export const check: Check = {
   },
 };
 
-function notReady(context: CheckContext, results: Results, { binding, subject }: Binding): void {
-  const name = binding.requested === null ? '' : keyOf(binding.requested);
+function notReady(context: CheckContext, results: Results, { binding, subject, waypoint }: AskedBinding): void {
   const pods =
     binding.pods.length === 0
       ? 'it has no pods'
@@ -61,15 +51,15 @@ function notReady(context: CheckContext, results: Results, { binding, subject }:
   const direct = context.paths.some((path) => path.verdict === 'delivered') && !through;
   const first = binding.pods[0];
   results.find({
-    subject: { kind: 'Gateway', namespace: binding.requested?.namespace ?? null, name: binding.requested?.name ?? '' },
-    message: `Waypoint ${name} of ${subject.kind} ${keyOf(subject)} has an address, but ${pods}: ${
+    subject: { kind: 'Gateway', namespace: waypoint.namespace, name: waypoint.name },
+    message: `Waypoint ${keyOf(waypoint)} of ${subject.kind} ${keyOf(subject)} has an address, but ${pods}: ${
       direct
         ? "traffic goes straight to the pods, and the waypoint's policies and routes silently do not apply."
         : 'what is sent through it fails ("unknown waypoint", "no healthy upstream", or a refused connection).'
     }`,
     fix:
       first === undefined
-        ? `Scale the waypoint up: \`kubectl get deployments -n ${binding.requested?.namespace ?? ''} -l gateway.networking.k8s.io/gateway-name=${binding.requested?.name ?? ''}\`.`
+        ? `Scale the waypoint up: \`kubectl get deployments -n ${waypoint.namespace} -l gateway.networking.k8s.io/gateway-name=${waypoint.name}\`.`
         : `See why it is not ready (\`kubectl describe pod -n ${first.namespace} ${first.name}\`), get it running, and give the waypoint a second replica.`,
     evidence: [...binding.pods.map((pod) => pod.evidence), ...binding.evidence].slice(0, 6),
     effect: { verdicts: ['error', 'refused', 'dropped', 'unknown'], at: aroundWaypoint(context, binding) },
@@ -77,7 +67,12 @@ function notReady(context: CheckContext, results: Results, { binding, subject }:
 }
 
 /** Ready by status, and nobody takes connections on 15008. */
-function deaf(context: CheckContext, results: Results, { binding, subject }: Binding, ready: readonly Pod[]): void {
+function deaf(
+  context: CheckContext,
+  results: Results,
+  { binding, subject }: AskedBinding,
+  ready: readonly Pod[],
+): void {
   const silent: { readonly pod: Pod; readonly file: string }[] = [];
   for (const pod of ready) {
     const listens = listensFor(context, pod);

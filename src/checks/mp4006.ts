@@ -1,5 +1,5 @@
 import type { Check } from './context.js';
-import { bindingOf, clientUsesWaypoints } from './destination.js';
+import { askedWaypoint, BINDING_FILES } from './destination.js';
 import { Results } from './result.js';
 import { keyOf } from './subjects.js';
 
@@ -9,14 +9,7 @@ export const check: Check = {
   title: 'Waypoint is for another kind of address',
   severity: 'warning',
   depth: 0,
-  inputs: [
-    'kubernetes/configmaps.json',
-    'kubernetes/endpointslices.discovery.k8s.io.json',
-    'kubernetes/gateways.gateway.networking.k8s.io.json',
-    'kubernetes/namespaces.json',
-    'kubernetes/pods.json',
-    'kubernetes/services.json',
-  ],
+  inputs: BINDING_FILES,
   mayRead: [
     'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
@@ -26,18 +19,16 @@ export const check: Check = {
   ],
   run: (context) => {
     const results = new Results();
-    if (!clientUsesWaypoints(context)) return results.result();
-    const found = bindingOf(context, (unknown) => results.open(unknown));
-    if (found === null || found.binding.state !== 'wrong-type' || found.binding.requested === null)
-      return results.result();
-    const { binding, subject } = found;
+    const found = askedWaypoint(context, (unknown) => results.open(unknown));
+    if (found === null || found.binding.state !== 'wrong-type') return results.result();
+    const { binding, subject, waypoint } = found;
     const called = subject.kind === 'Pod' ? "a pod's own address is called" : 'a Service is called';
     results.find({
       // The default: waypoints are for Services, and a pod's own address goes past them by design.
       severity: subject.kind === 'Pod' ? 'info' : 'warning',
       subject,
-      message: `Waypoint ${keyOf(found.binding.requested)} is asked for, but ${called}, and ${binding.reason}: the traffic goes straight to the pod, past the waypoint's policies and routes.`,
-      fix: `Let the waypoint take both: \`kubectl label gateways.gateway.networking.k8s.io -n ${found.binding.requested.namespace} ${found.binding.requested.name} istio.io/waypoint-for=all\`; or call the Service.`,
+      message: `Waypoint ${keyOf(waypoint)} is asked for, but ${called}, and ${binding.reason}: the traffic goes straight to the pod, past the waypoint's policies and routes.`,
+      fix: `Let the waypoint take both: \`kubectl label gateways.gateway.networking.k8s.io -n ${waypoint.namespace} ${waypoint.name} istio.io/waypoint-for=all\`; or call the Service.`,
       evidence: [...binding.evidence, ...(binding.gateway === null ? [] : [binding.gateway.evidence])],
       effect: null,
     });

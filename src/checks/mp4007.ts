@@ -1,5 +1,5 @@
 import type { Check } from './context.js';
-import { aroundWaypoint, bindingOf, clientUsesWaypoints } from './destination.js';
+import { aroundWaypoint, askedWaypoint, BINDING_FILES } from './destination.js';
 import { Results } from './result.js';
 import { keyOf } from './subjects.js';
 
@@ -9,14 +9,7 @@ export const check: Check = {
   title: 'Waypoint does not admit the namespace',
   severity: 'error',
   depth: 0,
-  inputs: [
-    'kubernetes/configmaps.json',
-    'kubernetes/endpointslices.discovery.k8s.io.json',
-    'kubernetes/gateways.gateway.networking.k8s.io.json',
-    'kubernetes/namespaces.json',
-    'kubernetes/pods.json',
-    'kubernetes/services.json',
-  ],
+  inputs: BINDING_FILES,
   mayRead: [
     'kubernetes/daemonsets.apps.json',
     'kubernetes/deployments.apps.json',
@@ -25,14 +18,13 @@ export const check: Check = {
   ],
   run: (context) => {
     const results = new Results();
-    if (!clientUsesWaypoints(context)) return results.result();
-    const found = bindingOf(context, (unknown) => results.open(unknown));
-    if (found === null || found.binding.state !== 'denied' || found.binding.requested === null) return results.result();
-    const { binding, subject } = found;
+    const found = askedWaypoint(context, (unknown) => results.open(unknown));
+    if (found === null || found.binding.state !== 'denied') return results.result();
+    const { binding, subject, waypoint } = found;
     results.find({
       subject,
-      message: `${subject.kind} ${keyOf(subject)} asks for waypoint ${keyOf(found.binding.requested)} of another namespace, but ${binding.reason}: traffic goes straight to the pods, past the waypoint's policies and routes.`,
-      fix: `Admit namespace ${subject.namespace} in allowedRoutes of the HBONE listener: \`kubectl edit gateways.gateway.networking.k8s.io -n ${found.binding.requested.namespace} ${found.binding.requested.name}\`.`,
+      message: `${subject.kind} ${keyOf(subject)} asks for waypoint ${keyOf(waypoint)} of another namespace, but ${binding.reason}: traffic goes straight to the pods, past the waypoint's policies and routes.`,
+      fix: `Admit namespace ${subject.namespace} in allowedRoutes of the HBONE listener: \`kubectl edit gateways.gateway.networking.k8s.io -n ${waypoint.namespace} ${waypoint.name}\`.`,
       evidence: [...binding.evidence, ...(binding.gateway === null ? [] : [binding.gateway.evidence])],
       effect: { verdicts: ['error', 'refused', 'dropped'], at: aroundWaypoint(context, binding) },
     });

@@ -1,7 +1,8 @@
-import type { Evidence } from '../formats/evidence.js';
+import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { atLeast } from '../mesh/release.js';
 import { modeOf } from '../mesh/modes.js';
+import { ztunnelsOn } from '../mesh/proxies.js';
 import type { NetnsOutcome, NetworkNamespace } from '../netns/face.js';
 import type { CheckContext } from './context.js';
 import { known, unknown, type Known } from './known.js';
@@ -57,6 +58,27 @@ export function redirectionOf(context: CheckContext, node: string): Known<NodeRe
     );
   }
   return known({ mode: atLeast(release, 21) ? 'in-pod' : 'node', basis: 'release', evidence: release.evidence });
+}
+
+/** A node of the trace that redirects in its own namespace. */
+interface RedirectingNode {
+  readonly node: string;
+  /** Its ambient pods that the trace meets; at least one. */
+  readonly pods: readonly Pod[];
+  readonly ztunnel: Pod | null;
+  readonly basis: NodeRedirection['basis'];
+}
+
+/** The nodes of the trace with ambient pods that are redirected in the node's own namespace (1.18 to 1.20). */
+export function redirectingNodes(context: CheckContext, open: (unknown: Unknown) => void): readonly RedirectingNode[] {
+  const { mesh, subjects } = context;
+  return subjects.nodes.flatMap((node) => {
+    const pods = subjects.pods.filter((pod) => pod.node === node && modeOf(mesh, pod).mode === 'ambient');
+    const redirection = pods.length === 0 ? null : redirectionOf(context, node);
+    if (redirection?.kind === 'unknown') open(redirection.unknown);
+    if (redirection?.kind !== 'known' || redirection.value.mode !== 'node') return [];
+    return [{ node, pods, ztunnel: ztunnelsOn(mesh, node)[0] ?? null, basis: redirection.value.basis }];
+  });
 }
 
 function savesIn(context: CheckContext, folder: string): readonly Parameters<typeof chainsNamed>[0][] {

@@ -190,7 +190,7 @@ function computedTls(context: CheckContext, client: Client, pod: Pod, cluster: s
   if (tls.value !== null) {
     if (tls.value.mode !== 'ISTIO_MUTUAL') return known(null);
     const reason = `DestinationRule ${tls.value.rule.namespace}/${tls.value.rule.name} asks for ISTIO_MUTUAL`;
-    return known({ tunnel: false, reason, evidence: [tls.value.evidence] });
+    return known({ tunnel: false, reason, evidence: tls.value.evidence });
   }
   const label = labelledTls(pod);
   if (label === null) return known(null);

@@ -9,6 +9,8 @@ import type { Mesh } from './model.js';
 interface ClientTls {
   /** `DISABLE`, `SIMPLE`, `MUTUAL`, `ISTIO_MUTUAL` as written; null: no rule sets one. */
   readonly mode: string | null;
+  /** The rule that holds, with or without a mode; null: none does. */
+  readonly rule: DestinationRule | null;
   readonly evidence: readonly Evidence[];
 }
 
@@ -22,17 +24,17 @@ export function clientTlsOf(
   client: Pod,
   host: string,
   serviceNamespace: string,
-  port: number,
+  port: number | null,
   subset: string | null,
 ): ClientTls {
   const rule = destinationRuleOf(mesh, client, host, serviceNamespace);
-  if (rule === null) return { mode: null, evidence: [] };
+  if (rule === null) return { mode: null, rule, evidence: [] };
   const levels: { readonly policy: JsonObject | null; readonly pointer: string }[] = [];
   const add = (policy: JsonObject | null, pointer: string): void => {
     if (policy === null) return;
     objectsAt(policy, 'portLevelSettings').forEach((entry, index) => {
       const settings = objectAt(entry, 'port');
-      if (settings !== null && numberAt(settings, 'number') === port) {
+      if (settings !== null && port !== null && numberAt(settings, 'number') === port) {
         levels.push({ policy: entry, pointer: `${pointer}/portLevelSettings/${index}` });
       }
     });
@@ -46,9 +48,9 @@ export function clientTlsOf(
     if (tls === null) continue;
     // the API's default of a tls block without a mode
     const mode = stringAt(tls, 'mode') ?? 'DISABLE';
-    return { mode, evidence: [evidenceAt(rule, `${pointer}/tls`, `${rule.evidence.text}: tls.mode ${mode}`)] };
+    return { mode, rule, evidence: [evidenceAt(rule, `${pointer}/tls`, `${rule.evidence.text}: tls.mode ${mode}`)] };
   }
-  return { mode: null, evidence: [rule.evidence] };
+  return { mode: null, rule, evidence: [rule.evidence] };
 }
 
 /** The one DestinationRule that holds for a client and a host; null: none. */
