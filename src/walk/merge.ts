@@ -1,5 +1,6 @@
 import type { Mesh } from '../mesh/model.js';
-import type { Link, Path, Stop } from './trace.js';
+import { byShare, grouped, joined, namesOf, stopsOf } from './alike.js';
+import type { Path } from './trace.js';
 import type { Walked } from './route.js';
 
 /**
@@ -49,34 +50,24 @@ function undecided(one: Walked): Walked {
  * links, encryption and verdict. The merged stops list the other pods; shares are added. Most likely first.
  */
 export function mergeWays(mesh: Mesh, walked: readonly Walked[]): readonly Walked[] {
-  const groups = new Map<string, Walked[]>();
-  for (const one of walked) {
-    const key = wayOf(mesh, one.path);
-    groups.set(key, [...(groups.get(key) ?? []), one]);
-  }
-  const merged = [...groups.values()].map((group) => mergeGroup(group));
-  return merged.sort(
-    (a, b) =>
-      (b.path.probability ?? -1) - (a.path.probability ?? -1) ||
-      compare(a.path.verdict, b.path.verdict) ||
-      compare(names(a.path), names(b.path)),
-  );
+  return grouped(walked, (one) => wayOf(mesh, one.path))
+    .map(([first, ...rest]) => ({
+      ...first,
+      path: { ...first.path, ...joined([first.path, ...rest.map((one) => one.path)]) },
+      unknowns: [first, ...rest].flatMap((one) => one.unknowns),
+    }))
+    .sort(
+      (a, b) =>
+        byShare(a.path, b.path) || compare(a.path.verdict, b.path.verdict) || compare(namesOf(a.path), namesOf(b.path)),
+    );
 }
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function names(path: Path): string {
-  return path.stops.map((stop) => `${stop.namespace}/${stop.name}`).join(' ');
-}
-
 function wayOf(mesh: Mesh, path: Path): string {
-  const stops = path.stops.map((stop, index) =>
-    index === 0
-      ? [stop.role, stop.namespace, stop.name]
-      : [stop.role, stop.namespace, stop.node, workloadOf(mesh, stop)],
-  );
+  const stops = stopsOf(mesh, path);
   const links = path.links.map((link) => [link.protocol, link.via, link.encrypted, link.own, link.endpointAddressType]);
   // Ways that are not known are told apart by where they go, not by what is missing on them.
   if (path.verdict === 'unknown') return JSON.stringify([path.verdict, stops, links]);
@@ -90,39 +81,4 @@ function generalised(path: Path): string {
   return path.reason
     .replaceAll(/\d+\.\d+\.\d+\.\d+(:\d+)?|\[?[0-9a-f:]*::[0-9a-f:]*\]?(:\d+)?/gi, 'ADDRESS')
     .replaceAll(/veth\w+/g, 'DEV');
-}
-
-function workloadOf(mesh: Mesh, stop: Stop): string {
-  const pod = mesh.podByName(stop.namespace, stop.name);
-  const owner = pod === null ? null : mesh.ownerOf(pod);
-  return owner === null ? stop.name : `${owner.kind}/${owner.name}`;
-}
-
-function mergeGroup(group: readonly Walked[]): Walked {
-  const [first, ...rest] = group;
-  if (first === undefined) throw new Error('an empty group of paths');
-  if (rest.length === 0) return first;
-  const probabilities = group.map((one) => one.path.probability);
-  const probability = probabilities.some((p) => p === null)
-    ? null
-    : probabilities.reduce((sum: number, p) => sum + (p ?? 0), 0);
-  const stops = first.path.stops.map((stop, index): Stop => {
-    const others = rest.flatMap((one) => {
-      const other = one.path.stops[index];
-      return other === undefined || (other.name === stop.name && other.namespace === stop.namespace) ? [] : [other];
-    });
-    const distinct = [...new Map(others.map((o) => [`${o.namespace}/${o.name}`, o])).values()];
-    if (distinct.length === 0) return stop;
-    return { ...stop, also: distinct.map(({ namespace, name, node }) => ({ namespace, name, node })) };
-  });
-  const links = first.path.links.map((link, index): Link => {
-    const also = new Set(rest.flatMap((one) => one.path.links[index]?.to ?? []));
-    also.delete(link.to);
-    return also.size === 0 ? link : { ...link, also: [...also].sort() };
-  });
-  return {
-    ...first,
-    path: { ...first.path, probability, stops, links },
-    unknowns: group.flatMap((one) => one.unknowns),
-  };
 }
