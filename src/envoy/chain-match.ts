@@ -19,6 +19,8 @@ export interface ChainMatch {
   readonly sourceType: string;
   readonly sources: readonly Cidr[] | null;
   readonly sourcePorts: readonly number[];
+  /** It names nothing: every connection fits. */
+  readonly any: boolean;
   /** Fields that this program does not know: the chain may match or not. */
   readonly unsupported: readonly string[];
 }
@@ -61,6 +63,7 @@ export function chainMatch(value: JsonObject): ChainMatch {
     sourceType: string(value['source_type']) ?? 'ANY',
     sources: ranges(value['source_prefix_ranges']),
     sourcePorts: ports.length === 0 ? [0] : ports,
+    any: Object.keys(value).length === 0,
     unsupported: unknownFields(value, FIELDS),
   };
 }

@@ -112,12 +112,14 @@ function excludedHost(printed: string, status: HostStatus | undefined): boolean 
 }
 
 function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostStatus[]): HostSet {
-  const byAddress = new Map(statuses.map((status) => [`${status.priority} ${status.address}`, status]));
+  const byAddress =
+    statuses.length === 0 ? null : new Map(statuses.map((status) => [`${status.priority} ${status.address}`, status]));
   const hosts: Host[] = [];
   const localities: Locality[] = [];
   list(assignment.value['endpoints']).forEach((group, i) => {
     const locality = object(group);
     const priority = number(locality['priority']) ?? 0;
+    const pointer = `${assignment.pointer}/endpoints/${i}/lb_endpoints/`;
     localities.push({ weight: number(locality['load_balancing_weight']) ?? 0, priority });
     list(locality['lb_endpoints']).forEach((item, j) => {
       const lb = object(item);
@@ -125,7 +127,7 @@ function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostS
       const at = address(endpoint['address']);
       if (at === null) return;
       const text = hostText(at);
-      const status = byAddress.get(`${priority} ${text}`);
+      const status = byAddress?.get(`${priority} ${text}`);
       const { health, note } = healthOf(string(lb['health_status']) ?? '', status);
       hosts.push({
         address: at,
@@ -139,7 +141,7 @@ function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostS
         locality: i,
         metadata: object(object(lb['metadata'])['filter_metadata']),
         additionalAddresses: list(endpoint['additional_addresses']).length,
-        pointer: `${assignment.pointer}/endpoints/${i}/lb_endpoints/${j}`,
+        pointer: pointer + j,
       });
     });
   });

@@ -1,15 +1,55 @@
 import type { Evidence } from '../formats/evidence.js';
 import { formatIp, joinHostPort, parseIp, splitHostPort, unmapIp, type Ip } from '../formats/ip.js';
 import type { JsonObject } from '../formats/envoy-json.js';
+import type { Host } from './cluster.js';
 import type { EndpointAddressType, EnvoyAction, EnvoyOutcome, HttpRequest } from './face.js';
 import { weigh, stepsKept, type Path, type Step } from './path.js';
 
 /** Address of one end of a connection: IP and port, or an internal listener's. */
 export type Address =
-  | { readonly kind: 'ip'; readonly ip: Ip; readonly host: string; readonly port: number }
+  | {
+      readonly kind: 'ip';
+      readonly ip: Ip;
+      readonly host: string;
+      readonly port: number;
+      /** `host:port`, IPv6 in brackets. */
+      readonly text: string;
+    }
   | { readonly kind: 'internal'; readonly listener: string; readonly id: string };
 
 export function ipAddress(text: string): Address | null {
+  return plainAddress(text) ?? writtenAddress(text);
+}
+
+const [DOT, COLON, ZERO, NINE] = [46, 58, 48, 57];
+
+/** `a.b.c.d:port` without leading zeros, which is how nearly all of them are written: read in one go. */
+function plainAddress(text: string): Address | null {
+  let value = 0;
+  let part = -1;
+  let parts = 0;
+  let colon = -1;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= ZERO && code <= NINE) {
+      if (part === 0) return null;
+      part = (part < 0 ? 0 : part * 10) + code - ZERO;
+      if (part > (colon < 0 ? 255 : 65_535)) return null;
+    } else if ((code === DOT && parts < 3 && colon < 0) || (code === COLON && parts === 3)) {
+      if (part < 0) return null;
+      value = value * 256 + part;
+      part = -1;
+      parts++;
+      if (code === COLON) colon = i;
+    } else {
+      return null;
+    }
+  }
+  if (parts !== 4 || part < 0) return null;
+  return { kind: 'ip', ip: { family: 4, value }, host: text.slice(0, colon), port: part, text };
+}
+
+function writtenAddress(text: string): Address | null {
   const split = splitHostPort(text);
   if (split === null) return null;
   return ipAddressOf(split.host, split.port);
@@ -19,13 +59,12 @@ export function ipAddressOf(host: string, port: number): Address | null {
   const parsed = parseIp(host);
   if (parsed === null) return null;
   const ip = unmapIp(parsed);
-  return { kind: 'ip', ip, host: formatIp(ip), port };
+  const written = formatIp(ip);
+  return { kind: 'ip', ip, host: written, port, text: joinHostPort(written, port) };
 }
 
 export function addressText(address: Address): string {
-  return address.kind === 'ip'
-    ? joinHostPort(address.host, address.port)
-    : `internal:${address.listener}/${address.id}`;
+  return address.kind === 'ip' ? address.text : `internal:${address.listener}/${address.id}`;
 }
 
 export interface Tls {
@@ -85,23 +124,19 @@ export interface Connection {
 /** How one branch ends: the outcome without its history. */
 export type Ending = Omit<EnvoyOutcome, 'probability' | 'steps' | 'conditions' | 'unknowns'>;
 
-/** What is the same for every connection to a host: worked out when it is first gone, and kept. */
-export interface Way extends Pick<
+/** What the ways to many hosts of a cluster have in common. */
+export interface Via extends Pick<
   Ending,
-  | 'endpoint'
-  | 'endpointAddressType'
-  | 'to'
-  | 'tls'
-  | 'upstreamTls'
-  | 'hbone'
-  | 'hboneTls'
-  | 'innerAuthority'
-  | 'certificate'
-  | 'sourceBind'
-  | 'decidedBy'
+  'endpointAddressType' | 'tls' | 'upstreamTls' | 'hboneTls' | 'innerAuthority' | 'certificate' | 'sourceBind'
 > {
-  /** Steps from the choice of the host on, made when somebody reads them. */
-  steps(): readonly Step[];
+  /** Steps from the choice of this host on, made when somebody reads them. */
+  steps(host: Host): readonly Step[];
+}
+
+/** What is the same for every connection to a host: worked out when it is first gone, and kept. */
+export interface Way extends Pick<Ending, 'endpoint' | 'to' | 'hbone' | 'decidedBy'> {
+  readonly host: Host;
+  readonly via: Via;
 }
 
 /** Many endings in one: a load balancer's choice among hosts the ways to which are all known. */
@@ -126,7 +161,7 @@ export function isSpread(result: Ending | Spread): result is Spread {
 export function eachEnding(result: Ending | Spread, path: Path, use: (ending: Ending, path: Path) => void): void {
   if (!isSpread(result)) return use(result, path);
   result.ways.forEach((way, i) => {
-    use(goneWay(result, way), stepsKept(weigh(path, result.shares[i] ?? null), way.steps()));
+    use(goneWay(result, way), stepsKept(weigh(path, result.shares[i] ?? null), way.via.steps(way.host)));
   });
 }
 
@@ -179,6 +214,7 @@ export function withAlpn(tls: Ending['upstreamTls'], alpn: readonly string[] | n
 
 /** The ending of a connection that goes a way that was worked out before: what the route knows, and what the way is. */
 export function goneWay({ connection, known, alpn }: Spread, way: Way): Ending {
+  const { via } = way;
   return {
     action: 'forward',
     listener: connection.listener,
@@ -186,16 +222,16 @@ export function goneWay({ connection, known, alpn }: Spread, way: Way): Ending {
     route: known.route ?? null,
     cluster: known.cluster ?? null,
     endpoint: way.endpoint,
-    endpointAddressType: way.endpointAddressType,
+    endpointAddressType: via.endpointAddressType,
     to: way.to,
-    tls: way.tls,
-    upstreamTls: withAlpn(way.upstreamTls, alpn),
+    tls: via.tls,
+    upstreamTls: withAlpn(via.upstreamTls, alpn),
     hbone: way.hbone,
-    hboneTls: way.hboneTls,
-    innerAuthority: way.innerAuthority,
-    certificate: way.certificate,
+    hboneTls: via.hboneTls,
+    innerAuthority: via.innerAuthority,
+    certificate: via.certificate,
     upstreamHttp: known.upstreamHttp ?? null,
-    sourceBind: way.hbone === null ? (known.sourceBind ?? null) : way.sourceBind,
+    sourceBind: way.hbone === null ? (known.sourceBind ?? null) : via.sourceBind,
     keepsSource: known.keepsSource ?? false,
     policy: null,
     status: null,

@@ -93,7 +93,7 @@ class Outcome implements EnvoyOutcome {
   static stepsOf(outcome: Outcome): readonly Step[] {
     const way = outcome.#way;
     const before = outcome.#history.steps();
-    return (outcome.#steps ??= way === null ? before : [...before, ...way.steps()]);
+    return (outcome.#steps ??= way === null ? before : [...before, ...way.via.steps(way.host)]);
   }
 }
 

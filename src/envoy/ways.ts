@@ -1,0 +1,251 @@
+import { object, objectOrNull, string, number, type JsonObject } from '../formats/envoy-json.js';
+import { joinHostPort } from '../formats/ip.js';
+import { metadataPath, type ClusterModel, type Host } from './cluster.js';
+import { addressType, eachEnding, ipAddress, type Connection, type Ending, type Via, type Way } from './connection.js';
+import type { Engine } from './engine.js';
+import { toInternal } from './internal.js';
+import type { ListenerModel } from './listener.js';
+import { lookup } from './metadata.js';
+import { START, stepsOf, type Path, type Step } from './path.js';
+import { transport, type Transport } from './transport.js';
+import { transportStep, type Upstream } from './upstream-end.js';
+
+/** Address of the host as outcomes name it. */
+export function endpointText(host: Host): string {
+  const { address } = host;
+  return address.kind === 'internal' && address.id === '' ? `internal:${address.listener}` : host.text;
+}
+
+/** What is known of an outcome when its host is chosen. */
+export function hostFields(engine: Engine, host: Host): Pick<Ending, 'endpoint' | 'endpointAddressType' | 'decidedBy'> {
+  return {
+    endpoint: endpointText(host),
+    endpointAddressType: addressType(host.address.kind),
+    decidedBy: { file: engine.dump.file, pointer: host.pointer, text: `endpoint ${host.text}` },
+  };
+}
+
+/** Steps of a connection to the host itself. */
+export function hostSteps(engine: Engine, host: Host, socket: Transport): readonly Step[] {
+  const { decidedBy } = hostFields(engine, host);
+  const chosen = decidedBy === null ? [] : [{ summary: decidedBy.text, evidence: [decidedBy] }];
+  return [...chosen, transportStep(engine, socket)];
+}
+
+/** The way to a host, whoever goes it; null where it depends on more than the host. */
+export function wayTo(engine: Engine, cluster: ClusterModel, host: Host): Way | null {
+  const socket = transport(cluster, host);
+  if (socket.unknown !== null) return null;
+  const { address } = host;
+  switch (address.kind) {
+    case 'socket':
+    case 'pipe':
+      return way(engine, host, host.text, null, direct(engine, socket, address.kind));
+    case 'internal': {
+      const listener = engine.internalListener(address.listener);
+      if (listener === null || !isPlainTunnel(listener)) return null;
+      return throughTunnel(engine, cluster, host, address, socket, listener);
+    }
+  }
+}
+
+function way(engine: Engine, host: Host, to: string | null, hbone: Way['hbone'], via: Via): Way {
+  const decidedBy = { file: engine.dump.file, pointer: host.pointer, text: `endpoint ${host.text}` };
+  return { host, endpoint: endpointText(host), to, hbone, decidedBy, via };
+}
+
+/** The endpoints of a cluster share its few sockets, and what these say of the way. */
+const directs = new WeakMap<Transport, Partial<Record<'socket' | 'pipe', Via>>>();
+
+function direct(engine: Engine, socket: Transport, kind: 'socket' | 'pipe'): Via {
+  let made = directs.get(socket);
+  if (made === undefined) directs.set(socket, (made = {}));
+  return (made[kind] ??= {
+    endpointAddressType: addressType(kind),
+    tls: socket.tls,
+    upstreamTls: socket.upstreamTls,
+    hboneTls: undefined,
+    innerAuthority: undefined,
+    certificate: socket.certificate ?? undefined,
+    sourceBind: null,
+    steps: (host) => hostSteps(engine, host, socket),
+  });
+}
+
+const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
+const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';
+const SETS_DESTINATION = new Set([ORIGINAL_DST, 'istio.set_internal_dst_address.v1.Config']);
+
+/** `connect_originate` as istiod writes it: what it does depends on the endpoint's metadata, and not on the bytes. */
+function isPlainTunnel(listener: ListenerModel): boolean {
+  const { filters, chains, defaultChain, matcher } = listener.body();
+  const [chain] = chains;
+  if (chain === undefined || chains.length !== 1 || defaultChain !== null || matcher !== null) return false;
+  const [filter] = chain.filters;
+  return (
+    chain.transport === null &&
+    chain.filters.length === 1 &&
+    filter?.type === TCP_PROXY &&
+    filter.config['weighted_clusters'] === undefined &&
+    filters.every((item) => SETS_DESTINATION.has(item.type) && item.raw['filter_disabled'] === undefined)
+  );
+}
+
+const NOTHING: Connection = {
+  payload: { tls: null, app: { kind: 'tcp' } },
+  local: { kind: 'internal', listener: '', id: '' },
+  localRestored: false,
+  remote: null,
+  direct: null,
+  filterState: new Map(),
+  shared: new Set(),
+  metadata: new Map(),
+  transport: 'raw_buffer',
+  sni: '',
+  alpn: [],
+  terminated: undefined,
+  negotiated: null,
+  listener: null,
+  filterChain: null,
+};
+
+/** Runs the tunnel for a connection that brings nothing with it. */
+function run(
+  engine: Engine,
+  cluster: ClusterModel,
+  host: Host,
+  socket: Transport,
+): readonly (readonly [Ending, Path])[] {
+  const { address } = host;
+  if (address.kind !== 'internal') return [];
+  const probe: Upstream = {
+    connection: NOTHING,
+    payload: NOTHING.payload,
+    criteria: null,
+    fields: hostFields(engine, host),
+    http: false,
+    grpc: false,
+    headers: {},
+    alpn: null,
+    notFoundStatus: 503,
+    terminates: false,
+    depth: 0,
+  };
+  const found: (readonly [Ending, Path])[] = [];
+  toInternal(engine, cluster, host, address, socket, probe, START, (result, path) => {
+    eachEnding(result, path, (one, branch) => found.push([one, branch]));
+  });
+  return found;
+}
+
+function tunnelSteps(engine: Engine, cluster: ClusterModel, host: Host, socket: Transport): readonly Step[] {
+  return [
+    ...hostSteps(engine, host, socket),
+    ...run(engine, cluster, host, socket).flatMap(([, path]) => stepsOf(path)),
+  ];
+}
+
+function throughTunnel(
+  engine: Engine,
+  cluster: ClusterModel,
+  host: Host,
+  at: { readonly listener: string; readonly id: string },
+  socket: Transport,
+  listener: ListenerModel,
+): Way | null {
+  const originator = originating(engine, cluster, socket, listener);
+  const quick = originator === null ? null : originated(engine, host, originator);
+  if (quick !== null) return quick;
+  const ends = run(engine, cluster, host, socket);
+  const [result, path] = ends[0] ?? [];
+  if (result === undefined || path === undefined || ends.length !== 1) return null;
+  if (result.action !== 'forward' || path.p !== 1 || path.unknowns !== null || path.conditions !== null) return null;
+  return way(engine, host, result.to, result.hbone, {
+    endpointAddressType: result.endpointAddressType,
+    tls: result.tls,
+    upstreamTls: result.upstreamTls,
+    hboneTls: result.hboneTls,
+    innerAuthority: result.innerAuthority,
+    certificate: result.certificate,
+    sourceBind: result.sourceBind,
+    steps: (of) => tunnelSteps(engine, cluster, of, socket),
+  });
+}
+
+/** The tunnel of ztunnel's kind, taken apart: all that it still asks of an endpoint is two addresses of its metadata. */
+interface Originator {
+  /** Where the address of the peer stands in the metadata, before the destination itself. */
+  readonly override: readonly string[] | null;
+  readonly port: number | null;
+  readonly via: Via;
+}
+
+const DESTINATION = 'envoy.filters.listener.original_dst';
+const originators = new WeakMap<Transport, Map<ListenerModel, Originator | null>>();
+
+function originating(
+  engine: Engine,
+  cluster: ClusterModel,
+  socket: Transport,
+  listener: ListenerModel,
+): Originator | null {
+  let made = originators.get(socket);
+  if (made === undefined) originators.set(socket, (made = new Map()));
+  let found = made.get(listener);
+  if (found === undefined) made.set(listener, (found = originator(engine, cluster, socket, listener)));
+  return found;
+}
+
+/** Null where the tunnel is of another make: then it is run for each endpoint. */
+function originator(
+  engine: Engine,
+  cluster: ClusterModel,
+  socket: Transport,
+  listener: ListenerModel,
+): Originator | null {
+  const { filters, chains } = listener.body();
+  const proxy: JsonObject = object(chains[0]?.filters[0]?.config);
+  const through = engine.cluster(string(proxy['cluster']) ?? '');
+  const passed = socket.passthrough.filter(({ name }) => name === DESTINATION);
+  const outer = through?.discovery === 'ORIGINAL_DST' ? transport(through, null) : null;
+  const settings = object(through?.entry.value['original_dst_lb_config']);
+  const key = objectOrNull(settings['metadata_key']);
+  const plain =
+    filters.length === 1 &&
+    filters[0]?.type === ORIGINAL_DST &&
+    chains[0]?.match.unsupported.length === 0 &&
+    chains[0].match.any &&
+    (socket.tls === 'none' || socket.tls === 'tls' || socket.tls === 'mtls') &&
+    passed.length === 1 &&
+    passed[0]?.kind === 'host' &&
+    string(object(proxy['tunneling_config'])['hostname']) === '%DOWNSTREAM_LOCAL_ADDRESS%' &&
+    settings['use_http_header'] !== true &&
+    (key === null || string(key['key']) === DESTINATION);
+  if (!plain || through === null || outer === null || outer.unknown !== null) return null;
+  return {
+    override: key === null ? null : metadataPath(key),
+    port: number(settings['upstream_port_override']),
+    via: {
+      endpointAddressType: addressType('internal'),
+      tls: socket.tls,
+      upstreamTls: socket.upstreamTls,
+      hboneTls: { tls: outer.tls, upstreamTls: outer.upstreamTls },
+      innerAuthority: undefined,
+      certificate: outer.certificate ?? undefined,
+      sourceBind: through.sourceBind,
+      steps: (host) => tunnelSteps(engine, cluster, host, socket),
+    },
+  };
+}
+
+/** As the listener filter original_dst and the cluster connect_originate do it, in that order. */
+function originated(engine: Engine, host: Host, { override, port, via }: Originator): Way | null {
+  const metadata = objectOrNull(host.metadata[DESTINATION]);
+  const local = ipAddress(string(metadata?.['local']) ?? '');
+  if (metadata === null || local?.kind !== 'ip') return null;
+  const written = override === null ? undefined : lookup(metadata, override);
+  const other = typeof written === 'string' ? ipAddress(written) : null;
+  const peer = other?.kind === 'ip' ? other : local;
+  const to = port === null ? peer.text : joinHostPort(peer.host, port);
+  return way(engine, host, to, { to, authority: local.text }, via);
+}
