@@ -2,7 +2,6 @@ import { cidrContains, parseIp } from '../formats/ip.js';
 import { isUnknown, type Evidence, type Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { Mode } from '../mesh/model.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { CheckContext } from './context.js';
 import { known, type Known } from './known.js';
 import { ipRoutesIn, ipsetsIn, netnsOfNode } from './netns-facts.js';
@@ -81,7 +80,7 @@ function stateInZtunnel(
   pod: Pod,
   node: string,
 ): Known<{ readonly state: string; readonly evidence: Evidence } | null> {
-  const ztunnel = ztunnelsOn(context.mesh, node)[0];
+  const ztunnel = context.mesh.ztunnelsOn(node)[0];
   if (ztunnel === undefined) {
     const fact = `the ztunnel of node ${node}`;
     const unknown = context.mesh.unknownOf('pods', fact) ?? { fact, reason: 'none of the pods is one' };

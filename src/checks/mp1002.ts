@@ -1,7 +1,6 @@
 import { isUnknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Check, CheckContext } from './context.js';
 import { known, unknown, type Known } from './known.js';
 import { listenerOn, netnsOfPod, socketsIn } from './netns-facts.js';
@@ -86,7 +85,7 @@ type NotHeld = {
 
 /** 1.21+: ztunnel prints each pod that it holds under its uid; null: it holds this one, or does not print them. */
 function notHeld(context: CheckContext, pod: Pod): Known<NotHeld | null> {
-  const ztunnel = ztunnelsOn(context.mesh, pod.node ?? '')[0];
+  const ztunnel = context.mesh.ztunnelsOn(pod.node ?? '')[0];
   if (ztunnel === undefined) return unknown(`ztunnel of node ${pod.node ?? ''}: kubernetes/pods.json`, 'none found');
   const dump = context.ztunnel(ztunnel);
   if (isUnknown(dump)) return { kind: 'unknown', unknown: dump };

@@ -2,7 +2,6 @@ import type { Evidence } from '../formats/evidence.js';
 import { dig } from '../formats/kubernetes-narrow.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Check, CheckContext } from './context.js';
 import { Results } from './result.js';
 import { keyOf } from './subjects.js';
@@ -27,7 +26,7 @@ export const check: Check = {
     for (const node of subjects.nodes) {
       const ambient = subjects.pods.filter((pod) => pod.node === node && modeOf(mesh, pod).mode === 'ambient');
       if (ambient.length === 0) continue;
-      judge(context, results, node, 'ztunnel', ztunnelsOn(mesh, node), ambient, open);
+      judge(context, results, node, 'ztunnel', mesh.ztunnelsOn(node), ambient, open);
       judge(context, results, node, 'istio-cni', mesh.podsOn(node).filter(isCni), ambient, open);
     }
     return results.result();

@@ -4,7 +4,6 @@ import type { IpRoutes } from '../formats/ip-route.js';
 import type { IpRules, IpRule } from '../formats/ip-rule.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Check, CheckContext } from './context.js';
 import { cniFlag } from './control-plane.js';
 import { ipRoutesIn, ipRulesIn, ipsetsIn, netnsOfNode, netnsOfPod, rulesIn } from './netns-facts.js';
@@ -87,7 +86,7 @@ export const check: Check = {
         ...(rules.kind === 'known' ? missingRules(rules.value, NODE_RULES) : []),
         ...(routes.kind === 'known' ? missingRoutes(routes.value, pods) : []),
       ];
-      const ztunnel = ztunnelsOn(mesh, node)[0];
+      const ztunnel = mesh.ztunnelsOn(node)[0];
       const inside = ztunnel === undefined ? null : ztunnelGaps(context, ztunnel);
       for (const unknown of inside?.unknowns ?? []) results.open(unknown);
       gaps.push(...(inside?.gaps ?? []));

@@ -1,7 +1,7 @@
 import { isUnknown, type Evidence } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
-import { labelEvidence, ztunnelsOn } from '../mesh/proxies.js';
+import { labelEvidence } from '../mesh/proxies.js';
 import { atLeast } from '../mesh/release.js';
 import type { Check, CheckContext } from './context.js';
 import { Results } from './result.js';
@@ -69,7 +69,7 @@ function clientSendsHbone(context: CheckContext): boolean {
 function promiseOf(context: CheckContext, pod: Pod): Evidence | null {
   if ((pod.labels[TUNNEL] ?? '').split(',').includes('http')) return labelEvidence(pod, TUNNEL);
   const node = context.subjects.source?.node ?? null;
-  const ztunnel = node === null ? undefined : ztunnelsOn(context.mesh, node)[0];
+  const ztunnel = node === null ? undefined : context.mesh.ztunnelsOn(node)[0];
   const dump = ztunnel === undefined ? null : context.ztunnel(ztunnel);
   if (dump === null || isUnknown(dump)) return null;
   const workload = workloadOf(dump, pod);

@@ -1,7 +1,7 @@
 import { isUnknown } from '../formats/evidence.js';
 import { modeOf } from '../mesh/modes.js';
 import { effectivePeerAuthentication } from '../mesh/peer-authentication.js';
-import { labelEvidence, ztunnelsOn } from '../mesh/proxies.js';
+import { labelEvidence } from '../mesh/proxies.js';
 import type { Check } from './context.js';
 import { arrivesPlain, targetPort } from './destination.js';
 import { Results } from './result.js';
@@ -39,7 +39,7 @@ export const check: Check = {
     for (const pod of subjects.destinations) {
       if (modeOf(mesh, pod).mode !== 'sidecar' || (pod.labels[TUNNEL] ?? '').split(',').includes('http')) continue;
       const node = subjects.source?.node ?? null;
-      const ztunnel = node === null ? undefined : ztunnelsOn(mesh, node)[0];
+      const ztunnel = node === null ? undefined : mesh.ztunnelsOn(node)[0];
       const dump = ztunnel === undefined ? null : context.ztunnel(ztunnel);
       const held = dump === null || isUnknown(dump) ? null : workloadOf(dump, pod);
       if (held?.protocol === 'HBONE') continue;

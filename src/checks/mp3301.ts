@@ -1,6 +1,5 @@
 import { isUnknown } from '../formats/evidence.js';
 import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Check } from './context.js';
 import { istiodEvidence, istiodFlag } from './control-plane.js';
 import { Results } from './result.js';
@@ -28,7 +27,7 @@ export const check: Check = {
     const accounts = new Map<string, string>();
     for (const pod of subjects.pods) {
       if (modeOf(mesh, pod).mode !== 'ambient' || pod.node === null) continue;
-      const ztunnel = ztunnelsOn(mesh, pod.node)[0];
+      const ztunnel = mesh.ztunnelsOn(pod.node)[0];
       if (ztunnel === undefined) continue;
       accounts.set(`${ztunnel.namespace}/${ztunnel.serviceAccount}`, keyOf(ztunnel));
       const dump = context.ztunnel(ztunnel);

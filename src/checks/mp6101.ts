@@ -2,7 +2,7 @@ import { isUnknown, type Evidence } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { ZtunnelDump } from '../formats/ztunnel-types.js';
 import { modeOf } from '../mesh/modes.js';
-import { annotationEvidence, ztunnelsOn } from '../mesh/proxies.js';
+import { annotationEvidence } from '../mesh/proxies.js';
 import type { Check, CheckContext } from './context.js';
 import { Results } from './result.js';
 import { keyOf, subjectOf } from './subjects.js';
@@ -31,7 +31,7 @@ export const check: Check = {
     const results = new Results();
     const ambient = subjects.pods.filter((pod) => modeOf(mesh, pod).mode === 'ambient');
     for (const node of new Set(ambient.flatMap((pod) => (pod.node === null ? [] : [pod.node])))) {
-      const ztunnel = ztunnelsOn(mesh, node)[0];
+      const ztunnel = mesh.ztunnelsOn(node)[0];
       if (ztunnel === undefined) continue;
       const dump = context.ztunnel(ztunnel);
       if (isUnknown(dump)) {

@@ -4,7 +4,6 @@ import type { ZtunnelDump } from '../formats/ztunnel-types.js';
 import { labelsMatch } from '../mesh/labels.js';
 import type { Mesh } from '../mesh/model.js';
 import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { CheckContext } from './context.js';
 import type { Results } from './result.js';
 
@@ -74,7 +73,7 @@ export function enforcedByZtunnel(context: CheckContext, results: Results): read
   const enforced: Enforced[] = [];
   for (const pod of context.subjects.destinations) {
     if (modeOf(context.mesh, pod).mode !== 'ambient' || pod.node === null) continue;
-    const ztunnel = ztunnelsOn(context.mesh, pod.node)[0];
+    const ztunnel = context.mesh.ztunnelsOn(pod.node)[0];
     if (ztunnel === undefined) continue;
     const dump = context.ztunnel(ztunnel);
     if (isUnknown(dump)) results.open(dump);

@@ -2,7 +2,6 @@ import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { atLeast } from '../mesh/release.js';
 import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { NetnsOutcome, NetworkNamespace } from '../netns/face.js';
 import type { CheckContext } from './context.js';
 import { known, unknown, type Known } from './known.js';
@@ -77,7 +76,7 @@ export function redirectingNodes(context: CheckContext, open: (unknown: Unknown)
     const redirection = pods.length === 0 ? null : redirectionOf(context, node);
     if (redirection?.kind === 'unknown') open(redirection.unknown);
     if (redirection?.kind !== 'known' || redirection.value.mode !== 'node') return [];
-    return [{ node, pods, ztunnel: ztunnelsOn(mesh, node)[0] ?? null, basis: redirection.value.basis }];
+    return [{ node, pods, ztunnel: mesh.ztunnelsOn(node)[0] ?? null, basis: redirection.value.basis }];
   });
 }
 

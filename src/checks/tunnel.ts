@@ -4,7 +4,7 @@ import type { Pod } from '../formats/kubernetes-types.js';
 import type { Envoy, EnvoyEndpoint } from '../envoy/face.js';
 import { modeOf } from '../mesh/modes.js';
 import { effectivePeerAuthentication } from '../mesh/peer-authentication.js';
-import { annotationEvidence, labelEvidence, ztunnelsOn } from '../mesh/proxies.js';
+import { annotationEvidence, labelEvidence } from '../mesh/proxies.js';
 import { atLeast } from '../mesh/release.js';
 import type { CheckContext } from './context.js';
 import { istiodEvidence, istiodFlag } from './control-plane.js';
@@ -257,7 +257,7 @@ function ambientServes(context: CheckContext, pod: Pod): Known<Unserved | null> 
       evidence: [{ file: sockets.value.file, text: 'no LISTEN on 15008' }],
     });
   }
-  const ztunnel = ztunnelsOn(mesh, node)[0];
+  const ztunnel = mesh.ztunnelsOn(node)[0];
   const dump = ztunnel === undefined ? null : context.ztunnel(ztunnel);
   if (
     dump !== null &&

@@ -1,10 +1,9 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { captureOf } from '../intent/capture.js';
-import { isTerminated } from '../mesh/load.js';
+import { isTerminated } from '../mesh/order.js';
 import type { Mesh, Mode, ModeConflict, WaypointState } from '../mesh/model.js';
 import { modeOf } from '../mesh/modes.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import { waypointOfPod, waypointOfService } from '../mesh/waypoints.js';
 import { loadEngines } from '../walk/engines.js';
 import { placeOfPod } from '../walk/place.js';
@@ -114,7 +113,7 @@ function workloadOf(context: CheckContext, pod: Pod): Workload {
   const mode = modeOf(mesh, pod);
   const expected = expectedEnrolment(mesh, pod);
   const found = foundEnrolment(context, pod, mode.mode);
-  const ztunnel = pod.node === null ? undefined : ztunnelsOn(mesh, pod.node)[0];
+  const ztunnel = pod.node === null ? undefined : mesh.ztunnelsOn(pod.node)[0];
   return {
     namespace: pod.namespace,
     name: pod.name,

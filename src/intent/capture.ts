@@ -2,7 +2,7 @@ import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { Mesh } from '../mesh/model.js';
 import { modeOf } from '../mesh/modes.js';
-import { proxyContainer, ztunnelsOn } from '../mesh/proxies.js';
+import { proxyContainer } from '../mesh/proxies.js';
 import type { Stop } from '../walk/trace.js';
 import { stopOfPod } from './way.js';
 
@@ -42,7 +42,7 @@ export function captureOf(mesh: Mesh, pod: Pod): Capture {
 
 /** The ztunnel that serves a node: it has one even where none runs just now. */
 export function ztunnelStop(mesh: Mesh, node: string): Stop {
-  const pod = ztunnelsOn(mesh, node)[0];
+  const pod = mesh.ztunnelsOn(node)[0];
   if (pod !== undefined) return stopOfPod('ztunnel', pod);
   return { role: 'ztunnel', namespace: mesh.istioNamespace() ?? '', name: 'ztunnel', node };
 }

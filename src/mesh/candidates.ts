@@ -1,7 +1,7 @@
 import type { Gateway, Pod, Service, ServiceEntry } from '../formats/kubernetes-types.js';
 import { serviceOfGateway } from './gateways.js';
 import { labelsMatch } from './labels.js';
-import { byReadiness, isTerminated } from './load.js';
+import { byReadiness, isTerminated } from './order.js';
 import type { Mesh, Owner } from './model.js';
 import type { NamedKind } from './reference.js';
 

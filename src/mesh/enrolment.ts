@@ -4,7 +4,7 @@ import { parseEnablementSelectors, type EnablementSelector } from '../formats/ku
 import type { ConfigMap, Labels, Pod } from '../formats/kubernetes-types.js';
 import { isObject } from '../formats/kubernetes-narrow.js';
 import { selectorMatches } from './labels.js';
-import { isTerminated } from './load.js';
+import { isTerminated } from './order.js';
 import type { Mesh, PodMode, Release } from './model.js';
 import { annotationEvidence, isZtunnel, labelEvidence, proxyContainer } from './proxies.js';
 import { atLeast } from './release.js';

@@ -1,5 +1,5 @@
 import type { Gateway, Pod, Service } from '../formats/kubernetes-types.js';
-import { byReadiness, isTerminated } from './load.js';
+import { byReadiness, isTerminated } from './order.js';
 import type { Mesh, WaypointBinding } from './model.js';
 
 /** What a binding holds where there is no waypoint. */

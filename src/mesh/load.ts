@@ -5,6 +5,8 @@ import { loadControlPlane } from './control-plane.js';
 import { labelsMatch } from './labels.js';
 import { loadLists } from './lists.js';
 import type { Mesh, Owner } from './model.js';
+import { byName, byReadiness, isTerminated, nameOf } from './order.js';
+import { isZtunnel } from './proxies.js';
 
 /** Evaluated at the first question, then kept. */
 function once<T>(make: () => T): () => T {
@@ -24,27 +26,6 @@ function group<K, T>(items: readonly T[], keysOf: (item: T) => readonly K[]): Re
   return map;
 }
 
-export function nameOf(object: { readonly namespace: string | null; readonly name: string }): string {
-  return object.namespace === null ? object.name : `${object.namespace}/${object.name}`;
-}
-
-function byName(a: ApiObject, b: ApiObject): number {
-  const left = nameOf(a);
-  const right = nameOf(b);
-  return left < right ? -1 : left > right ? 1 : 0;
-}
-
-/** Ready pods first, those being deleted last, then by name: the order in which one of several is chosen. */
-export function byReadiness(a: Pod, b: Pod): number {
-  const rank = (pod: Pod): number => (pod.deleting ? 2 : pod.ready === true ? 0 : 1);
-  return rank(a) - rank(b) || byName(a, b);
-}
-
-/** The kubelet has given up its network namespace and its address may be another pod's by now. */
-export function isTerminated(pod: Pod): boolean {
-  return pod.phase === 'Succeeded' || pod.phase === 'Failed';
-}
-
 /** The model of a snapshot. Reads nothing yet. */
 export function loadMesh(snapshot: Snapshot): Mesh {
   const lists = loadLists(snapshot);
@@ -58,6 +39,15 @@ export function loadMesh(snapshot: Snapshot): Mesh {
   const podIps = once(() => group(alive(), (pod) => (pod.hostNetwork ? [] : pod.ips)));
   const hostIps = once(() => group(alive(), (pod) => (pod.hostNetwork ? pod.ips : [])));
   const podNodes = once(() => group([...alive()].sort(byName), (pod) => (pod.node === null ? [] : [pod.node])));
+  // the one that serves the node first: in 1.18 the newest ready; later releases leave one after a roll-out
+  const ztunnels = once(() =>
+    group(
+      alive()
+        .filter(isZtunnel)
+        .sort((a, b) => byReadiness(a, b) || ((a.created ?? '') < (b.created ?? '') ? 1 : -1)),
+      (pod) => (pod.node === null ? [] : [pod.node]),
+    ),
+  );
   const nodeIndex = once(() => new Map(list('nodes').items.map((node) => [node.name, node])));
   const nodeIps = once(() => group(list('nodes').items, (node) => node.internalIps));
   const namespaceIndex = once(() => new Map(list('namespaces').items.map((entry) => [entry.name, entry])));
@@ -83,6 +73,7 @@ export function loadMesh(snapshot: Snapshot): Mesh {
     podsByIp: (ip) => podIps().get(canonical(ip)) ?? [],
     hostNetworkPodsByIp: (ip) => hostIps().get(canonical(ip)) ?? [],
     podsOn: (node) => podNodes().get(node) ?? [],
+    ztunnelsOn: (node) => ztunnels().get(node) ?? [],
     nodeByName: (name) => nodeIndex().get(name) ?? null,
     nodeByIp: (ip) => nodeIps().get(canonical(ip))?.[0] ?? null,
     nodeByPodCidr: (ip) => nodeByPodCidr(list('nodes').items, ip),

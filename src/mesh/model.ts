@@ -98,6 +98,8 @@ export interface Mesh {
   hostNetworkPodsByIp(ip: string): readonly Pod[];
   /** Not terminated, in order of name. */
   podsOn(node: string): readonly Pod[];
+  /** The ztunnels of a node, the one that serves it first; terminated ones left out. */
+  ztunnelsOn(node: string): readonly Pod[];
   nodeByName(name: string): Node | null;
   /** By InternalIP. */
   nodeByIp(ip: string): Node | null;

@@ -1,8 +1,6 @@
 import type { Evidence } from '../formats/evidence.js';
 import { pointerTo } from '../formats/evidence.js';
 import type { ApiObject, Container, Pod } from '../formats/kubernetes-types.js';
-import { byReadiness } from './load.js';
-import type { Mesh } from './model.js';
 
 export type ProxyType = 'sidecar' | 'router' | 'waypoint' | 'ztunnel';
 
@@ -46,12 +44,6 @@ function metadataEvidence(object: ApiObject, field: 'labels' | 'annotations', ke
 /** sidecar.istio.io/status holds a JSON document: the value as evidence is its beginning. */
 function shorten(value: string): string {
   return value.length <= 60 ? value : `${value.slice(0, 57)}...`;
-}
-
-/** The ztunnels of a node, the one that serves it first (1.18: the newest ready; later: one is left after a roll-out). */
-export function ztunnelsOn(mesh: Mesh, node: string): readonly Pod[] {
-  const pods = mesh.podsOn(node).filter(isZtunnel);
-  return [...pods].sort((a, b) => byReadiness(a, b) || ((a.created ?? '') < (b.created ?? '') ? 1 : -1));
 }
 
 export function isZtunnel(pod: Pod): boolean {

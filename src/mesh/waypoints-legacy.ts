@@ -1,5 +1,5 @@
 import type { Gateway, Pod, Service } from '../formats/kubernetes-types.js';
-import { nameOf } from './load.js';
+import { nameOf } from './order.js';
 import type { Mesh, WaypointBinding } from './model.js';
 import { annotationEvidence } from './proxies.js';
 import { atLeast } from './release.js';

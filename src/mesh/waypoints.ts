@@ -2,7 +2,7 @@ import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { ApiObject, Gateway, Pod, Service } from '../formats/kubernetes-types.js';
 import { selectorMatches } from './labels.js';
 import { findGateway, NO_WAYPOINT, podsOfGateway, serviceOfGateway } from './gateways.js';
-import { nameOf } from './load.js';
+import { nameOf } from './order.js';
 import type { Mesh, WaypointBinding } from './model.js';
 import { labelEvidence } from './proxies.js';
 import { atLeast } from './release.js';

@@ -69,19 +69,42 @@ const PLAIN = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 };
 function table(list: WorkloadList, style: ListStyle): readonly string[] {
   const columns = COLUMNS.filter((column) => style.wide || !column.wide);
   const titles = columns.map((column) => column.title);
-  const rows = new Table({ head: titles.map((title) => style.color.bold(title)), chars: NO_LINES, style: PLAIN });
   const found = titles.indexOf('FOUND');
-  for (const item of list.items) {
+  const rows = list.items.map((item) => {
     const paint = (cell: string, index: number): string => {
       if (index !== found) return cell;
       return item.agrees === null ? style.color.yellow(cell) : item.agrees ? cell : style.color.red(cell);
     };
-    rows.push(columns.map((column, index) => paint(escapeTerminal(column.cell(item)), index)));
-  }
-  return rows
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd());
+    return columns.map((column, index) => paint(escapeTerminal(column.cell(item)), index));
+  });
+  return aligned([titles.map((title) => style.color.bold(title)), ...rows]);
+}
+
+/** What cli-table3 lays out at once: its time grows with the square of the rows. */
+const ROWS_AT_ONCE = 100;
+
+/** Rows of cells as lines, all columns equally wide throughout. */
+function aligned(rows: readonly (readonly string[])[]): readonly string[] {
+  const parts: (readonly (readonly string[])[])[] = [];
+  for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) parts.push(rows.slice(at, at + ROWS_AT_ONCE));
+  const laidOut = (part: readonly (readonly string[])[], colWidths: number[]): Table.Table => {
+    const made = new Table({ chars: NO_LINES, style: PLAIN, colWidths });
+    made.push(...part.map((row) => [...row]));
+    return made;
+  };
+  // a table that was printed knows its widths
+  const widths = parts.map((part) => {
+    const made = laidOut(part, []);
+    made.toString();
+    return made.options.colWidths;
+  });
+  const widest = (rows[0] ?? []).map((_, column) => Math.max(...widths.map((own) => own[column] ?? 0)));
+  return parts.flatMap((part) =>
+    laidOut(part, widest)
+      .toString()
+      .split('\n')
+      .map((line) => line.trimEnd()),
+  );
 }
 
 function remark(item: Workload, style: ListStyle): readonly string[] {

@@ -2,7 +2,6 @@ import { splitHostPort } from '../formats/ip.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
 import type { Mesh } from '../mesh/model.js';
-import { ztunnelsOn } from '../mesh/proxies.js';
 import type { Connection } from './connect.js';
 import type { Place } from './place.js';
 import type { Stop } from './trace.js';
@@ -94,7 +93,7 @@ export function worksInPod(process: Process & { kind: 'ztunnel' }): boolean {
 
 /** The ztunnel of a node: a ready one before others; null where the lists name none. */
 export function ztunnelOn(mesh: Mesh, node: string): Pod | null {
-  const pods = ztunnelsOn(mesh, node);
+  const pods = mesh.ztunnelsOn(node);
   return pods.find((pod) => pod.ready === true) ?? pods[0] ?? null;
 }
 

@@ -148,3 +148,21 @@ describe('the list as JSON', () => {
     expect(validate.errors ?? []).toEqual([]);
   });
 });
+
+describe('a long list', () => {
+  it('keeps its columns in line from the first row to the last', () => {
+    const names = Array.from({ length: 250 }, (_, at) => (at === 240 ? 'a-name-much-longer-than-others' : `pod-${at}`));
+    const snapshot = memorySnapshot(
+      new Map([
+        ['kubernetes/pods.json', list(...names.map((name) => pod('foo', name)), ...controlPlane('1.30.3'))],
+        ['kubernetes/namespaces.json', list(namespace('foo'), namespace('istio-system'))],
+      ]),
+    );
+    const lines = renderWorkloads(workloadsOf(snapshot, 'foo'), { ...PLAIN, wide: false })
+      .split('\n')
+      .slice(0, 251);
+    const column = lines[0]?.indexOf('MODE') ?? -1;
+    expect(column).toBeGreaterThan('foo  a-name-much-longer-than-others'.length);
+    expect(lines.slice(1).filter((line) => line.slice(column - 1).startsWith(' plain'))).toHaveLength(250);
+  });
+});

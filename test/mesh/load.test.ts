@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { netnsFolder, nodeFolder, podFolder } from '../../src/mesh/folders.js';
 import { KINDS } from '../../src/mesh/kinds.js';
 import type { Kind } from '../../src/mesh/model.js';
-import { ztunnelsOn } from '../../src/mesh/proxies.js';
 import { memorySnapshot } from '../../src/snapshot/memory.js';
 import { loadMesh } from '../../src/mesh/load.js';
 import {
@@ -218,8 +217,8 @@ describe('look-ups', () => {
       patch: 3,
       evidence: { file: 'kubernetes/pods.json' },
     });
-    expect(ztunnelsOn(mesh, 'n1').map((one) => one.name)).toEqual(['ztunnel-1']);
-    expect(ztunnelsOn(mesh, 'n2')).toEqual([]);
+    expect(mesh.ztunnelsOn('n1').map((one) => one.name)).toEqual(['ztunnel-1']);
+    expect(mesh.ztunnelsOn('n2')).toEqual([]);
   });
 
   it('owners through the ReplicaSet, by its object or its hash', () => {
