@@ -1,5 +1,4 @@
 #!/usr/bin/env node
+/* eslint-disable @typescript-eslint/no-require-imports */
 // Builds from source, then runs: what a developer calls instead of `npm run build && bin/run.js`.
-await import('../scripts/build.js');
-const { main } = await import('../dist/main.js');
-await main(import.meta.url);
+void import('../scripts/build.js').then(() => require('./run.js'));

@@ -21,7 +21,7 @@ const made = path.join(root, `dist.${process.pid}`);
 await build({
   absWorkingDir: root,
   entryPoints: [
-    'src/main.ts',
+    'src/framework.ts',
     'src/code-cache.ts',
     ...commandFiles(path.join(root, 'src/commands')).map((f) => path.relative(root, f)),
   ],
@@ -48,27 +48,68 @@ await build({
     ].join('\n'),
   },
 });
-// The fast lane of `trace` once more, as one file that can carry V8's compiled code (src/code-cache.ts).
-await build({
+/**
+ * `trace` once more, as bundles that can carry V8's compiled code (src/code-cache.ts): what starts and asks the cluster,
+ * and beside it what answers, which is loaded by the first when it is needed. Packages that few runs need stay outside.
+ */
+const compiled = {
   absWorkingDir: root,
-  entryPoints: ['src/commands/_fast-lane.ts'],
-  outfile: path.join(made, 'fast-lane.cjs'),
   bundle: true,
   format: 'cjs',
   platform: 'node',
   target: 'node20.19',
   minify: true,
   logLevel: 'warning',
-  define: { 'import.meta.url': '__fileUrl' },
-  banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
+  // 3.5 MB for the few kubeconfigs that need it
+  external: ['@kubernetes/client-node'],
+  // a script that is not the loader's own cannot import()
+  supported: { 'dynamic-import': false },
+};
+/** What the first request does not need, each a bundle of its own. */
+const apart = {
+  engines: 'src/commands/_engines',
+  spinner: 'src/commands/_spinner',
+  yaml: 'src/collect/yaml',
+  'web-socket': 'src/collect/web-socket',
+  'kube-library': 'src/collect/kube-library',
+  'read-archive': 'src/snapshot/read-archive',
+};
+for (const [name, source] of Object.entries(apart)) {
+  await build({
+    ...compiled,
+    entryPoints: [`${source}.ts`],
+    outfile: path.join(made, `${name}.cjs`),
+    define: { 'import.meta.url': '__fileUrl' },
+    banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
+  });
+}
+await build({
+  ...compiled,
+  entryPoints: ['src/commands/_fast-lane.ts'],
+  outfile: path.join(made, 'fast-lane.cjs'),
   plugins: [
     {
-      // live collection is never on the fast lane: it stays where the other build puts it
-      name: 'live-apart',
-      setup: (setup) =>
-        setup.onResolve({ filter: /\/_source\.js$/ }, () => ({ path: './commands/_source.js', external: true })),
+      name: 'apart',
+      setup: (setup) => {
+        setup.onResolve({ filter: /\.js$/ }, ({ path: wanted, resolveDir }) => {
+          const source = path.relative(root, path.join(resolveDir, wanted.replace(/\.js$/, '')));
+          const name = Object.keys(apart).find((key) => apart[key] === source);
+          return name === undefined ? null : { path: name, namespace: 'apart' };
+        });
+        setup.onLoad({ filter: /.*/, namespace: 'apart' }, ({ path: name }) => ({
+          contents: `module.exports = require('./src/code-cache.ts').loadCompiled(__dirname + '/${name}.cjs');`,
+          resolveDir: root,
+        }));
+      },
     },
   ],
+});
+await build({
+  ...compiled,
+  entryPoints: ['src/main.ts'],
+  outfile: path.join(made, 'main.cjs'),
+  supported: {},
+  external: ['./framework.js'],
 });
 rmSync(path.join(root, 'dist'), { recursive: true, force: true });
 renameSync(made, path.join(root, 'dist'));

@@ -1,13 +1,14 @@
+import path from 'node:path';
 import type * as FastLane from './commands/_fast-lane.js';
 import { loadCompiled } from './code-cache.js';
 
-/** Entry of bin/run.js. Commands set `process.exitCode`; only what escapes them is handled here. */
-export async function main(binUrl: string): Promise<void> {
+/** Entry of bin/run.js; `root`: the folder of the package. Commands set `process.exitCode`; only what escapes them is handled here. */
+export async function main(root: string): Promise<void> {
   const argv = process.argv.slice(2);
-  if (argv[0] === 'trace' && (await traceFast(argv, binUrl))) return;
+  if (argv[0] === 'trace' && (await traceFast(argv, root))) return;
   const { flush, handle, run } = await import('./framework.js');
   try {
-    await run(argv, binUrl);
+    await run(argv, root);
     await flush();
   } catch (thrown) {
     const error: Error & { oclif?: { exit?: number } } = thrown instanceof Error ? thrown : new Error(String(thrown));
@@ -18,8 +19,7 @@ export async function main(binUrl: string): Promise<void> {
 }
 
 /** True where the fast lane took the command line. */
-async function traceFast(argv: readonly string[], binUrl: string): Promise<boolean> {
-  const compiled = loadCompiled(new URL('../dist/fast-lane.cjs', binUrl));
-  const lane = (compiled?.exports ?? (await import('./commands/_fast-lane.js'))) as typeof FastLane;
-  return lane.runFast(argv, new URL('../oclif.manifest.json', binUrl));
+async function traceFast(argv: readonly string[], root: string): Promise<boolean> {
+  const lane = loadCompiled(path.join(root, 'dist', 'fast-lane.cjs')) as typeof FastLane;
+  return lane.runFast(argv, path.join(root, 'oclif.manifest.json'));
 }

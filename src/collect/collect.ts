@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { SnapshotSink, WrittenManifest } from '../snapshot/write.js';
 import { discover, serverVersion } from './api.js';
 import { Cluster, nameOf, NODES, PODS } from './cluster.js';
-import { asCollectError, CollectError } from './errors.js';
+import { CollectError } from './errors.js';
 import { Fetcher } from './fetch.js';
 import { asArray, asString, at } from './json.js';
 import { KINDS, kindFile } from './kinds.js';
@@ -81,14 +81,16 @@ async function collectOne(sink: SnapshotSink, plan: Plan, options: CollectOption
   };
   let rounds = 0;
   try {
-    const [served, version] = await Promise.all([
-      discover(session),
-      serverVersion(session).catch((error: unknown) => {
-        // a cluster that answers nothing fails in discover(); one that hides its version is read all the same
-        if (asCollectError(error).kind === 'cancelled') throw error;
-        return null;
-      }),
-    ]);
+    // alone, and first: what cannot be reached at all is found out by one connection
+    const served = await discover(session);
+    let version: string | null = null;
+    const versionRead = serverVersion(session).then(
+      (said) => {
+        version = said;
+      },
+      // a server that hides it is read all the same; a run that was interrupted ends elsewhere
+      () => undefined,
+    );
     const cluster = new Cluster({
       session,
       served,
@@ -101,8 +103,8 @@ async function collectOne(sink: SnapshotSink, plan: Plan, options: CollectOption
     try {
       rounds =
         plan.kind === 'trace'
-          ? await collectTrace(cluster, sink, plan, connection.namespace, manifest)
-          : await collectScope(cluster, sink, plan, manifest);
+          ? await collectTrace(cluster, sink, plan, connection.namespace, manifest, versionRead)
+          : await collectScope(cluster, sink, plan, manifest, versionRead);
     } finally {
       if (options.signal.aborted) cluster.problem('.', 'the capture was interrupted: what is not here was not read');
       cluster.flush();
@@ -124,6 +126,7 @@ async function collectTrace(
   plan: Plan & { kind: 'trace' },
   contextNamespace: string | null,
   manifest: Manifest,
+  versionRead: Promise<void>,
 ): Promise<number> {
   const scope = new TraceScope(cluster);
   const fetcher = new Fetcher(cluster, scope, { whole: false });
@@ -133,6 +136,7 @@ async function collectTrace(
   for (const namespace of fallback) cluster.namespaces.add(namespace);
   await Promise.all([
     ...config.map((kind) => cluster.task(`reading ${kind.plural}`, kindFile(kind), () => cluster.list(kind, 'all'))),
+    versionRead,
     scope.namespaceObjects(),
     scope.meshPods(),
     ...[plan.from, plan.to].map((text) => scope.resolve(parseReference(text), fallback)),
@@ -146,6 +150,7 @@ async function collectScope(
   sink: SnapshotSink,
   plan: Plan & { kind: 'scope' },
   manifest: Manifest,
+  versionRead: Promise<void>,
 ): Promise<number> {
   const scope = new TraceScope(cluster);
   const { namespaces } = plan;
@@ -157,6 +162,7 @@ async function collectScope(
         cluster.list(kind, kind.size === 'config' ? 'all' : namespaces),
       ),
     ),
+    versionRead,
     scope.meshPods(),
   ]);
   cluster.flush();

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import http from 'node:http';
-import https from 'node:https';
+import type { Agent } from 'node:http';
+import { isIP } from 'node:net';
 import path from 'node:path';
+import tls from 'node:tls';
 import { KubeconfigError } from './errors.js';
 import { asRecord, asString } from './json.js';
 import type { AuthInput, Connection, ConnectionOptions } from './kubeconfig.js';
@@ -13,22 +14,23 @@ import type { AuthInput, Connection, ConnectionOptions } from './kubeconfig.js';
 export async function authOf(input: AuthInput): Promise<Connection> {
   const proxy = asString(input.cluster.body['proxy-url']) ?? proxyFromEnvironment(input.server);
   if (input.user.body['auth-provider'] !== undefined || proxy !== null) {
+    const [first, ...rest] = input.files;
+    if (first === undefined) throw new KubeconfigError('an in-cluster configuration cannot be used through a proxy');
     const { libraryConnection } = await import('./kube-library.js');
-    return libraryConnection(input, proxy);
+    return libraryConnection(input, [first, ...rest], proxy);
   }
-  const tls = clusterTls(input);
-  let material = certificates(input);
   const exec = asRecord(input.user.body['exec']);
   const plugin = exec === null ? null : (await import('./kube-exec.js')).execCredential(exec, input);
-  let agent: http.Agent | null = null;
-  const agentFor = (next: typeof material): http.Agent => {
-    if (agent !== null && next.cert === material.cert && next.key === material.key) return agent;
-    agent?.destroy();
-    material = next;
-    const shared = { keepAlive: true, maxSockets: 32, ...tls, ...next };
-    agent = input.server.protocol === 'http:' ? new http.Agent(shared) : new https.Agent(shared);
-    return agent;
+  const isTls = input.server.protocol !== 'http:';
+  let held: { readonly material: Material; readonly agent: Promise<Agent>; readonly close: () => void } | null = null;
+  const agentFor = (material: Material): Promise<Agent> => {
+    if (held !== null && held.material.cert === material.cert && held.material.key === material.key) return held.agent;
+    held?.close();
+    held = { material, ...(isTls ? tlsAgent(input, material) : plainAgent()) };
+    return held.agent;
   };
+  // nothing but the credentials of a plugin has to be waited for
+  if (plugin === null) void agentFor(certificates(input));
   return {
     context: input.context,
     server: input.server,
@@ -39,12 +41,84 @@ export async function authOf(input: AuthInput): Promise<Connection> {
       const given =
         credential?.cert == null ? certificates(input) : { cert: credential.cert, key: credential.key ?? undefined };
       return {
-        agent: agentFor(given),
+        agent: await agentFor(given),
         headers: { ...input.impersonate, ...(authorization === null ? {} : { Authorization: authorization }) },
       };
     },
-    close: () => agent?.destroy(),
+    close: () => held?.close(),
   };
+}
+
+interface Material {
+  readonly cert?: string;
+  readonly key?: string | undefined;
+}
+
+interface Opened {
+  readonly agent: Promise<Agent>;
+  readonly close: () => void;
+}
+
+/** As many connections as streams may need; how many requests run at a time is --concurrency. */
+const SHARED = { keepAlive: true, maxSockets: 32 };
+
+function plainAgent(): Opened {
+  const agent = import('node:http').then((http) => new http.Agent(SHARED));
+  return { agent, close: () => void agent.then((made) => made.destroy()) };
+}
+
+/**
+ * An agent whose first connection is on its way while the HTTP of Node is being loaded, which takes as long as a handshake.
+ * A connection that has failed by then is not used: the agent makes its own, and says what is wrong with it.
+ */
+function tlsAgent(input: AuthInput, material: Material): Opened {
+  const { server } = input;
+  const options = clusterTls(input);
+  // made once: the authority and the certificates are read anew for every connection otherwise
+  const secureContext = secureContextOf(input, { ...options, ...material });
+  const host = server.hostname.replace(/^\[|\]$/g, '');
+  const name = options.servername ?? (isIP(host) === 0 ? host : '');
+  let first: tls.TLSSocket | null = tls.connect({
+    ...options,
+    secureContext,
+    host,
+    port: Number(server.port || '443'),
+    ...(name === '' ? {} : { servername: name }),
+  });
+  const ignore = (): undefined => undefined;
+  first.on('error', ignore);
+  // one turn of the event loop: what a near server answers at once is answered before anything is loaded
+  const turn = new Promise<void>((resolve) => setImmediate(resolve));
+  const agent = turn
+    .then(() => import('node:https'))
+    .then((https) => {
+      const made = new https.Agent({ ...SHARED, ...options, ...material, secureContext });
+      const create = made.createConnection.bind(made);
+      made.createConnection = (wanted, callback) => {
+        const ready = first;
+        first = null;
+        if (ready === null || ready.destroyed) return create(wanted, callback);
+        ready.off('error', ignore);
+        return ready;
+      };
+      return made;
+    });
+  return {
+    agent,
+    close: () => {
+      first?.destroy();
+      void agent.then((made) => made.destroy());
+    },
+  };
+}
+
+function secureContextOf(input: AuthInput, options: tls.SecureContextOptions): tls.SecureContext {
+  try {
+    return tls.createSecureContext(options);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new KubeconfigError(`context ${input.context}: its certificates or its key cannot be used (${why})`);
+  }
 }
 
 /** HTTPS_PROXY and NO_PROXY, as every Go client honours them. */
@@ -62,7 +136,9 @@ function proxyFromEnvironment(server: URL): string | null {
   return excepted ? null : proxy;
 }
 
-function clusterTls(input: AuthInput): https.AgentOptions {
+function clusterTls(
+  input: AuthInput,
+): tls.SecureContextOptions & { servername?: string; rejectUnauthorized?: boolean } {
   const { body } = input.cluster;
   const ca = pem(input.cluster, 'certificate-authority');
   const servername = asString(body['tls-server-name']);
@@ -73,7 +149,7 @@ function clusterTls(input: AuthInput): https.AgentOptions {
   };
 }
 
-function certificates(input: AuthInput): { readonly cert?: string; readonly key?: string | undefined } {
+function certificates(input: AuthInput): Material {
   const cert = pem(input.user, 'client-certificate');
   const key = pem(input.user, 'client-key');
   return cert === null || key === null ? {} : { cert, key };

@@ -1,14 +1,15 @@
 import http from 'node:http';
 import type { RequestOptions } from 'node:https';
-import { KubeconfigError } from './errors.js';
 import type { AuthInput, Connection, ConnectionOptions } from './kubeconfig.js';
 
 /** The forms of a kubeconfig that are left to @kubernetes/client-node: auth providers, and servers behind a proxy. */
-export async function libraryConnection(input: AuthInput, proxy: string | null): Promise<Connection> {
+export async function libraryConnection(
+  input: AuthInput,
+  [first, ...rest]: readonly [string, ...string[]],
+  proxy: string | null,
+): Promise<Connection> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
-  const [first, ...rest] = input.files;
-  if (first === undefined) throw new KubeconfigError('an in-cluster configuration cannot be used through a proxy');
   config.loadFromFile(first);
   for (const file of rest) {
     const more = new KubeConfig();

@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Agent } from 'node:http';
 import { KubeconfigError } from './errors.js';
 import { asArray, asRecord, asString, type Doc } from './json.js';
+import { parsePlainYaml } from './plain-yaml.js';
 
 /** What is needed to speak to one API server as one user. */
 export interface Connection {
@@ -138,7 +139,6 @@ function kubeconfigFiles(given: string | null): readonly string[] {
 }
 
 async function readKubeconfigs(files: readonly string[]): Promise<Merged> {
-  const { parseYaml } = await import('./yaml.js');
   const contexts = new Map<string, Entry>();
   const clusters = new Map<string, Entry>();
   const users = new Map<string, Entry>();
@@ -146,7 +146,8 @@ async function readKubeconfigs(files: readonly string[]): Promise<Merged> {
   for (const file of files) {
     let root: Doc | null;
     try {
-      root = asRecord(parseYaml(readFileSync(file, 'utf8')));
+      const text = readFileSync(file, 'utf8');
+      root = asRecord((parsePlainYaml(text) ?? { value: (await import('./yaml.js')).parseYaml(text) }).value);
     } catch (error) {
       const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
       throw new KubeconfigError(`${file} cannot be read: ${reason ?? ''}`);

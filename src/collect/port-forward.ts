@@ -1,4 +1,4 @@
-import http from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Duplex } from 'node:stream';
 import { asCollectError, CollectError } from './errors.js';
 import { podPath, type PodRef } from './exec.js';
@@ -31,7 +31,8 @@ export async function* getThroughPod(
   }
 }
 
-function respond(session: Session, tunnel: Tunnel, path: string): Promise<http.IncomingMessage> {
+async function respond(session: Session, tunnel: Tunnel, path: string): Promise<IncomingMessage> {
+  const http = await import('node:http');
   return new Promise((resolve, reject) => {
     const request = http.request({
       createConnection: () => tunnel,

@@ -1,7 +1,6 @@
-import http from 'node:http';
-import https from 'node:https';
-import { createGunzip } from 'node:zlib';
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Gunzip } from 'node:zlib';
 import { assertAllowed, type Grants } from './allow.js';
 import { asCollectError, CollectError, failureOf } from './errors.js';
 import type { Connection } from './kubeconfig.js';
@@ -117,14 +116,14 @@ class Busy extends CollectError {
   }
 }
 
-function withRetryAfter(failure: CollectError, response: http.IncomingMessage): CollectError {
+function withRetryAfter(failure: CollectError, response: IncomingMessage): CollectError {
   const seconds = Number(response.headers['retry-after']);
   if (failure.kind !== 'unreachable' || !Number.isFinite(seconds) || seconds <= 0) return failure;
   return new Busy(failure, Math.min(seconds, 10) * 1000);
 }
 
 interface Answer {
-  readonly response: http.IncomingMessage;
+  readonly response: IncomingMessage;
   /** To be called at every sign of life; the request is given up where it is not for `requestTimeout`. */
   readonly alive: Watch;
 }
@@ -145,7 +144,8 @@ async function send(
   assertAllowed(method, path, session.grants);
   const { agent, headers } = await session.connection.options();
   const { server } = session.connection;
-  const module = server.protocol === 'http:' ? http : https;
+  // loaded while the first connection is on its way (kube-auth.ts)
+  const module = await (server.protocol === 'http:' ? import('node:http') : import('node:https'));
   const contentType = method === 'PATCH' ? 'application/strategic-merge-patch+json' : 'application/json';
   session.count.requests++;
   return new Promise((resolve, reject) => {
@@ -195,14 +195,19 @@ export function watch(milliseconds: number, late: () => void): Watch {
   };
 }
 
-async function* bodyOf(session: Session, response: http.IncomingMessage, alive: Watch): AsyncGenerator<Buffer> {
+/** Loaded with the first answer: the first request does not wait for it. */
+function gunzip(): Gunzip {
+  return process.getBuiltinModule('node:zlib').createGunzip();
+}
+
+async function* bodyOf(session: Session, response: IncomingMessage, alive: Watch): AsyncGenerator<Buffer> {
   const gzip = response.headers['content-encoding'] === 'gzip';
   response.on('data', (chunk: Buffer) => {
     session.count.bytes += chunk.length;
     alive.tick();
   });
   response.pause();
-  const source = gzip ? response.pipe(createGunzip()) : response;
+  const source = gzip ? response.pipe(gunzip()) : response;
   // a pipe does not carry the end of a cut connection over
   if (gzip) response.on('error', (error) => source.destroy(error));
   try {
@@ -220,12 +225,12 @@ async function* bodyOf(session: Session, response: http.IncomingMessage, alive: 
   }
 }
 
-async function smallBody(response: http.IncomingMessage, alive: Watch): Promise<string> {
+async function smallBody(response: IncomingMessage, alive: Watch): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   const gzip = response.headers['content-encoding'] === 'gzip';
   try {
-    for await (const chunk of gzip ? response.pipe(createGunzip()) : response) {
+    for await (const chunk of gzip ? response.pipe(gunzip()) : response) {
       size += chunk.length;
       if (size > 1024 * 1024) break;
       chunks.push(chunk);

@@ -1,5 +1,5 @@
 import { Command, Flags } from '@oclif/core';
-import { ExpectedError, reportError } from './_errors.js';
+import { isExpected, reportError } from './_errors.js';
 
 export { writeOut } from './_write.js';
 
@@ -19,7 +19,7 @@ export abstract class BaseCommand extends Command {
    */
   protected override async catch(error: Error & { exitCode?: number; oclif?: { exit?: number } }): Promise<void> {
     const usage = error.oclif?.exit !== undefined || error.exitCode !== undefined;
-    if (usage && !(error instanceof ExpectedError)) throw error;
+    if (usage && !isExpected(error)) throw error;
     reportError(error, this.argv.includes('--debug'));
   }
 }

@@ -1,3 +1,5 @@
+import { escapeTerminal } from '../render/escape.js';
+
 /**
  * An error that a person can do something about. Everything else that escapes a command is a defect (exit status 70).
  * `exit` 2: the command line or a file given to it is wrong; 3: too little could be read for a verdict.
@@ -13,22 +15,22 @@ export class ExpectedError extends Error {
   }
 }
 
-/** Says on standard error what went wrong, and sets the exit status: the person's (2, 3), or ours (70). */
-export function reportError(error: Error, debug: boolean): void {
-  const lines =
-    error instanceof ExpectedError
-      ? [` ›   Error: ${error.message}`, ...error.suggestions.map((suggestion) => `       ${suggestion}`)]
-      : [
-          ` ›   Defect in meshpath: ${error.message}`,
-          '       Please report it with the command and, if you can, a snapshot (`meshpath capture`).',
-          ...(debug ? [] : ['       --debug prints the stack.']),
-        ];
-  if (debug) lines.push(error.stack ?? '');
-  process.stderr.write(`${lines.map(printable).join('\n')}\n`);
-  process.exitCode = error instanceof ExpectedError ? error.exit : 70;
+/** By its shape: the bundles of the fast lane (scripts/build.js) hold a copy of the class each. */
+export function isExpected(error: Error): error is ExpectedError {
+  return 'exit' in error && (error.exit === 2 || error.exit === 3) && 'suggestions' in error;
 }
 
-/** Messages name things of the cluster: control characters of theirs must not reach a terminal. */
-function printable(text: string): string {
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\u{fffd}');
+/** Says on standard error what went wrong, and sets the exit status: the person's (2, 3), or ours (70). */
+export function reportError(error: Error, debug: boolean): void {
+  const lines = isExpected(error)
+    ? [` ›   Error: ${error.message}`, ...error.suggestions.map((suggestion) => `       ${suggestion}`)]
+    : [
+        ` ›   Defect in meshpath: ${error.message}`,
+        '       Please report it with the command and, if you can, a snapshot (`meshpath capture`).',
+        ...(debug ? [] : ['       --debug prints the stack.']),
+      ];
+  if (debug) lines.push(...(error.stack ?? '').split('\n'));
+  // messages name things of the cluster
+  process.stderr.write(`${lines.map(escapeTerminal).join('\n')}\n`);
+  process.exitCode = isExpected(error) ? error.exit : 70;
 }

@@ -1,36 +1,38 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { reportError } from './_errors.js';
+import { CONCURRENCY, PORT } from './_limits.js';
 import type { TraceFlags } from './_trace.js';
 
 /**
- * `trace` on a recorded snapshot without the command framework, whose start takes longer than the answer. It takes plain
- * command lines only, by the same definition (oclif.manifest.json, written from the command by the build); whatever it does
- * not know for sure (help, errors, live flags) is left to the framework.
+ * `trace` without the command framework, whose start takes longer than an answer from a snapshot, and than all else until
+ * the first request to a cluster is on the wire. It takes plain command lines only, by the same definition
+ * (oclif.manifest.json, written from the command by the build); whatever it does not know for sure (help, errors) is left
+ * to the framework.
  */
-const TAKEN: readonly string[] = [
-  ...['snapshot', 'namespace', 'output', 'verbose', 'direct', 'method', 'path', 'header', 'protocol', 'fail-on'],
-];
-
 interface FlagDefinition {
   readonly name: string;
   readonly type: 'boolean' | 'option';
   readonly char?: string;
   readonly multiple?: boolean;
+  readonly allowNo?: boolean;
   readonly options?: readonly string[];
   readonly default?: unknown;
 }
 
 export type FlagDefinitions = Readonly<Record<string, FlagDefinition>>;
 
+const INTEGERS: Readonly<Record<string, { readonly min: number; readonly max: number }>> = {
+  port: PORT,
+  concurrency: CONCURRENCY,
+};
+
 /** Flags and arguments as the framework would parse them; null where that is not certain. */
 export function parsePlain(argv: readonly string[], definitions: FlagDefinitions): Record<string, unknown> | null {
   const [command, ...args] = argv;
-  if (command !== 'trace' || !args.some((arg) => arg === '--snapshot' || arg.startsWith('--snapshot='))) return null;
+  if (command !== 'trace') return null;
   const options: NonNullable<ParseArgsConfig['options']> = {};
-  for (const name of TAKEN) {
-    const flag = definitions[name];
-    if (flag === undefined) return null;
+  for (const [name, flag] of Object.entries(definitions)) {
     options[name] = {
       type: flag.type === 'boolean' ? 'boolean' : 'string',
       multiple: flag.multiple ?? false,
@@ -39,28 +41,37 @@ export function parsePlain(argv: readonly string[], definitions: FlagDefinitions
   }
   let parsed: { values: Record<string, unknown>; positionals: string[] };
   try {
-    parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
+    parsed = parseArgs({ args, options, allowPositionals: true, allowNegative: true, strict: true });
   } catch {
     return null;
   }
   const [from, to, ...more] = parsed.positionals;
   if (from === undefined || to === undefined || more.length > 0) return null;
-  for (const name of TAKEN) {
-    const allowed = definitions[name]?.options;
-    const value = parsed.values[name];
-    if (allowed !== undefined && typeof value === 'string' && !allowed.includes(value)) return null;
+  const values: Record<string, unknown> = {};
+  for (const flag of Object.values(definitions)) {
+    const value = parsed.values[flag.name];
+    if (flag.default !== undefined) values[flag.name] = flag.default;
+    if (value === undefined) continue;
+    if (value === false && flag.allowNo !== true) return null;
     // the framework reads "-" words and empty values in its own way
-    if (typeof value === 'string' && (value === '' || value.startsWith('-'))) return null;
+    const words = [value].flat();
+    if (words.some((word) => typeof word === 'string' && (word === '' || word.startsWith('-')))) return null;
+    if (flag.options !== undefined && !words.every((word) => flag.options?.includes(String(word)))) return null;
+    const range = INTEGERS[flag.name];
+    const number = range === undefined ? null : integerIn(range, value);
+    if (range !== undefined && number === null) return null;
+    values[flag.name] = number ?? value;
   }
-  const defaults = Object.values(definitions).flatMap((flag) =>
-    flag.default === undefined ? [] : [[flag.name, flag.default] as const],
-  );
-  return { ...Object.fromEntries(defaults), ...parsed.values, from, to };
+  return { ...values, from, to };
+}
+
+function integerIn(range: { readonly min: number; readonly max: number }, value: unknown): number | null {
+  const number = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+  return number >= range.min && number <= range.max ? number : null;
 }
 
 /** True where the command line was taken and answered (or its error was said). */
-export async function runFast(argv: readonly string[], manifest: URL): Promise<boolean> {
-  if (argv[0] !== 'trace') return false;
+export async function runFast(argv: readonly string[], manifest: string): Promise<boolean> {
   let definitions: FlagDefinitions;
   try {
     const { commands } = JSON.parse(readFileSync(manifest, 'utf8')) as {
@@ -72,11 +83,12 @@ export async function runFast(argv: readonly string[], manifest: URL): Promise<b
   }
   const parsed = parsePlain(argv, definitions);
   if (parsed === null) return false;
+  const flags = parsed as unknown as TraceFlags & { readonly debug?: boolean };
   try {
     const { printTrace } = await import('./_trace.js');
-    await printTrace(parsed as unknown as TraceFlags);
+    await printTrace(flags);
   } catch (error) {
-    reportError(error instanceof Error ? error : new Error(String(error)), false);
+    reportError(error instanceof Error ? error : new Error(String(error)), flags.debug === true);
   }
   return true;
 }

@@ -1,4 +1,6 @@
 import type { Progress } from '../collect/plan.js';
+import { escapeTerminal } from '../render/escape.js';
+import type { Ora } from './_spinner.js';
 
 /** Shows what a collection is doing; `stop()` before anything else is written. */
 export interface Shown {
@@ -9,33 +11,48 @@ export interface Shown {
 /** How many pieces of work --timings names one by one. */
 const NAMED = 12;
 
-/** A spinner on a terminal, nothing but notices elsewhere; with `timings`, the longest pieces of work at the end. */
-export async function progressOn(stream: NodeJS.WriteStream, timings: boolean): Promise<Shown> {
-  const started = performance.now();
-  const elapsed = (): string => seconds(performance.now() - started);
-  const spinning = stream.isTTY && process.env['CI'] === undefined && process.env['TERM'] !== 'dumb';
-  const spinner = spinning ? (await import('ora')).default({ stream, discardStdin: false }).start('connecting') : null;
+/** A person who waits no longer than this needs no spinner. */
+const SPINNER_AFTER = 150;
+
+/**
+ * A spinner on a terminal, nothing but notices elsewhere; with `timings`, the longest pieces of work at the end. The stream
+ * is not touched at once: opening it would hold up the first request.
+ */
+export function progressOn(streamOf: () => NodeJS.WriteStream, timings: boolean): Shown {
+  // since the program was started: that is what a person waits for
+  const elapsed = (): string => seconds(process.uptime() * 1000);
   const took: { readonly what: string; readonly milliseconds: number }[] = [];
+  let spinner: Ora | null = null;
+  let text = 'connecting';
+  const start = async (): Promise<void> => {
+    const stream = streamOf();
+    if (!stream.isTTY || process.env['CI'] !== undefined || process.env['TERM'] === 'dumb') return;
+    const { ora } = await import('./_spinner.js');
+    if (waiting.stopped) return;
+    spinner = ora({ stream, discardStdin: false }).start(text);
+  };
+  const waiting = { stopped: false, timer: setTimeout(() => void start(), SPINNER_AFTER) };
   return {
     progress: (event) => {
       switch (event.kind) {
         case 'step':
-          if (spinner !== null) {
-            spinner.text = `${printable(event.what)} (${event.done} of ${event.total}, ${elapsed()})`;
-          }
+          text = `${escapeTerminal(event.what)} (${event.done} of ${event.total}, ${elapsed()})`;
+          if (spinner !== null) spinner.text = text;
           return;
         case 'took':
           took.push(event);
           return;
         case 'notice':
           spinner?.clear();
-          stream.write(`${printable(event.message)}\n`);
+          streamOf().write(`${escapeTerminal(event.message)}\n`);
           spinner?.render();
       }
     },
     stop: () => {
+      waiting.stopped = true;
+      clearTimeout(waiting.timer);
       spinner?.stop();
-      if (timings) stream.write(timingsText(took, elapsed()));
+      if (timings) streamOf().write(timingsText(took, elapsed()));
     },
   };
 }
@@ -44,7 +61,7 @@ function timingsText(took: readonly { readonly what: string; readonly millisecon
   const longest = [...took].sort((a, b) => b.milliseconds - a.milliseconds);
   const lines = longest
     .slice(0, NAMED)
-    .map((one) => `${seconds(one.milliseconds).padStart(8)}  ${printable(one.what)}`);
+    .map((one) => `${seconds(one.milliseconds).padStart(8)}  ${escapeTerminal(one.what)}`);
   const more = longest.length - NAMED;
   if (more > 0) lines.push(`          and ${more} shorter pieces of work`);
   return `${lines.join('\n')}\n${all.padStart(8)}  in all (pieces run at the same time)\n`;
@@ -52,9 +69,4 @@ function timingsText(took: readonly { readonly what: string; readonly millisecon
 
 function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(2)} s`;
-}
-
-/** Names come from the cluster: control characters must not reach a terminal. */
-function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\u{fffd}');
 }

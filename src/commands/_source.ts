@@ -1,58 +1,7 @@
-import { Flags } from '@oclif/core';
+import packageJson from '../../package.json' with { type: 'json' };
 import type { CollectOptions, Plan, Progress } from '../collect/plan.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { ExpectedError } from './_errors.js';
-
-/** Flags of a live cluster: kubectl's names, kubectl's meaning. */
-export const clusterFlags = {
-  context: Flags.string({
-    multiple: true,
-    multipleNonGreedy: true,
-    description: 'context of the kubeconfig; several are read into one snapshot',
-    helpGroup: 'CLUSTER',
-  }),
-  kubeconfig: Flags.string({ description: 'kubeconfig file', helpValue: '<file>', helpGroup: 'CLUSTER' }),
-  namespace: Flags.string({
-    char: 'n',
-    description: 'namespace of names that carry none; default: that of the context',
-    helpGroup: 'CLUSTER',
-  }),
-  as: Flags.string({ description: 'user to impersonate', helpGroup: 'CLUSTER' }),
-  'as-group': Flags.string({
-    multiple: true,
-    multipleNonGreedy: true,
-    description: 'group to impersonate; may be repeated',
-    helpGroup: 'CLUSTER',
-  }),
-  'request-timeout': Flags.string({
-    description: 'time without an answer after which one request is given up (15s, 2m, 500ms)',
-    default: '15s',
-    helpGroup: 'CLUSTER',
-  }),
-  concurrency: Flags.integer({
-    description: 'requests at the same time',
-    default: 8,
-    min: 1,
-    max: 64,
-    helpGroup: 'CLUSTER',
-  }),
-  'allow-debug-container': Flags.string({
-    description:
-      'allow an ephemeral container of this image (NET_ADMIN only) where nothing else reads the rules of a pod',
-    helpValue: '<image>',
-    helpGroup: 'CLUSTER',
-  }),
-  timings: Flags.boolean({ description: 'say where the time went, on standard error', helpGroup: 'CLUSTER' }),
-};
-
-/** Flags of every command that answers from a cluster or from a snapshot of one. */
-export const sourceFlags = {
-  snapshot: Flags.string({
-    description: 'folder or .tar.gz to answer from instead of a cluster; - reads an archive from standard input',
-    helpValue: '<path>',
-  }),
-  ...clusterFlags,
-};
 
 export interface ClusterFlags {
   readonly context?: readonly string[] | undefined;
@@ -106,7 +55,7 @@ export async function withCluster<T>(
   };
   process.once('SIGINT', onInterrupt);
   const { progressOn } = await import('./_progress.js');
-  const shown = await progressOn(process.stderr, flags.timings === true);
+  const shown = progressOn(() => process.stderr, flags.timings === true);
   try {
     return await work(optionsOf(flags, abort.signal, shown.progress), flags.context ?? []);
   } catch (error) {
@@ -132,13 +81,11 @@ function optionsOf(flags: ClusterFlags, signal: AbortSignal, progress: (progress
     requestTimeout: parseDuration(flags['request-timeout']),
     concurrency: flags.concurrency,
     debugImage: flags['allow-debug-container'] ?? null,
-    meshpathVersion: VERSION,
+    meshpathVersion: packageJson.version,
     signal,
     progress,
   };
 }
-
-const VERSION = '0.1.0';
 
 /** `15s`, `2m`, `500ms`, `30` (seconds, as kubectl reads it). */
 export function parseDuration(text: string): number {

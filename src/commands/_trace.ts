@@ -1,6 +1,5 @@
 import type { Finding, Severity, Trace } from '../walk/trace.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
-import { answer } from './_answer.js';
 import { ExpectedError } from './_errors.js';
 import type { QuestionWords } from './_question.js';
 import { recorded } from './_recorded.js';
@@ -28,8 +27,9 @@ export interface TraceFlags extends SourceFlags {
 export async function printTrace(flags: TraceFlags): Promise<void> {
   const words: QuestionWords = { ...flags, headers: parseHeaders(flags.header ?? []) };
   const snapshot = flags.snapshot === undefined ? await collected(flags, words) : await recorded(flags.snapshot);
+  const { answer, renderTrace } = await engines();
   const trace = answer(snapshot, words);
-  await writeOut(await render(trace, flags));
+  await writeOut(await renderTrace(trace, flags));
   process.exitCode = exitCodeOf(trace, flags['fail-on']);
 }
 
@@ -40,8 +40,13 @@ async function collected(flags: TraceFlags, words: QuestionWords): Promise<Snaps
     from: flags.from,
     to: flags.to,
     namespace: flags.namespace ?? null,
-    ask: (part) => answer(part, words),
+    ask: async (part) => (await engines()).answer(part, words),
   });
+}
+
+/** Loaded when there is something to answer from: the first request of a live trace does not wait for them. */
+function engines(): Promise<typeof import('./_engines.js')> {
+  return import('./_engines.js');
 }
 
 /** `Name: value`, as curl takes it. */
@@ -63,42 +68,4 @@ export function exitCodeOf(trace: Trace, failOn: Severity | 'never'): 0 | 1 | 3 
   const refused = trace.paths.some((path) => path.verdict !== 'delivered' && path.verdict !== 'unknown');
   if (refused || trace.findings.some(grave)) return 1;
   return trace.paths.every((path) => path.verdict === 'delivered') ? 0 : 3;
-}
-
-async function render(trace: Trace, flags: TraceFlags): Promise<string> {
-  switch (flags.output) {
-    case 'json':
-      return (await import('../render/json.js')).renderJson(trace);
-    case 'yaml':
-      return (await import('../render/yaml.js')).renderYaml(trace);
-    case 'mermaid':
-      return (await import('../render/mermaid.js')).renderMermaid(trace);
-    case 'text': {
-      const [{ renderText }, { canShowUnicode, colorOf }] = await Promise.all([
-        import('../render/text.js'),
-        import('./_color.js'),
-      ]);
-      return renderText(trace, {
-        verbose: flags.verbose ?? false,
-        color: colorOf({ flag: flags.color, env: process.env, stream: process.stdout }),
-        columns: Math.min(80, process.stdout.columns ?? 80),
-        unicode: canShowUnicode(process.env),
-        command: commandOf(flags),
-      });
-    }
-  }
-}
-
-/** The command again, for the suggestion of a next one. */
-function commandOf(flags: TraceFlags): string {
-  const words = ['meshpath', 'trace', flags.from, flags.to];
-  if (flags.snapshot !== undefined) words.push('--snapshot', flags.snapshot);
-  if (flags.namespace !== undefined) words.push('--namespace', flags.namespace);
-  if (flags.direct === true) words.push('--direct');
-  if (flags.port !== undefined) words.push('--port', String(flags.port));
-  if (flags.protocol !== undefined) words.push('--protocol', flags.protocol);
-  if (flags.method !== 'GET') words.push('--method', flags.method);
-  if (flags.path !== undefined) words.push('--path', flags.path);
-  for (const header of flags.header ?? []) words.push('--header', header);
-  return words.map((word) => (/^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
 }

@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from './_base.js';
-import { clusterFlags } from './_source.js';
+import { clusterFlags } from './_flags.js';
 
 export default class Capture extends BaseCommand {
   static override summary = 'a snapshot of a cluster, to be read later with --snapshot';

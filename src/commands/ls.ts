@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from './_base.js';
-import { sourceFlags } from './_source.js';
+import { sourceFlags } from './_flags.js';
 
 export default class Ls extends BaseCommand {
   static override summary = 'what is in the mesh, and whether it really is';

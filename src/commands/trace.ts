@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from './_base.js';
-import { sourceFlags } from './_source.js';
+import { sourceFlags } from './_flags.js';
+import { PORT } from './_limits.js';
 
 export default class Trace extends BaseCommand {
   static override summary = 'the way that traffic from one workload to another really goes, and what is wrong on it';
@@ -26,14 +27,18 @@ line or a file given to it is wrong; 3 too little could be read for a verdict; 7
   };
   static override flags = {
     ...sourceFlags,
-    port: Flags.integer({ description: 'port of the Service, or of the Pod with --direct', min: 1, max: 65535 }),
+    port: Flags.integer({ description: 'port of the Service, or of the Pod with --direct', ...PORT }),
     protocol: Flags.option({
       options: ['http', 'tcp', 'udp'] as const,
       description: 'what the client speaks; default: what the port is declared as',
     })(),
     method: Flags.string({ description: 'HTTP method', default: 'GET' }),
     path: Flags.string({ description: 'HTTP path, with the query' }),
-    header: Flags.string({ multiple: true, description: 'HTTP header, as "Name: value"; may be repeated' }),
+    header: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      description: 'HTTP header, as "Name: value"; may be repeated',
+    }),
     direct: Flags.boolean({ description: "call the Pod's own address instead of the Service" }),
     output: Flags.option({
       char: 'o',

@@ -26,6 +26,13 @@ describe('a plain command line is read as the framework reads it', () => {
     [['trace', 'a', 'b', '--snapshot=x', '-n', 'foo', '--direct', '--method', 'POST', '--path', '/v1?x=1']],
     [['trace', 'a', 'b', ...SNAPSHOT, '--header', 'Host: a.b', '--header', 'X: 1', '--fail-on', 'never']],
     [['trace', 'a', 'b', ...SNAPSHOT, '-ojson', '--protocol=tcp']],
+    [['trace', 'a', 'b']],
+    [['trace', 'a', 'b', '--port', '80', '--concurrency=3', '--timings', '--debug']],
+    [['trace', 'a', 'b', '--no-color']],
+    [['trace', 'a', 'b', '--color', '-n', 'x', '--kubeconfig', '~/.kube/config', '--request-timeout', '5s']],
+    [['trace', '--context', 'x', '--context', 'y', 'a', 'b', '--as', 'me', '--as-group', 'g', '--as-group=h']],
+    [['trace', '--header', 'A: 1', 'a', 'b', '--header', 'B: 2', '--allow-debug-container', 'busybox:1']],
+    [['trace', '-vn', 'foo', 'a', 'b']],
   ])('%j', async (argv) => {
     const fast = parsePlain(argv, definitions);
     expect(fast).toEqual(await framework(argv.slice(1)));
@@ -34,16 +41,19 @@ describe('a plain command line is read as the framework reads it', () => {
 
 describe('whatever is not plain is left to the framework', () => {
   it.each([
-    [['trace', 'a', 'b']],
     [['trace', 'a', ...SNAPSHOT]],
     [['trace', 'a', 'b', 'c', ...SNAPSHOT]],
     [['trace', 'a', 'b', ...SNAPSHOT, '--help']],
-    [['trace', 'a', 'b', ...SNAPSHOT, '--port', '80']],
+    [['trace', 'a', 'b', '--port', '0']],
+    [['trace', 'a', 'b', '--port', '65536']],
+    [['trace', 'a', 'b', '--port', 'http']],
+    [['trace', 'a', 'b', '--concurrency', '65']],
+    [['trace', 'a', 'b', '--no-timings']],
+    [['trace', 'a', 'b', '--context', '-']],
+    [['trace', 'a', 'b', '--version']],
     [['trace', 'a', 'b', ...SNAPSHOT, '-o', 'xml']],
-    [['trace', 'a', 'b', ...SNAPSHOT, '--no-color']],
     [['trace', 'a', 'b', '--snapshot', '-']],
     [['trace', 'a', 'b', '--snapshot', '']],
     [['ls', ...SNAPSHOT]],
-    [['trace', 'a', 'b', ...SNAPSHOT, '--debug']],
   ])('%j', (argv) => expect(parsePlain(argv, definitions)).toBeNull());
 });

@@ -1,0 +1,41 @@
+import type { Trace } from '../walk/trace.js';
+import type { TraceFlags } from './_trace.js';
+
+/** The answer in the format that was asked for. */
+export async function renderTrace(trace: Trace, flags: TraceFlags): Promise<string> {
+  switch (flags.output) {
+    case 'json':
+      return (await import('../render/json.js')).renderJson(trace);
+    case 'yaml':
+      return (await import('../render/yaml.js')).renderYaml(trace);
+    case 'mermaid':
+      return (await import('../render/mermaid.js')).renderMermaid(trace);
+    case 'text': {
+      const [{ renderText }, { canShowUnicode, colorOf }] = await Promise.all([
+        import('../render/text.js'),
+        import('./_color.js'),
+      ]);
+      return renderText(trace, {
+        verbose: flags.verbose ?? false,
+        color: colorOf({ flag: flags.color, env: process.env, stream: process.stdout }),
+        columns: Math.min(80, process.stdout.columns ?? 80),
+        unicode: canShowUnicode(process.env),
+        command: commandOf(flags),
+      });
+    }
+  }
+}
+
+/** The command again, for the suggestion of a next one. */
+function commandOf(flags: TraceFlags): string {
+  const words = ['meshpath', 'trace', flags.from, flags.to];
+  if (flags.snapshot !== undefined) words.push('--snapshot', flags.snapshot);
+  if (flags.namespace !== undefined) words.push('--namespace', flags.namespace);
+  if (flags.direct === true) words.push('--direct');
+  if (flags.port !== undefined) words.push('--port', String(flags.port));
+  if (flags.protocol !== undefined) words.push('--protocol', flags.protocol);
+  if (flags.method !== 'GET') words.push('--method', flags.method);
+  if (flags.path !== undefined) words.push('--path', flags.path);
+  for (const header of flags.header ?? []) words.push('--header', header);
+  return words.map((word) => (/^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
+}
