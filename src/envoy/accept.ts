@@ -33,32 +33,30 @@ function addressesOf(listener: ListenerModel): string {
   return listener.addresses.map(addressText).join(', ');
 }
 
-const NETWORK_INPUTS = 'envoy.extensions.matching.common_inputs.network.v3';
-
 /** Inputs of `filter_chain_matcher`, as envoy 1.40 source/extensions/matching/network/common/inputs.cc gives them. */
 function networkInput(connection: Connection): Input {
   const { local, remote } = connection;
   return (type, config) => {
     switch (type) {
-      case `${NETWORK_INPUTS}.DestinationIPInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.DestinationIPInput':
         return local.kind === 'ip' ? local.host : null;
-      case `${NETWORK_INPUTS}.DestinationPortInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput':
         return local.kind === 'ip' ? String(local.port) : null;
-      case `${NETWORK_INPUTS}.DirectSourceIPInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput':
         return connection.direct?.kind === 'ip' ? connection.direct.host : null;
-      case `${NETWORK_INPUTS}.SourceIPInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.SourceIPInput':
         return remote?.kind === 'ip' ? remote.host : null;
-      case `${NETWORK_INPUTS}.SourcePortInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.SourcePortInput':
         return remote?.kind === 'ip' ? String(remote.port) : null;
-      case `${NETWORK_INPUTS}.SourceTypeInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.SourceTypeInput':
         return isLocal(connection) ? 'local' : null;
-      case `${NETWORK_INPUTS}.ServerNameInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.ServerNameInput':
         return connection.sni === '' ? null : connection.sni;
-      case `${NETWORK_INPUTS}.TransportProtocolInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.TransportProtocolInput':
         return connection.transport;
-      case `${NETWORK_INPUTS}.ApplicationProtocolInput`:
+      case 'envoy.extensions.matching.common_inputs.network.v3.ApplicationProtocolInput':
         return connection.alpn.length === 0 ? null : connection.alpn.map((name) => `'${name}'`).join(',');
-      case `${NETWORK_INPUTS}.FilterStateInput`: {
+      case 'envoy.extensions.matching.common_inputs.network.v3.FilterStateInput': {
         const key = string(config['key']) ?? '';
         const value = connection.filterState.get(key);
         if (value === null) return doubt(`filter state ${key} matches`, 'its value is not known');

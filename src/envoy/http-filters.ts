@@ -1,6 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import { boolean, list, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
 import { ending, type Connection, type End } from './connection.js';
+import type { Engine } from './engine.js';
 import { formatted } from './format.js';
 import { metadataMatcher } from './metadata.js';
 import { cors, fault, jwt } from './http-filter-kinds.js';
@@ -15,16 +16,14 @@ import { routeRequest } from './router.js';
 import { perRoute, type Stream } from './stream.js';
 import { doubt } from './tri.js';
 
-const HTTP = 'envoy.extensions.filters.http';
-
 /** Filters that count, tell or change what routing does not look at. */
 const PASSIVE = new Set([
-  `${HTTP}.grpc_stats.v3.FilterConfig`,
-  `${HTTP}.compressor.v3.Compressor`,
-  `${HTTP}.decompressor.v3.Decompressor`,
-  `${HTTP}.grpc_web.v3.GrpcWeb`,
-  `${HTTP}.buffer.v3.Buffer`,
-  `${HTTP}.tap.v3.Tap`,
+  'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig',
+  'envoy.extensions.filters.http.compressor.v3.Compressor',
+  'envoy.extensions.filters.http.decompressor.v3.Decompressor',
+  'envoy.extensions.filters.http.grpc_web.v3.GrpcWeb',
+  'envoy.extensions.filters.http.buffer.v3.Buffer',
+  'envoy.extensions.filters.http.tap.v3.Tap',
   'stats.PluginConfig',
   'io.istio.http.peer_metadata.Config',
   'io.istio.http.connect_baggage.Config',
@@ -35,10 +34,15 @@ const PASSIVE = new Set([
 
 /** Runs the HTTP filters in order; the router at the end sends the request on. */
 export function runHttpFilters(stream: Stream, path: Path, end: End): void {
-  const filters = list(stream.hcm.config['http_filters']);
+  const { config, pointer } = stream.hcm;
+  const filters = stream.engine.compiled('http filters', config, () =>
+    list(config['http_filters']).map((item, i) =>
+      located(resolve(readFilter(object(item), `${pointer}/http_filters/${i}`), stream.engine), stream.engine),
+    ),
+  );
   const from = (index: number, current: Stream, branch: Path): void => {
-    const raw = filters[index];
-    if (raw === undefined) {
+    const found = filters[index];
+    if (found === undefined) {
       const reason = 'no router filter';
       end(
         ending(current.connection, 'unknown', current.evidence, { reason }),
@@ -46,12 +50,11 @@ export function runHttpFilters(stream: Stream, path: Path, end: End): void {
       );
       return;
     }
-    const found = resolve(readFilter(object(raw), `${current.hcm.pointer}/http_filters/${index}`), current);
     const run: FilterRun = {
-      filter: found,
+      filter: found.filter,
       stream: current,
       path: branch,
-      evidence: { file: current.engine.dump.file, pointer: found.pointer, text: `HTTP filter ${found.name}` },
+      evidence: found.evidence,
       end,
       next: (changed, after) => from(index + 1, changed, after),
     };
@@ -60,10 +63,19 @@ export function runHttpFilters(stream: Stream, path: Path, end: End): void {
   from(0, stream, path);
 }
 
+interface HttpFilter {
+  readonly filter: Filter;
+  readonly evidence: Evidence;
+}
+
+function located(filter: Filter, engine: Engine): HttpFilter {
+  return { filter, evidence: { file: engine.dump.file, pointer: filter.pointer, text: `HTTP filter ${filter.name}` } };
+}
+
 /** ECDS: the configuration stands in another part of the dump. */
-function resolve(found: Filter, stream: Stream): Filter {
+function resolve(found: Filter, { dump }: Engine): Filter {
   if (found.raw['config_discovery'] === undefined) return found;
-  const entry = stream.engine.dump.extensions.get(found.name);
+  const entry = dump.extensions.get(found.name);
   return entry === undefined
     ? { ...found, type: 'config_discovery' }
     : { ...readFilter(entry.value, entry.pointer), name: found.name };
@@ -108,9 +120,9 @@ function runOne(run: FilterRun): void {
   if (PASSIVE.has(filter.type) || builtInTelemetry(filter.config)) return next(stream, path);
   const { request, connection } = stream;
   switch (filter.type) {
-    case `${HTTP}.router.v3.Router`:
+    case 'envoy.extensions.filters.http.router.v3.Router':
       return routeRequest(run);
-    case `${HTTP}.rbac.v3.RBAC`: {
+    case 'envoy.extensions.filters.http.rbac.v3.RBAC': {
       // RBACPerRoute: its `rbac` replaces the filter's; without one RBAC is off.
       const replaced = own?.type.endsWith('RBACPerRoute') === true;
       const config = replaced ? objectOrNull(own.value['rbac']) : filter.config;
@@ -127,7 +139,7 @@ function runOne(run: FilterRun): void {
         (metadata, after) => next(withConnection(stream, { metadata }), after),
       );
     }
-    case `${HTTP}.set_filter_state.v3.Config`: {
+    case 'envoy.extensions.filters.http.set_filter_state.v3.Config': {
       const values = list(filter.config['on_request_headers']).map(object);
       const changed = setFilterState(values, connection, (text) => formatted(text, { connection, request }));
       return next({ ...stream, connection: changed }, path);
@@ -142,16 +154,16 @@ function runOne(run: FilterRun): void {
     }
     case 'istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig':
       return next({ ...stream, alpn: alpnOverride(filter.config, stream) }, path);
-    case `${HTTP}.fault.v3.HTTPFault`:
+    case 'envoy.extensions.filters.http.fault.v3.HTTPFault':
       return fault(run, own?.value ?? filter.config);
-    case `${HTTP}.cors.v3.Cors`:
+    case 'envoy.extensions.filters.http.cors.v3.Cors':
       return cors(run, own?.value ?? null);
-    case `${HTTP}.jwt_authn.v3.JwtAuthentication`:
+    case 'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication':
       return jwt(run, own?.value ?? null);
-    case `${HTTP}.ext_authz.v3.ExtAuthz`:
+    case 'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz':
       return extAuthz(run, own?.value ?? null);
-    case `${HTTP}.local_ratelimit.v3.LocalRateLimit`:
-    case `${HTTP}.ratelimit.v3.RateLimit`: {
+    case 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit':
+    case 'envoy.extensions.filters.http.ratelimit.v3.RateLimit': {
       const question = doubt(`the rate limit of ${filter.name} is not reached`, 'depends on the load');
       return fork(
         path,
@@ -161,7 +173,7 @@ function runOne(run: FilterRun): void {
         (no) => end(reply(run, 'respond', 429, 'request_rate_limited'), no),
       );
     }
-    case `${HTTP}.stateful_session.v3.StatefulSession`:
+    case 'envoy.extensions.filters.http.stateful_session.v3.StatefulSession':
       return carriesSession(run, own?.value ?? null) ? unknownFilter(run) : next(stream, path);
     default:
       return unknownFilter(run);

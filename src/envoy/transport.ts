@@ -16,8 +16,6 @@ export interface Transport {
   readonly unknown: string | null;
 }
 
-const SOCKETS = 'envoy.extensions.transport_sockets';
-
 function subjectNames(context: JsonObject): readonly string[] {
   const combined = object(context['combined_validation_context']);
   const validation = objectOrNull(combined['default_validation_context']) ?? object(context['validation_context']);
@@ -57,11 +55,11 @@ function tlsOf(config: JsonObject): Pick<Transport, 'tls' | 'upstreamTls' | 'cer
 function read(match: SocketMatch, type: string, config: JsonObject): Transport {
   const base = { passthrough: [], internal: false, certificate: null, match, unknown: null, upstreamTls: null };
   switch (type) {
-    case `${SOCKETS}.raw_buffer.v3.RawBuffer`:
+    case 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer':
       return { ...base, tls: 'none' };
-    case `${SOCKETS}.tls.v3.UpstreamTlsContext`:
+    case 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
       return { ...base, ...tlsOf(config) };
-    case `${SOCKETS}.internal_upstream.v3.InternalUpstreamTransport`: {
+    case 'envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport': {
       const inner = typed(object(config['transport_socket'])['typed_config']);
       const passthrough = list(config['passthrough_metadata']).map((item) => {
         const entry = object(item);
@@ -69,8 +67,8 @@ function read(match: SocketMatch, type: string, config: JsonObject): Transport {
       });
       return { ...read(match, inner.type, inner.value), passthrough, internal: true };
     }
-    case `${SOCKETS}.proxy_protocol.v3.ProxyProtocolUpstreamTransport`:
-    case `${SOCKETS}.tcp_stats.v3.Config`: {
+    case 'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport':
+    case 'envoy.extensions.transport_sockets.tcp_stats.v3.Config': {
       const inner = typed(object(config['transport_socket'])['typed_config']);
       return read(match, inner.type, inner.value);
     }
