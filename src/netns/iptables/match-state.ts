@@ -3,7 +3,8 @@ import { compileSet, type Dimension, type SetTest } from '../ipset.js';
 import type { Evidence } from '../../formats/evidence.js';
 import type { Family } from '../address.js';
 import { TCP, UDP, type CtTuple, type Flow, type Predicate } from '../flow.js';
-import { protocolNumber } from '../routing.js';
+import type { Choices } from '../choices.js';
+import { protocolNumber, type RouteKey, type RouteResult, type Routing } from '../routing.js';
 import { placeOf, type Runtime } from '../runtime.js';
 import type { RuleMatch } from '../../formats/iptables-save.js';
 import { findsConnected } from '../tproxy.js';
@@ -56,7 +57,8 @@ export const conntrack: StateMatchCompiler = (match, family) => {
   if (protocol !== null) {
     const number = protocolNumber(protocol.values[0] ?? '');
     if (number === null) return null;
-    tests.push((flow) => (flow.protocol === number) !== protocol.negated);
+    // a template (CT --zone, before conntrack) has neither addresses nor protocol
+    tests.push((flow) => ((flow.ct?.template === true ? 0 : flow.protocol) === number) !== protocol.negated);
   }
   if (!tupleTests(options, family, tests)) return null;
   const status = options.take('--ctstatus');
@@ -329,26 +331,39 @@ export const rpfilter: StateMatchCompiler = (match, family, runtime) => {
       if (value === 0n) return !invert;
     }
     const linkLocal = family === 6 && BigInt(flow.src) >> 118n === 0x3fan;
-    const back = runtime.routing(family).lookup(
-      {
-        dst: flow.src,
-        src: flow.dst,
-        iif: 'lo',
-        oif: !loose && family === 6 ? flow.iif : linkLocal ? flow.iif : null,
-        mark: validmark ? flow.mark : 0,
-        uid: 0,
-        protocol: family === 6 ? flow.protocol : 0,
-        sport: 0,
-        dport: 0,
-      },
-      flow.choices,
-    );
+    const key: RouteKey = {
+      dst: flow.src,
+      src: flow.dst,
+      iif: 'lo',
+      oif: linkLocal ? flow.iif : null,
+      mark: validmark ? flow.mark : 0,
+      uid: 0,
+      protocol: family === 6 ? flow.protocol : 0,
+      sport: 0,
+      dport: 0,
+    };
+    const routing = runtime.routing(family);
+    const back =
+      family === 6 && !loose && !linkLocal
+        ? preferDevice(routing, key, flow.iif, flow.choices)
+        : routing.lookup(key, flow.choices);
     const local = back.kind === 'local';
     if (back.kind !== 'unicast' && !(local && acceptLocal)) return invert;
     const uses = back.route?.nexthops.some((hop) => hop.device === flow.iif) ?? false;
     return (uses || loose || (local && acceptLocal && family === 6)) !== invert;
   };
 };
+
+/**
+ * A look-up with a device but without RT6_LOOKUP_F_IFACE (rt6_device_match, linux net/ipv6/route.c, v6.12): the device
+ * chooses among the routes of the longest prefix, but never leads to a shorter one.
+ */
+function preferDevice(routing: Routing, key: RouteKey, device: string | null, choices: Choices): RouteResult {
+  const free = routing.lookup(key, choices);
+  const bound = routing.lookup({ ...key, oif: device }, choices);
+  const same = bound.route !== null && bound.rule === free.rule && bound.route.dst.prefix === free.route?.dst.prefix;
+  return same ? bound : free;
+}
 
 /** What no packet shows: both ways, the same answer for the same rule. */
 export function undecidable(name: string, evidence: Evidence, text: string): Predicate {

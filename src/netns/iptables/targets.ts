@@ -224,7 +224,11 @@ const ct: TargetCompiler = (target, _family, _runtime, evidence) => {
     // xt_ct_target: "Previously seen (loopback)? Ignore."
     if (flow.ct !== null || flow.ctState === 'UNTRACKED' || flow.notrack || flow.templated) return CONTINUE;
     flow.templated = true;
-    if (notrack) flow.notrack = true;
+    if (notrack) {
+      // nf_ct_set(skb, NULL, IP_CT_UNTRACKED): the following rules of raw see it
+      flow.notrack = true;
+      flow.ctState = 'UNTRACKED';
+    }
     flow.zone = zone ?? original ?? 0;
     flow.zoneReply = zone ?? reply ?? 0;
     if (!notrack) setTemplate(flow);

@@ -2,7 +2,7 @@ import type { Evidence } from '../../formats/evidence.js';
 import { isObject, numberOf, stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
 import { isMulticast, type Addr, type Family } from '../address.js';
 import { FactMissing } from '../choices.js';
-import { ICMP, ICMPV6, SCTP, TCP, UDP, type Flow } from '../flow.js';
+import { ICMP, ICMPV6, SCTP, TCP, UDP, type Connection, type Flow } from '../flow.js';
 import type { RouteResult } from '../routing.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { socketMatches } from '../iptables/match-state.js';
@@ -155,25 +155,32 @@ function conntrack(json: JsonObject, family: Family): Expression | null {
     case 'state':
       return { get: (flow) => STATE_BITS[flow.ctState], kinds: ['ctstate'] };
     case 'mark':
-      return { get: (flow) => flow.ct?.mark ?? null, kinds: ['mark'] };
+      return { get: (flow) => tracked(flow)?.mark ?? null, kinds: ['mark'] };
     case 'direction':
-      return { get: (flow) => (flow.ct === null ? null : flow.ctReply ? 1 : 0), kinds: ['ctdir'] };
+      return { get: (flow) => (tracked(flow) === null ? null : flow.ctReply ? 1 : 0), kinds: ['ctdir'] };
     case 'zone':
-      return { get: (flow) => flow.ct?.zone ?? null, kinds: ['int'] };
+      return { get: (flow) => tracked(flow)?.zone ?? null, kinds: ['int'] };
     case 'status':
       return { get: statusBits, kinds: ['ctstatus'] };
     case 'l3proto':
-      return { get: (flow) => (flow.ct === null ? null : family === 4 ? 2 : 10), kinds: ['nfproto'] };
+      return { get: (flow) => (tracked(flow) === null ? null : family === 4 ? 2 : 10), kinds: ['nfproto'] };
     case 'protocol':
-      return { get: (flow) => (flow.ct === null ? null : flow.protocol), kinds: ['proto'] };
+      return { get: (flow) => (tracked(flow) === null ? null : flow.protocol), kinds: ['proto'] };
     default:
       return tuple(key, direction, family);
   }
 }
 
+/** nft_ct_get_eval: all keys but the state pass over the template that `ct zone set` leaves (seen on Linux 6.18). */
+function tracked({ ct }: Flow): Connection | null {
+  return ct === null || ct.template ? null : ct;
+}
+
 /** IPS_*: confirmed and assured are not known of what was only assumed; a new connection has neither. */
-function statusBits({ ct, ctReply, ctState }: Flow): number | null {
+function statusBits(flow: Flow): number | null {
+  const ct = tracked(flow);
   if (ct === null) return null;
+  const { ctReply, ctState } = flow;
   const established = ct.seenReply || ctReply || ctState === 'ESTABLISHED';
   return (established ? 2 | 8 : 0) | (ct.srcNat ? 16 : 0) | (ct.dstNat ? 32 : 0);
 }
@@ -182,8 +189,10 @@ function tuple(key: string, direction: string | null, family: Family): Expressio
   const match = /^(?:(ip|ip6) )?(saddr|daddr|proto-src|proto-dst)$/.exec(key);
   if (match === null || direction === null) return null;
   if (match[1] !== undefined && (match[1] === 'ip') !== (family === 4)) return { get: () => null, kinds: ['addr'] };
-  const side = ({ ct }: Flow): { src: Addr; dst: Addr; sport: number; dport: number } | null =>
-    ct === null ? null : direction === 'reply' ? ct.reply : ct.original;
+  const side = (flow: Flow): { src: Addr; dst: Addr; sport: number; dport: number } | null => {
+    const ct = tracked(flow);
+    return ct === null ? null : direction === 'reply' ? ct.reply : ct.original;
+  };
   switch (match[2]) {
     case 'saddr':
       return { get: (flow) => side(flow)?.src ?? null, kinds: ['addr'] };

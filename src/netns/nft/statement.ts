@@ -101,6 +101,7 @@ function understood(key: string, body: unknown, context: NftContext): Statement 
         if (flow.ct !== null || flow.templated) return NEXT;
         flow.templated = true;
         flow.notrack = true;
+        flow.ctState = 'UNTRACKED';
         flow.note('netfilter', 'not tracked', context.evidence);
         return NEXT;
       };
