@@ -24,16 +24,19 @@ export function renderSummary(trace: Trace, style: Style, command: string | null
 }
 
 function expectedLines(trace: Trace, style: Style): readonly string[] {
-  const expected = new Set(trace.expected.paths.map(wayText));
-  const configured = trace.paths.map(wayText);
-  // A way that ends early is the expected one as far as it goes: that it ends is told elsewhere.
-  const missing = [...expected].filter(
-    (way) =>
-      !configured.some(
-        (real, at) => way === real || (trace.paths[at]?.verdict !== 'delivered' && way.startsWith(`${real}\n`)),
-      ),
-  );
-  if (expected.size === 0 || missing.length === 0) return [];
+  const real = trace.paths.map((path) => ({ way: wayText(path), whole: path.verdict === 'delivered' }));
+  const missing = new Set<string>();
+  for (const path of trace.expected.paths) {
+    const way = wayText(path);
+    const open = path.verdict === 'unknown';
+    // A way that ends early, or of which no more is known, is the same one as far as it goes: its end is told elsewhere.
+    const taken = real.some(
+      (one) =>
+        one.way === way || (!one.whole && way.startsWith(`${one.way}\n`)) || (open && one.way.startsWith(`${way}\n`)),
+    );
+    if (!taken) missing.add(way);
+  }
+  if (missing.size === 0) return [];
   const { color, columns } = style;
   const lines = [color.bold('Labels and policies ask for another way:')];
   for (const way of missing) {

@@ -89,7 +89,8 @@ function fromOutside(mesh: Mesh, destination: Destination & { kind: 'service' })
   return {
     unknown: {
       fact: `how a client outside the cluster reaches ${destination.host}:${port}`,
-      reason: 'the Service has no load-balancer address, no external address and no node port',
+      reason:
+        'the Service has no load-balancer address, no external address and no node port; --direct asks for the address of a pod behind it',
     },
   };
 }

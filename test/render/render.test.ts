@@ -55,6 +55,22 @@ describe('text', () => {
   });
 });
 
+test('labels and policies ask for another way only where they tell one', () => {
+  const story = stories['dropped'];
+  if (story === undefined) throw new Error('no story of that name');
+  const [first] = story.paths;
+  if (first === undefined) throw new Error('a story has a path');
+  const expecting = (paths: typeof story.paths): string => renderText({ ...story, expected: { paths } }, plain);
+  const started = { ...first, verdict: 'unknown' as const, stops: first.stops.slice(0, 1), links: [], hops: [] };
+  expect(expecting([started])).not.toContain('another way');
+  const elsewhere = {
+    ...started,
+    stops: [...started.stops, { role: 'sidecar' as const, namespace: 'x', name: 'y', node: 'z' }],
+  };
+  expect(expecting([elsewhere])).toContain('another way:\n  foo/sleep');
+  expect(expecting([elsewhere])).toContain('sidecar x/y');
+});
+
 function lastLine(text: string): string | undefined {
   return text.trimEnd().split('\n').at(-1);
 }
