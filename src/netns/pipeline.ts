@@ -246,6 +246,8 @@ export class Pipeline {
     // a reply belongs to the socket that asked: it is not among the listeners
     if (flow.protocol === TCP && flow.ctReply) return end(flow, 'delivered');
     const broadcast = flow.route?.kind === 'broadcast' || flow.route?.kind === 'multicast';
+    // tcp_v4_conn_request: nobody connects to a broadcast or a group, and no RST answers
+    if (broadcast && flow.protocol === TCP) return end(flow, 'dropped');
     const sockets = this.runtime.facts.sockets();
     if (sockets.kind === 'unknown') return { ...end(flow, 'delivered'), unknown: sockets.unknown };
     if (flow.protocol === SCTP) {

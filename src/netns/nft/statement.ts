@@ -261,18 +261,23 @@ function targetOf(value: Value | null): Pick<NatRange, 'addresses' | 'ports'> | 
   return { addresses: { from: addr, to: addr }, ports: { from: port, to: port } };
 }
 
-function portTarget(json: unknown, context: NftContext): ((flow: Flow) => NatRange['ports']) | null {
-  if (json === undefined || json === null) return () => null;
+/** Null: the expression (a map without this key) has no value, and the rule breaks off. */
+type PortTarget = (flow: Flow) => Pick<NatRange, 'ports'> | null;
+
+const NO_PORT: Pick<NatRange, 'ports'> = { ports: null };
+
+function portTarget(json: unknown, context: NftContext): PortTarget | null {
+  if (json === undefined || json === null) return () => NO_PORT;
   if (isObject(json) && Array.isArray(json['range'])) {
     const [from, to] = json['range'].map((item) => literal(item, 'port', context.family));
     if (typeof from !== 'number' || typeof to !== 'number') return null;
-    return () => ({ from, to });
+    return () => ({ ports: { from, to } });
   }
   const expression: Expression | null = compileExpression(json, context, 'port');
   if (expression === null || expression.owner !== undefined) return null;
   return (flow) => {
     const port = expression.get(flow);
-    return typeof port === 'number' ? { from: port, to: port } : null;
+    return typeof port === 'number' ? { ports: { from: port, to: port } } : null;
   };
 }
 
@@ -320,7 +325,9 @@ function nat(manip: Manip, body: JsonObject, context: NftContext): Statement | n
     if (flow.ct === null) return BREAK;
     const target = address(flow);
     if (target === null) return BREAK;
-    const ports = target.ports ?? port(flow);
+    const named = target.ports === null ? port(flow) : target;
+    if (named === null) return BREAK;
+    const { ports } = named;
     const verdict = setupNat(flow, manip, { addresses: target.addresses, ports, random, netmap: null, basePort: null });
     return done(flow, manip, verdict === DROP ? DROP : ACCEPT, context);
   };
@@ -346,7 +353,9 @@ function local(key: 'masquerade' | 'redirect', body: JsonObject, context: NftCon
   const apply = key === 'masquerade' ? masquerade : redirect;
   return (flow) => {
     if (flow.ct === null) return BREAK;
-    const verdict = apply(flow, context.runtime.devices, port(flow), random);
+    const named = port(flow);
+    if (named === null) return BREAK;
+    const verdict = apply(flow, context.runtime.devices, named.ports, random);
     return done(flow, manip, verdict === DROP ? DROP : ACCEPT, context);
   };
 }
@@ -360,8 +369,10 @@ function tproxy(body: JsonObject, context: NftContext): Statement | null {
   return (flow) => {
     if (flow.protocol !== TCP && flow.protocol !== UDP) return BREAK;
     const target = address === null ? null : address(flow);
+    const named = port(flow);
+    if (named === null || (address !== null && target === null)) return BREAK;
     const onIp = target?.addresses?.from ?? any;
-    const onPort = port(flow)?.from ?? 0;
+    const onPort = named.ports?.from ?? 0;
     // without a socket the rule breaks off; only iptables' TPROXY drops
     return tproxyDeliver(flow, context.runtime, onIp, onPort, context.evidence) ? NEXT : BREAK;
   };
