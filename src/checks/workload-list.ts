@@ -23,6 +23,8 @@ export interface WorkloadList {
 }
 
 export interface Workload {
+  /** Context of its cluster, where the snapshot holds several. */
+  readonly cluster?: string;
   readonly namespace: string;
   readonly name: string;
   /** Deployment, StatefulSet, … that owns the pod. */

@@ -1,19 +1,21 @@
 import { setMaxListeners } from 'node:events';
-import type { SnapshotSink, WrittenManifest } from '../snapshot/write.js';
+import { partOf, prefixesOf, splitCluster } from '../snapshot/clusters.js';
+import { MANIFEST_FILE } from '../snapshot/manifest.js';
+import { manifestText, type SnapshotSink } from '../snapshot/write.js';
 import { discover, serverVersion } from './api.js';
 import { Cluster, nameOf, NODES, PODS } from './cluster.js';
 import { CollectError } from './errors.js';
 import { Fetcher } from './fetch.js';
-import { asArray, asString, at } from './json.js';
 import { KINDS, kindFile } from './kinds.js';
 import { connect } from './kubeconfig.js';
-import type { CollectOptions, Plan } from './plan.js';
+import { emptyManifest, manifestOf } from './manifest.js';
+import type { Ask, CollectOptions, Plan } from './plan.js';
 import { parseReference } from './reference.js';
-import type { Session } from './request.js';
+import type { Counters, Session } from './request.js';
 import { podFacts } from './pod.js';
 import { preflight } from './preflight.js';
 import { TraceScope } from './trace-scope.js';
-import { addressesIn, mayBePod, tracked } from './tracking.js';
+import { addressesIn, askedOf, mayBePod, tracked } from './tracking.js';
 
 /** What a run cost, for --timings and for the tests that hold it to its path. */
 export interface Cost {
@@ -24,9 +26,9 @@ export interface Cost {
 }
 
 /**
- * Fills `sink` with what the plan needs of the given contexts (none: the current one). The first is the cluster that is
- * asked; each further one lies whole under `clusters/<context>/`. Throws KubeconfigError where the command line is wrong,
- * CollectError where the cluster cannot be read at all; everything smaller is a problem in the manifest.
+ * Fills `sink` with what the plan needs of the given contexts (none: the current one). The first is the cluster at the root
+ * of the snapshot; each further one lies under `clusters/<context>/`. Throws KubeconfigError where the command line is wrong,
+ * CollectError where the (first) cluster cannot be read at all; everything smaller is a problem in the manifest.
  */
 export async function collect(
   sink: SnapshotSink,
@@ -34,44 +36,43 @@ export async function collect(
   options: CollectOptions,
   contexts: readonly string[],
 ): Promise<Cost> {
-  const [first = null, ...others] = contexts;
-  const cost = await collectOne(sink, plan, { ...options, context: first });
-  // what a trace asks of the other clusters is not known yet: their lists are read, as far as they concern its names
-  const elsewhere: Plan = plan.kind === 'trace' ? { ...plan, ask: () => null } : plan;
-  const more = await Promise.all(
-    others.map((context) =>
-      collectOne(below(sink, `clusters/${folderName(context)}`), elsewhere, { ...options, context }),
-    ),
-  );
-  return [cost, ...more].reduce((a, b) => ({
-    requests: a.requests + b.requests,
-    bytes: a.bytes + b.bytes,
-    retries: a.retries + b.retries,
-    rounds: Math.max(a.rounds, b.rounds),
-  }));
-}
-
-/** Contexts of EKS and GKE hold colons and slashes. */
-function folderName(context: string): string {
-  return context.replace(/[^A-Za-z0-9._-]/g, '_').replace(/^\.+/, '_');
-}
-
-function below(sink: SnapshotSink, folder: string): SnapshotSink {
-  return {
-    put: (file, text) => sink.put(`${folder}/${file}`, text),
-    stream: (file, chunks) => sink.stream(`${folder}/${file}`, chunks),
-    manifest: (manifest) => sink.put(`${folder}/snapshot.json`, `${JSON.stringify(manifest, null, 2)}\n`),
-    snapshot: (name) => {
-      const whole = sink.snapshot(name);
-      return { ...whole, read: (p) => whole.read(`${folder}/${p}`), list: (p) => whole.list(`${folder}/${p}`) };
-    },
-  };
-}
-
-async function collectOne(sink: SnapshotSink, plan: Plan, options: CollectOptions): Promise<Cost> {
-  const connection = await connect(options);
+  const [first = null, ...others] = [...new Set(contexts)];
   // every request and stream listens for the one signal that ends them all
   setMaxListeners(0, options.signal);
+  const tried = await Promise.allSettled([
+    openOne(sink, plan, { ...options, context: first }, ''),
+    ...prefixesOf(others).map(([context, prefix]) => openOther(sink, plan, options, context, prefix)),
+  ]);
+  const opened = tried.flatMap((one) => (one.status === 'fulfilled' && one.value !== null ? [one.value] : []));
+  let rounds = 0;
+  try {
+    for (const one of tried) if (one.status === 'rejected') throw one.reason;
+    rounds = await fill(sink, plan, opened);
+  } finally {
+    for (const one of opened) one.end();
+  }
+  const sum = (of: (count: Counters) => number): number =>
+    opened.reduce((total, { cluster }) => total + of(cluster.session.count), 0);
+  return { requests: sum((c) => c.requests), bytes: sum((c) => c.bytes), retries: sum((c) => c.retries), rounds };
+}
+
+/** One cluster that is being read into its place in the snapshot. */
+interface Opened {
+  readonly prefix: string;
+  readonly context: string;
+  /** Namespace of the context, null where it names none. */
+  readonly namespace: string | null;
+  readonly cluster: Cluster;
+  readonly scope: TraceScope;
+  readonly fetcher: Fetcher;
+  readonly versionRead: Promise<void>;
+  /** Brings what has been read so far to the sink. */
+  readonly write: () => void;
+  readonly end: () => void;
+}
+
+async function openOne(sink: SnapshotSink, plan: Plan, options: CollectOptions, prefix: string): Promise<Opened> {
+  const connection = await connect(options);
   const session: Session = {
     connection,
     grants: { debugContainer: options.debugImage !== null },
@@ -79,94 +80,119 @@ async function collectOne(sink: SnapshotSink, plan: Plan, options: CollectOption
     signal: options.signal,
     count: { requests: 0, bytes: 0, retries: 0 },
   };
-  let rounds = 0;
-  try {
-    // alone, and first: what cannot be reached at all is found out by one connection
-    const served = await discover(session);
-    let version: string | null = null;
-    const versionRead = serverVersion(session).then(
-      (said) => {
-        version = said;
-      },
-      // a server that hides it is read all the same; a run that was interrupted ends elsewhere
-      () => undefined,
-    );
-    const cluster = new Cluster({
-      session,
-      served,
-      sink,
-      concurrency: options.concurrency,
-      debugImage: options.debugImage,
-      progress: options.progress,
-    });
-    const manifest = (): void => sink.manifest(manifestOf(cluster, plan, options, connection.context, version));
-    try {
-      rounds =
-        plan.kind === 'trace'
-          ? await collectTrace(cluster, sink, plan, connection.namespace, manifest, versionRead)
-          : await collectScope(cluster, sink, plan, manifest, versionRead);
-    } finally {
-      if (options.signal.aborted) cluster.problem('.', 'the capture was interrupted: what is not here was not read');
-      cluster.flush();
-      manifest();
-    }
-  } finally {
+  // alone, and first: what cannot be reached at all is found out by one connection
+  const served = await discover(session).catch((error: unknown) => {
     connection.close();
-  }
-  return { ...session.count, rounds };
+    throw error;
+  });
+  let version: string | null = null;
+  const versionRead = serverVersion(session).then(
+    (said) => {
+      version = said;
+    },
+    // a server that hides it is read all the same; a run that was interrupted ends elsewhere
+    () => undefined,
+  );
+  const { concurrency, debugImage, progress } = options;
+  const cluster = new Cluster({ session, served, sink, concurrency, debugImage, progress });
+  const scope = new TraceScope(cluster);
+  const write = (): void => {
+    cluster.flush();
+    sink.manifest(manifestOf(cluster, plan, options, connection.context, version));
+  };
+  return {
+    prefix,
+    context: connection.context,
+    namespace: connection.namespace,
+    cluster,
+    scope,
+    fetcher: new Fetcher(cluster, scope, { whole: plan.kind === 'scope' && plan.ask === null }),
+    versionRead,
+    write,
+    end: () => {
+      if (options.signal.aborted) cluster.problem('.', 'the capture was interrupted: what is not here was not read');
+      write();
+      connection.close();
+    },
+  };
 }
 
-const ROUNDS = 40;
-
-type Manifest = () => void;
-
-async function collectTrace(
-  cluster: Cluster,
+/** A further cluster that cannot be read is missing, and said so; the others are read. */
+async function openOther(
   sink: SnapshotSink,
-  plan: Plan & { kind: 'trace' },
-  contextNamespace: string | null,
-  manifest: Manifest,
-  versionRead: Promise<void>,
-): Promise<number> {
-  const scope = new TraceScope(cluster);
-  const fetcher = new Fetcher(cluster, scope, { whole: false });
-  const fallback = plan.namespace === null ? [contextNamespace ?? 'default'] : [plan.namespace];
+  plan: Plan,
+  options: CollectOptions,
+  context: string,
+  prefix: string,
+): Promise<Opened | null> {
+  const own = below(sink, prefix);
+  try {
+    return await openOne(own, plan, { ...options, context }, prefix);
+  } catch (error) {
+    if (!(error instanceof CollectError) || error.kind === 'cancelled') throw error;
+    options.progress({ kind: 'notice', message: `context ${context} cannot be read: ${error.message}` });
+    own.manifest(emptyManifest(plan, options, context, [{ file: '.', reason: error.message }]));
+    return null;
+  }
+}
+
+/** The part of a sink that holds one further cluster. */
+function below(sink: SnapshotSink, prefix: string): SnapshotSink {
+  return {
+    put: (file, text) => sink.put(prefix + file, text),
+    stream: (file, chunks) => sink.stream(prefix + file, chunks),
+    manifest: (manifest) => sink.put(prefix + MANIFEST_FILE, manifestText(manifest)),
+    snapshot: (name) => partOf(sink.snapshot(name), prefix),
+  };
+}
+
+async function fill(sink: SnapshotSink, plan: Plan, opened: readonly Opened[]): Promise<number> {
+  const names = opened.map(({ context }) => context);
+  if (plan.kind === 'trace') {
+    await Promise.all(opened.map((one) => beginTrace(one, plan, names)));
+    return askUntilQuiet(sink, plan.ask, opened);
+  }
+  const { ask } = plan;
+  const nodes = await Promise.all(opened.map((one) => beginScope(one, plan)));
+  if (ask !== null) return askUntilQuiet(sink, ask, opened);
+  await Promise.all(opened.map((one, at) => one.fetcher.everything(nodes[at] ?? new Set(), plan.namespaces)));
+  return 1;
+}
+
+async function beginTrace(one: Opened, plan: Plan & { kind: 'trace' }, names: readonly string[]): Promise<void> {
+  const { cluster, scope } = one;
+  const fallback = plan.namespace === null ? [one.namespace ?? 'default'] : [plan.namespace];
   const config = KINDS.filter((kind) => kind.size === 'config' && kindFile(kind) !== 'kubernetes/namespaces.json');
   // a name that is refused everywhere is looked for in the namespace of the context
   for (const namespace of fallback) cluster.namespaces.add(namespace);
+  const meant = [plan.from, plan.to]
+    .map((text) => splitCluster(text, names))
+    .filter(({ cluster: of }) => of === null || of === one.context);
   await Promise.all([
     ...config.map((kind) => cluster.task(`reading ${kind.plural}`, kindFile(kind), () => cluster.list(kind, 'all'))),
-    versionRead,
+    one.versionRead,
     scope.namespaceObjects(),
     scope.meshPods(),
-    ...[plan.from, plan.to].map((text) => scope.resolve(parseReference(text), fallback)),
+    ...meant.map(({ words }) => scope.resolve(parseReference(words), fallback)),
   ]);
   await preflight(cluster, [...cluster.namespaces], [...scope.istioNamespaces]);
-  return askUntilQuiet(cluster, sink, plan.ask, fetcher, scope, manifest);
 }
 
-async function collectScope(
-  cluster: Cluster,
-  sink: SnapshotSink,
-  plan: Plan & { kind: 'scope' },
-  manifest: Manifest,
-  versionRead: Promise<void>,
-): Promise<number> {
-  const scope = new TraceScope(cluster);
+/** Gives the nodes that the scope concerns. */
+async function beginScope(one: Opened, plan: Plan & { kind: 'scope' }): Promise<ReadonlySet<string>> {
+  const { cluster, scope } = one;
   const { namespaces } = plan;
   if (namespaces !== 'all') for (const namespace of namespaces) cluster.namespaces.add(namespace);
-  const fetcher = new Fetcher(cluster, scope, { whole: plan.ask === null });
   await Promise.all([
     ...KINDS.filter((kind) => plan.ask === null || kind.size !== 'events').map((kind) =>
       cluster.task(`reading ${kind.plural}`, kindFile(kind), () =>
         cluster.list(kind, kind.size === 'config' ? 'all' : namespaces),
       ),
     ),
-    versionRead,
+    one.versionRead,
     scope.meshPods(),
   ]);
-  cluster.flush();
-  manifest();
+  one.write();
   const concerned = cluster
     .items(PODS)
     .map(podFacts)
@@ -175,23 +201,15 @@ async function collectScope(
   const nodes = new Set([...concerned.map((pod) => pod.node), ...all].filter((node) => node !== ''));
   if (namespaces !== 'all') await Promise.all([...nodes].map((node) => scope.agents(node)));
   await preflight(cluster, namespaces === 'all' ? [] : namespaces, [...scope.istioNamespaces]);
-  if (plan.ask !== null) return askUntilQuiet(cluster, sink, plan.ask, fetcher, scope, manifest);
-  await fetcher.everything(nodes, namespaces);
-  return 1;
+  return nodes;
 }
 
-/** Asks, fetches what was missed, asks again: until nothing is missed that was not tried. */
-async function askUntilQuiet(
-  cluster: Cluster,
-  sink: SnapshotSink,
-  ask: (snapshot: ReturnType<SnapshotSink['snapshot']>) => unknown,
-  fetcher: Fetcher,
-  scope: TraceScope,
-  manifest: Manifest,
-): Promise<number> {
+const ROUNDS = 40;
+
+/** Asks, fetches what was missed wherever it was missed, asks again: until nothing is missed that was not tried. */
+async function askUntilQuiet(sink: SnapshotSink, ask: Ask, opened: readonly Opened[]): Promise<number> {
   for (let round = 1; ; round++) {
-    cluster.flush();
-    manifest();
+    for (const one of opened) one.write();
     const { snapshot, asked } = tracked(sink.snapshot('live'));
     let answer: unknown = null;
     let failure: unknown = null;
@@ -202,54 +220,16 @@ async function askUntilQuiet(
       // "no such workload" may only mean: not read yet
       failure = error;
     }
-    cluster.took('asking the question', performance.now() - began);
-    const fetched = await fetcher.fetch(asked);
+    opened[0]?.cluster.took('asking the question', performance.now() - began);
+    const fetched = await Promise.all(opened.map((one) => one.fetcher.fetch(askedOf(asked, one.prefix))));
     const unknown = [...addressesIn(answer)].filter(mayBePod).sort();
-    const found = await Promise.all(unknown.map((address) => scope.lookUp(address)));
-    if (cluster.session.signal.aborted) throw new CollectError('cancelled', 'interrupted');
-    if (!fetched && !found.includes(true)) {
+    const found = await Promise.all(opened.flatMap(({ scope }) => unknown.map((address) => scope.lookUp(address))));
+    if (opened.some(({ cluster }) => cluster.session.signal.aborted))
+      throw new CollectError('cancelled', 'interrupted');
+    if (!fetched.includes(true) && !found.includes(true)) {
       if (failure !== null) throw failure instanceof Error ? failure : new Error(String(failure));
       return round;
     }
     if (round === ROUNDS) throw new Error(`the question still asks for more after ${ROUNDS} rounds`);
   }
-}
-
-function manifestOf(
-  cluster: Cluster,
-  plan: Plan,
-  options: CollectOptions,
-  context: string,
-  version: string | null,
-): WrittenManifest {
-  const note =
-    plan.kind === 'trace'
-      ? `trace ${plan.from} ${plan.to}`
-      : plan.namespaces === 'all'
-        ? null
-        : `namespaces ${plan.namespaces.join(', ')}`;
-  const sorted = (map: ReadonlyMap<string, string>): [string, string][] =>
-    [...map].sort(([a], [b]) => (a < b ? -1 : 1));
-  return {
-    capturedAt: new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
-    meshpathVersion: options.meshpathVersion,
-    cluster: { context, server: version, istio: istioReleases(cluster) },
-    scope: { kind: plan.kind === 'scope' && plan.namespaces === 'all' ? 'all' : 'trace', note },
-    redacted: true,
-    problems: sorted(cluster.problems).map(([file, reason]) => ({ file, reason })),
-    sources: sorted(cluster.sources).map(([path, by]) => ({ path, by })),
-  };
-}
-
-/** Releases of the istiods that run, by the tags of their images. */
-function istioReleases(cluster: Cluster): readonly string[] {
-  const tags = new Set<string>();
-  for (const pod of cluster.items(PODS)) {
-    if (at(pod, 'metadata', 'labels', 'app') !== 'istiod') continue;
-    for (const container of asArray(at(pod, 'spec', 'containers'))) {
-      const tag = /:(\d+\.\d+\.\d+[^@:/]*)(?:@.*)?$/.exec(asString(at(container, 'image')) ?? '')?.[1];
-      if (tag !== undefined) tags.add(tag.replace(/-(?:distroless|debug)$/, ''));
-    }
-  }
-  return [...tags].sort();
 }

@@ -16,7 +16,7 @@ export function tracked(snapshot: Snapshot): Tracked {
       read: (path) => {
         const answer = snapshot.read(path);
         // a list that is there may hold only what a name led to so far
-        if (answer.kind === 'missing' || path.startsWith('kubernetes/')) asked.add(answer.path);
+        if (answer.kind === 'missing' || /^(?:clusters\/[^/]+\/)?kubernetes\//.test(path)) asked.add(answer.path);
         return answer;
       },
       list: (folder) => {
@@ -52,4 +52,10 @@ export function addressesIn(answer: unknown): ReadonlySet<string> {
 /** Loopback, link-local, multicast and unspecified addresses are no pod's. */
 export function mayBePod(address: string): boolean {
   return !/^(?:0\.|127\.|169\.254\.|22[4-9]\.|23\d\.|24\d\.|25\d\.|::1?$|fe80:|ff|fd16:9254:7127:)/i.test(address);
+}
+
+/** What was asked of the cluster whose paths begin with `prefix`, as that cluster calls it; empty prefix: the first. */
+export function askedOf(asked: ReadonlySet<string>, prefix: string): ReadonlySet<string> {
+  const own = [...asked].filter((path) => (prefix === '' ? !path.startsWith('clusters/') : path.startsWith(prefix)));
+  return new Set(own.map((path) => path.slice(prefix.length)));
 }

@@ -1,14 +1,16 @@
 import { listWorkloads, type WorkloadList } from '../checks/workload-list.js';
 import { loadMesh } from '../mesh/load.js';
+import { clustersOf } from '../snapshot/clusters.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { ExpectedError } from './_errors.js';
+import { prefixed } from './_prefixed.js';
 import { recorded } from './_recorded.js';
 import type { SourceFlags } from './_source.js';
 import { writeOut } from './_write.js';
 
 export interface LsFlags extends SourceFlags {
   readonly 'all-namespaces'?: boolean | undefined;
-  readonly output: 'text' | 'wide' | 'json';
+  readonly output: 'text' | 'wide' | 'json' | 'yaml';
   readonly color?: boolean | undefined;
 }
 
@@ -21,21 +23,40 @@ export async function printWorkloads(flags: LsFlags): Promise<void> {
 
 /** Pure: the same snapshot gives the same list. Throws where nothing can be said, or the namespace does not exist. */
 export function workloadsOf(snapshot: Snapshot, namespace: string | null): WorkloadList {
-  const mesh = loadMesh(snapshot);
-  const list = listWorkloads(snapshot, mesh, namespace);
-  const pods = mesh.list('pods');
-  if (list.items.length === 0 && pods.state !== 'read') {
-    throw new ExpectedError(`the pods are not known: ${pods.file}: ${pods.reason ?? pods.state}`, 3);
+  const clusters = clustersOf(snapshot).map((cluster) => ({ ...cluster, mesh: loadMesh(cluster.snapshot) }));
+  const list = listed(snapshot, namespace);
+  if (list.items.length > 0) return list;
+  const pods = clusters.map(({ mesh }) => mesh.list('pods'));
+  const unread = pods.find((one) => one.state !== 'read');
+  if (unread !== undefined) {
+    throw new ExpectedError(`the pods are not known: ${unread.file}: ${unread.reason ?? unread.state}`, 3);
   }
-  if (namespace !== null && mesh.namespace(namespace) === null && list.items.length === 0) {
-    const known = mesh.list('namespaces').items.map((entry) => entry.name);
+  if (namespace !== null && clusters.every(({ mesh }) => mesh.namespace(namespace) === null)) {
+    const known = clusters.flatMap(({ mesh }) => mesh.list('namespaces').items.map((entry) => entry.name));
     throw new ExpectedError(
       `there is no namespace ${namespace}`,
       2,
-      known.length === 0 ? [] : [`There are: ${known.join(', ')}`],
+      known.length === 0 ? [] : [`There are: ${[...new Set(known)].join(', ')}`],
     );
   }
   return list;
+}
+
+/** The workloads of all clusters of the snapshot, those of the first one first. */
+function listed(snapshot: Snapshot, namespace: string | null): WorkloadList {
+  const clusters = clustersOf(snapshot);
+  const lists = clusters.map(({ name, prefix, snapshot: part }): WorkloadList => {
+    const list = listWorkloads(part, loadMesh(part), namespace);
+    if (clusters.length === 1) return list;
+    return prefixed({ ...list, items: list.items.map((item) => ({ cluster: name, ...item })) }, prefix);
+  });
+  return {
+    apiVersion: 'meshpath.dev/v1',
+    kind: 'WorkloadList',
+    items: lists.flatMap(({ items }) => items),
+    problems: lists.flatMap(({ problems }) => problems),
+    unknowns: lists.flatMap(({ unknowns }) => unknowns),
+  };
 }
 
 async function collected(flags: LsFlags, namespace: string | null): Promise<Snapshot> {
@@ -43,16 +64,14 @@ async function collected(flags: LsFlags, namespace: string | null): Promise<Snap
   return openSource(flags, {
     kind: 'scope',
     namespaces: namespace === null ? 'all' : [namespace],
-    ask: (part) => {
-      const mesh = loadMesh(part);
-      return listWorkloads(part, mesh, namespace);
-    },
+    ask: (part) => listed(part, namespace),
   });
 }
 
 async function render(list: WorkloadList, flags: LsFlags): Promise<string> {
   const { renderWorkloads, renderWorkloadsJson } = await import('../render/ls.js');
   if (flags.output === 'json') return renderWorkloadsJson(list);
+  if (flags.output === 'yaml') return (await import('../render/yaml.js')).renderWorkloadsYaml(list);
   const { canShowUnicode, colorOf } = await import('./_color.js');
   return renderWorkloads(list, {
     wide: flags.output === 'wide',

@@ -1,9 +1,9 @@
 import type { ServicePort } from '../formats/kubernetes-types.js';
 import type { Unknown } from '../formats/evidence.js';
 import { findDestination, findSource } from '../mesh/find.js';
-import type { NotFound } from '../mesh/find-result.js';
+import type { FindResult, NotFound } from '../mesh/find-result.js';
 import type { Mesh } from '../mesh/model.js';
-import type { Destination, Question } from '../mesh/question.js';
+import type { Destination, Question, Source } from '../mesh/question.js';
 import { ExpectedError } from './_errors.js';
 
 /** What a person asks of `trace`, as words. */
@@ -27,13 +27,7 @@ export function questionOf(
   const namespace = words.namespace ?? null;
   const source = findSource(mesh, words.from, { namespace });
   if (source.kind === 'failed') throw new FindError('FROM', source);
-  const destination = findDestination(mesh, words.to, {
-    namespace,
-    sourceNamespace: source.value.kind === 'pod' ? source.value.pod.namespace : null,
-    port: words.port ?? null,
-    direct: words.direct ?? false,
-    protocol: words.protocol ?? 'http',
-  });
+  const destination = calledIn(mesh, words, source.value);
   if (destination.kind === 'failed') throw new FindError('TO', destination);
   const question: Question = {
     source: source.value,
@@ -44,6 +38,17 @@ export function questionOf(
     headers: words.headers ?? {},
   };
   return { question, unknowns: [...source.unknowns, ...destination.unknowns] };
+}
+
+/** What TO means in this mesh, called by `source`. */
+export function calledIn(mesh: Mesh, words: QuestionWords, source: Source): FindResult<Destination> {
+  return findDestination(mesh, words.to, {
+    namespace: words.namespace ?? null,
+    sourceNamespace: source.kind === 'pod' ? source.pod.namespace : null,
+    port: words.port ?? null,
+    direct: words.direct ?? false,
+    protocol: words.protocol ?? 'http',
+  });
 }
 
 /** Words that name nothing, or too much. 3 where a list that would tell could not be read. */

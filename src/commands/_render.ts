@@ -30,6 +30,10 @@ export async function renderTrace(trace: Trace, flags: TraceFlags): Promise<stri
 function commandOf(flags: TraceFlags): string {
   const words = ['meshpath', 'trace', flags.from, flags.to];
   if (flags.snapshot !== undefined) words.push('--snapshot', flags.snapshot);
+  for (const context of flags.context ?? []) words.push('--context', context);
+  if (flags.kubeconfig !== undefined) words.push('--kubeconfig', flags.kubeconfig);
+  if (flags.as !== undefined) words.push('--as', flags.as);
+  for (const group of flags['as-group'] ?? []) words.push('--as-group', group);
   if (flags.namespace !== undefined) words.push('--namespace', flags.namespace);
   if (flags.direct === true) words.push('--direct');
   if (flags.port !== undefined) words.push('--port', String(flags.port));

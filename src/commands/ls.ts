@@ -25,7 +25,7 @@ Exit status: 0 listed, whatever was found; 2 the command line is wrong; 3 the po
     }),
     output: Flags.option({
       char: 'o',
-      options: ['text', 'wide', 'json'] as const,
+      options: ['text', 'wide', 'json', 'yaml'] as const,
       default: 'text' as const,
       description: 'format of the list',
     })(),

@@ -33,6 +33,9 @@ interface Column {
   readonly cell: (item: Workload) => string;
 }
 
+/** Before all others where there are several clusters. */
+const CLUSTER: Column = { title: 'CLUSTER', wide: false, cell: (item) => item.cluster ?? '-' };
+
 const COLUMNS: readonly Column[] = [
   { title: 'NAMESPACE', wide: false, cell: (item) => item.namespace },
   { title: 'POD', wide: false, cell: (item) => item.name },
@@ -67,7 +70,8 @@ const NO_LINES = Object.fromEntries(
 const PLAIN = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 };
 
 function table(list: WorkloadList, style: ListStyle): readonly string[] {
-  const columns = COLUMNS.filter((column) => style.wide || !column.wide);
+  const several = list.items.some((item) => item.cluster !== undefined);
+  const columns = [...(several ? [CLUSTER] : []), ...COLUMNS].filter((column) => style.wide || !column.wide);
   const titles = columns.map((column) => column.title);
   const found = titles.indexOf('FOUND');
   const rows = list.items.map((item) => {
@@ -110,7 +114,7 @@ function aligned(rows: readonly (readonly string[])[]): readonly string[] {
 function remark(item: Workload, style: ListStyle): readonly string[] {
   const mark = style.color.red(style.unicode ? '✖' : 'x');
   return [
-    `${mark} ${escapeTerminal(`${item.namespace}/${item.name}`)}`,
+    `${mark} ${escapeTerminal(`${item.namespace}/${item.name}${item.cluster === undefined ? '' : `@${item.cluster}`}`)}`,
     escapeTerminal(`  expected ${item.expected.by}: ${item.expected.reason}`),
     escapeTerminal(`  found ${item.found.by}: ${item.found.reason}`),
     ...item.found.evidence.slice(0, 2).map((evidence) => {

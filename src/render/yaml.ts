@@ -1,11 +1,22 @@
 import { Document, isScalar, Scalar, visit } from 'yaml';
+import type { WorkloadList } from '../checks/workload-list.js';
 import type { Trace } from '../walk/trace.js';
 import { escapeInJson, isUnsafe } from './escape.js';
 import { inContractOrder } from './order.js';
 
-/** `-o yaml`: the same object as `-o json`. Strings that could steer a terminal are double-quoted with `\uXXXX`. */
+/** `trace -o yaml`: the same object as `-o json`. */
 export function renderYaml(trace: Trace): string {
-  const document = new Document(inContractOrder(trace), { aliasDuplicateObjects: false, version: '1.2' });
+  return yamlOf(inContractOrder(trace));
+}
+
+/** `ls -o yaml`, likewise. */
+export function renderWorkloadsYaml(list: WorkloadList): string {
+  return yamlOf(list);
+}
+
+/** Strings that could steer a terminal are double-quoted with `\uXXXX`. */
+function yamlOf(value: unknown): string {
+  const document = new Document(value, { aliasDuplicateObjects: false, version: '1.2' });
   visit(document, {
     Scalar(_key, node) {
       if (isScalar(node) && typeof node.value === 'string' && isUnsafe(node.value)) node.type = Scalar.QUOTE_DOUBLE;

@@ -64,12 +64,13 @@ function string(value: unknown): string | null {
 
 /**
  * Why a file is not there: what the manifest says of it or of a folder above it, since what could not be collected of a
- * pod is named once, by its folder.
+ * pod is named once, by its folder; `.` is all that is not there.
  */
 export function missingReason(manifest: Manifest | null, path: string): string {
-  for (const entry of manifest?.problems ?? []) {
+  const problems = manifest?.problems ?? [];
+  for (const entry of problems) {
     const file = entry.file.replace(/\/+$/, '');
     if (path === file || path.startsWith(`${file}/`)) return entry.reason;
   }
-  return 'not in the snapshot';
+  return problems.find((entry) => entry.file === '.')?.reason ?? 'not in the snapshot';
 }

@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { buffer as readAll } from 'node:stream/consumers';
 import { memorySnapshot } from './memory.js';
 import { Addresses } from './redact-addresses.js';
-import type { SnapshotSink, WrittenManifest } from './write.js';
+import { manifestText, type SnapshotSink, type WrittenManifest } from './write.js';
 
 /**
  * Words that are no names of a person's things: of Istio, Kubernetes, Envoy, the kernel, and DNS. A workload that is called
@@ -37,6 +37,10 @@ const NAME_KEYS = new Set([
 const HOST_KEYS = new Set(['host', 'hosts', 'hostnames', 'hostname', 'dnsNames', 'domains']);
 const ISTIO_IMAGE = /(?:^|\/)(pilot|proxyv2|install-cni|ztunnel|kube-proxy)(?::([\w.-]+))?(?:@.*)?$/;
 
+/** Lists of any cluster; a file of a further cluster. */
+const LIST = /^(?:clusters\/[^/]+\/)?kubernetes\//;
+const OTHER = /^clusters\/([^/]+)\/(.+)$/;
+
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /**
@@ -62,9 +66,9 @@ export function pseudonymizingSink(inner: SnapshotSink): SnapshotSink & { readon
     snapshot: (name) => memorySnapshot(files, { name }),
     end: () => {
       const renamer = new Renamer(randomBytes(32));
-      for (const [file, text] of files) if (file.startsWith('kubernetes/')) renamer.learn(parse(text));
+      for (const [file, text] of files) if (LIST.test(file)) renamer.learn(parse(text));
       for (const [file, text] of files) inner.put(renamer.path(file), renamer.file(file, text));
-      if (last !== null) inner.manifest(renamer.manifest(last));
+      if (last !== null) inner.manifest(renamer.manifest(last, 'pseudonymized'));
     },
   };
 }
@@ -77,6 +81,7 @@ class Renamer {
   private readonly names = new Map<string, string>();
   private readonly key: Buffer;
   private readonly addresses: Addresses;
+  private readonly clusters = new Map<string, number>();
 
   constructor(key: Buffer) {
     this.key = key;
@@ -155,13 +160,26 @@ class Renamer {
   }
 
   path(file: string): string {
+    const [, folder, inside] = OTHER.exec(file) ?? [];
+    if (folder !== undefined && inside !== undefined) return `clusters/${this.cluster(folder)}/${this.path(inside)}`;
     if (file.startsWith('kubernetes/') || file === 'snapshot.json') return file;
     const [root = '', ...rest] = file.split('/');
     const named = root === 'pods' ? 2 : 1;
     return [root, ...rest.map((part, index) => (index < named ? this.text(part) : part))].join('/');
   }
 
+  /** The context says whose cluster it is. */
+  private cluster(folder: string): string {
+    const number = this.clusters.get(folder) ?? this.clusters.size + 2;
+    this.clusters.set(folder, number);
+    return `cluster-${number}`;
+  }
+
   file(file: string, text: string): string {
+    const [, folder, inside] = OTHER.exec(file) ?? [];
+    if (folder !== undefined && inside === 'snapshot.json') {
+      return manifestText(this.manifest(JSON.parse(text) as WrittenManifest, this.cluster(folder)));
+    }
     if (!file.endsWith('.json')) return this.text(text);
     try {
       return `${JSON.stringify(this.json(parse(text), '', ''))}\n`;
@@ -199,10 +217,10 @@ class Renamer {
     return this.text(value);
   }
 
-  manifest(manifest: WrittenManifest): WrittenManifest {
+  manifest(manifest: WrittenManifest, context: string): WrittenManifest {
     return {
       ...manifest,
-      cluster: { ...manifest.cluster, context: 'pseudonymized' },
+      cluster: { ...manifest.cluster, context },
       scope: manifest.scope === null ? null : { ...manifest.scope, note: this.noteOf(manifest.scope.note) },
       problems: manifest.problems.map(({ file, reason }) => ({ file: this.path(file), reason: this.text(reason) })),
       sources: manifest.sources.map(({ path, by }) => ({ path: this.path(path), by: this.text(by) })),

@@ -24,7 +24,8 @@ export interface SnapshotSink {
   snapshot(name: string): Snapshot;
 }
 
-function manifestText(manifest: WrittenManifest): string {
+/** `snapshot.json` as it is written. */
+export function manifestText(manifest: WrittenManifest): string {
   return `${JSON.stringify({ apiVersion: 'meshpath.dev/v1', kind: 'Snapshot', ...manifest }, null, 2)}\n`;
 }
 

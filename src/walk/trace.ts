@@ -22,6 +22,8 @@ export interface Party {
   readonly mode?: string | null;
   readonly port?: number | null;
   readonly host?: string | null;
+  /** Context of its cluster, where the snapshot holds several. */
+  readonly cluster?: string;
 }
 
 export interface TraceRequest {

@@ -254,6 +254,47 @@ describe('--allow-debug-container', () => {
 });
 
 describe('several contexts', () => {
+  /** The kubeconfig of the double with its context a second time, under the name `other`. */
+  async function twice(other: string, server?: string): Promise<CollectOptions & { readonly notices: string[] }> {
+    const opened = await live();
+    const config = JSON.parse(double?.kubeconfig ?? '') as {
+      contexts: { name: string; context: Record<string, string> }[];
+      clusters: unknown[];
+    };
+    const context = { ...config.contexts[0]?.context, ...(server === undefined ? {} : { cluster: 'other' }) };
+    config.contexts.push({ name: other, context });
+    if (server !== undefined) config.clusters.push({ name: 'other', cluster: { server } });
+    writeFileSync(path.join(folder, 'kubeconfig'), JSON.stringify(config));
+    return opened;
+  }
+
+  it('a trace in the second is as in the first, live and on its capture', async () => {
+    const [from, to] = ['foo/sleep@west', 'bar-1/httpbin:8000'];
+    const opened = await twice('west');
+    const plan = question(from, to);
+    const sink = memorySink();
+    await collect(sink, plan, opened, ['double', 'west']);
+    const answered = answer(sink.snapshot('x'), { from, to });
+    expect(shape(answered)).toEqual(shape(answer(recorded, { from: 'foo/sleep', to })));
+    expect(answered.source.cluster).toBe('west');
+    const target = path.join(folder, 'capture-of-two');
+    await collect(folderSink(target), plan, opened, ['double', 'west']);
+    expect(JSON.stringify(answer(await openSnapshot(target), { from, to }))).toBe(JSON.stringify(answered));
+    // nothing of the data plane of the first is needed
+    expect(sink.snapshot('x').list('nodes')).toEqual([]);
+  });
+
+  it('one that cannot be reached is missing, and the others are read', async () => {
+    const opened = await twice('west', 'http://127.0.0.1:1');
+    const sink = memorySink();
+    await collect(sink, question('foo/sleep', 'bar/httpbin:8000'), opened, ['double', 'west']);
+    const snapshot = sink.snapshot('x');
+    expect(opened.notices.join('\n')).toMatch(/context west cannot be read: connection refused/);
+    const answered = answer(snapshot, { from: 'foo/sleep', to: 'bar/httpbin:8000' });
+    expect(shape(answered)).toEqual(shape(answer(recorded, { from: 'foo/sleep', to: 'bar/httpbin:8000' })));
+    expect(() => answer(snapshot, { from: 'nobody@west', to: 'bar/httpbin:8000' })).toThrow(/connection refused/);
+  });
+
   it('lie in one snapshot, the first at its root', async () => {
     const opened = await live();
     const config = JSON.parse(double?.kubeconfig ?? '') as { contexts: { name: string }[] };
