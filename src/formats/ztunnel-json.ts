@@ -39,13 +39,19 @@ export class Problems {
 /** Typed access to the members of one JSON object. */
 export class Fields {
   readonly object: JsonObject;
-  readonly pointer: string;
   readonly problems: Problems;
+  private readonly at: string | { readonly parent: Fields; readonly key: string };
 
-  constructor(object: JsonObject, pointer: string, problems: Problems) {
+  constructor(object: JsonObject, at: string | { readonly parent: Fields; readonly key: string }, problems: Problems) {
     this.object = object;
-    this.pointer = pointer;
+    this.at = at;
     this.problems = problems;
+  }
+
+  /** Of a member it is put together when asked for: few of the members of a large dump are. */
+  get pointer(): string {
+    const { at } = this;
+    return typeof at === 'string' ? at : pointerTo(at.parent.pointer, at.key);
   }
 
   private wrong(key: string, wanted: string): void {
@@ -82,7 +88,7 @@ export class Fields {
 
   child(key: string): Fields | null {
     const value = this.object[key];
-    if (isObject(value)) return new Fields(value, pointerTo(this.pointer, key), this.problems);
+    if (isObject(value)) return new Fields(value, { parent: this, key }, this.problems);
     if (value !== undefined && value !== null) this.wrong(key, 'an object');
     return null;
   }

@@ -82,8 +82,6 @@ export interface LoadBalancer {
 
 export interface DumpEndpoint {
   readonly workloadUid: string;
-  /** Address of the endpoint, which up to 1.23 decided where the connection goes; null from 1.24 on, or by hostname. */
-  readonly address: NetworkAddress | null;
   readonly ports: Readonly<Record<string, number>>;
   readonly evidence: Evidence;
 }

@@ -1,6 +1,6 @@
 import { canonicalIp } from './ip.js';
 import { pointerTo } from './evidence.js';
-import { isObject, portTable, Fields, type Problems } from './ztunnel-json.js';
+import { isObject, portTable, Fields, type JsonObject, type Problems } from './ztunnel-json.js';
 import type {
   ApplicationTunnel,
   DumpEndpoint,
@@ -227,25 +227,45 @@ class ReadService implements DumpService {
   private readEndpoints(): readonly DumpEndpoint[] {
     const all = this.fields.child('endpoints');
     if (all === null) return [];
-    const { hostname } = this;
-    const { file } = this.fields.problems;
     const out: DumpEndpoint[] = [];
-    for (const [key, value] of Object.entries(all.object)) {
-      const pointer = pointerTo(all.pointer, key);
-      if (!isObject(value)) continue;
-      const fields = new Fields(value, pointer, this.fields.problems);
-      const workloadUid = fields.textOrNull('workloadUid') ?? key;
-      const address = fields.textOrNull('address');
-      out.push({
-        workloadUid,
-        address: address === null ? null : networkAddress(address),
-        ports: portTable(fields.child('port')),
-        get evidence() {
-          return { file, pointer, text: `endpoint ${workloadUid} of ${hostname}` };
-        },
-      });
+    for (const key in all.object) {
+      const value = all.object[key];
+      if (isObject(value)) out.push(new ReadEndpoint(all, key, value, this.hostname));
     }
     return out;
+  }
+}
+
+/** Its ports and where it stands in the file are read on demand: a large dump has hundreds of thousands. */
+class ReadEndpoint implements DumpEndpoint {
+  readonly workloadUid: string;
+  private readonly all: Fields;
+  private readonly key: string;
+  private readonly object: JsonObject;
+  private readonly hostname: string;
+  private table: DumpEndpoint['ports'] | null = null;
+
+  constructor(all: Fields, key: string, object: JsonObject, hostname: string) {
+    this.all = all;
+    this.key = key;
+    this.object = object;
+    this.hostname = hostname;
+    const uid = object['workloadUid'];
+    this.workloadUid = typeof uid === 'string' ? uid : (this.fields().textOrNull('workloadUid') ?? key);
+  }
+
+  private fields(): Fields {
+    return new Fields(this.object, { parent: this.all, key: this.key }, this.all.problems);
+  }
+
+  get ports(): DumpEndpoint['ports'] {
+    this.table ??= portTable(this.fields().child('port'));
+    return this.table;
+  }
+
+  get evidence(): DumpEndpoint['evidence'] {
+    const { workloadUid, hostname, all } = this;
+    return { file: all.problems.file, pointer: this.fields().pointer, text: `endpoint ${workloadUid} of ${hostname}` };
   }
 }
 

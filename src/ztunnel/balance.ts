@@ -4,12 +4,14 @@ import type {
   DumpService,
   DumpWorkload,
   GatewayAddress,
+  LoadBalancer,
   RoutingScope,
 } from '../formats/ztunnel-types.js';
 import type { Branch } from './outcome.js';
 import { certain } from './outcome.js';
+import type { KnownEndpoint } from './endpoints.js';
 import { Undecided, type State } from './state.js';
-import type { World } from './world.js';
+import { LOOKED_AT, type World } from './world.js';
 
 /** For whom endpoints are drawn. */
 export interface Drawing {
@@ -32,6 +34,16 @@ export interface Choice {
 
 /** `original`: load balancing is Passthrough, the original destination is kept. `none`: nothing usable. */
 export type Upstream = Choice | 'original' | 'none';
+
+/** What of the source each routing preference looks at; its network is always looked at. */
+const SCOPE_BITS: Readonly<Record<RoutingScope, number>> = {
+  Region: LOOKED_AT.region,
+  Zone: LOOKED_AT.zone,
+  Subzone: LOOKED_AT.subzone,
+  Node: LOOKED_AT.node,
+  Cluster: LOOKED_AT.cluster,
+  Network: 0,
+};
 
 function scopeMatches(scope: RoutingScope, source: DumpWorkload, target: DumpWorkload): boolean {
   switch (scope) {
@@ -80,80 +92,114 @@ function usable(
   service: DumpService,
   port: number,
   mode: ResolutionMode,
-): readonly { readonly endpoint: DumpEndpoint; readonly workload: DumpWorkload }[] {
+): readonly KnownEndpoint[] {
   const target = service.ports[port];
   const { portFilter, addresslessFilter } = state.behaviour;
   if (mode === 'standard' && target === undefined) return [];
-  const out: { endpoint: DumpEndpoint; workload: DumpWorkload }[] = [];
-  for (const endpoint of service.endpoints()) {
-    const workload = state.workloadByUid(endpoint.workloadUid);
-    if (workload === null) continue;
+  const table = state.endpointsOf(service);
+  const named = portFilter && mode === 'standard' && target === 0;
+  const options = named ? table.withPort(port) : table.known;
+  if (table.plain && mode === 'standard') return options;
+  return options.filter(({ workload }) => {
     if (addresslessFilter && workload.ips.length === 0 && workload.hostname === '') {
       // reachable only through a gateway, which is never used inside one's own network
-      if (workload.network === source.network || workload.networkGateway === null) continue;
+      if (workload.network === source.network || workload.networkGateway === null) return false;
     }
-    if (portFilter && mode === 'standard') {
-      if ((target ?? 0) === 0 && endpoint.ports[port] === undefined) continue;
-    } else if (portFilter && target === undefined && workload.applicationTunnel === null) continue;
-    out.push({ endpoint, workload });
-  }
-  return out;
+    return !portFilter || mode === 'standard' || target !== undefined || workload.applicationTunnel !== null;
+  });
 }
 
 /** Up to 1.22.1 an endpoint whose workload is not known is drawn all the same, and then nothing is found. */
 function undrawable(state: State, service: DumpService, port: number): number {
-  if (service.ports[port] === undefined) return 0;
-  return service.endpoints().filter((endpoint) => state.workloadByUid(endpoint.workloadUid) === null).length;
+  return service.ports[port] === undefined ? 0 : state.endpointsOf(service).unknown;
 }
 
-/** Z:src/state.rs find_upstream_from_service: weighted by capacity among the best rank; then the target port. */
+/** Those of the best rank, by the Service's routing preferences. */
+function bestRanked(
+  drawing: Drawing,
+  service: DumpService,
+  balancer: LoadBalancer,
+  options: readonly KnownEndpoint[],
+): readonly KnownEndpoint[] {
+  const { state, source, world } = drawing;
+  const scopes = balancer.preferences.filter((scope): scope is RoutingScope => scope !== null);
+  if (balancer.mode === null || scopes.length < balancer.preferences.length) {
+    throw new Undecided({
+      fact: `load balancing of ${service.namespace}/${service.hostname}: ${service.evidence.file}${service.evidence.pointer ?? ''}`,
+      reason: 'the mode or a routing preference is not known',
+    });
+  }
+  for (const scope of scopes) world.touched.bits |= SCOPE_BITS[scope];
+  const networkFirst = state.behaviour.networkFirstRank;
+  let best = balancer.mode === 'Strict' ? scopes.length : 0;
+  let found: KnownEndpoint[] = [];
+  for (const option of options) {
+    const rank = rankOf(scopes, source, option.workload, networkFirst);
+    if (rank > best && balancer.mode !== 'Strict') {
+      best = rank;
+      found = [];
+    }
+    if (rank === best) found.push(option);
+  }
+  return found;
+}
+
+/** The endpoints of a Service from which one is drawn, weighted by capacity. */
+export interface Draw {
+  readonly service: DumpService;
+  readonly port: number;
+  readonly options: readonly KnownEndpoint[];
+  /** Up to 1.22.1: endpoints that are drawn and then not found. */
+  readonly missing: number;
+}
+
+/** Z:src/state.rs find_upstream_from_service, load_balance: the endpoints of the best rank. */
+function drawFrom(drawing: Drawing, service: DumpService, port: number, mode: ResolutionMode): Draw {
+  const { state, source } = drawing;
+  // up to 1.22.1 a port is looked up on the Service first, whatever is asked for
+  const known = state.behaviour.portFilter ? mode : 'standard';
+  const options = usable(state, source, service, port, known);
+  const balancer = service.loadBalancer;
+  if (balancer !== null && balancer.mode !== 'Standard') {
+    return { service, port, options: bestRanked(drawing, service, balancer, options), missing: 0 };
+  }
+  return { service, port, options, missing: state.behaviour.portFilter ? 0 : undrawable(state, service, port) };
+}
+
+/** What one endpoint counts in a draw. */
+export function weightOf(state: State, workload: DumpWorkload): number {
+  return state.behaviour.capacity ? workload.capacity : 1;
+}
+
+/** Each endpoint with its share and its target port. */
+export function drawn(state: State, { service, port, options, missing }: Draw): readonly Branch<Upstream>[] {
+  let total = missing;
+  for (const { workload } of options) total += weightOf(state, workload);
+  if (total === 0) return certain('none');
+  const branches: Branch<Upstream>[] = [];
+  for (const option of options) {
+    const share = weightOf(state, option.workload) / total;
+    if (share > 0) branches.push({ share, value: withPort(state, service, option, port) });
+  }
+  if (missing > 0) branches.push({ share: missing / total, value: 'none' });
+  return branches;
+}
+
+/** The endpoints of a Service that may be taken for a port. */
 export function fromService(
   drawing: Drawing,
   service: DumpService,
   port: number,
   mode: ResolutionMode,
 ): readonly Branch<Upstream>[] {
-  const { state, source } = drawing;
-  // up to 1.22.1 a port is looked up on the Service first, whatever is asked for
-  const known = state.behaviour.portFilter ? mode : 'standard';
-  let options = usable(state, source, service, port, known);
-  let missing = state.behaviour.portFilter ? 0 : undrawable(state, service, port);
-  const balancer = service.loadBalancer;
-  if (balancer !== null && balancer.mode !== 'Standard') {
-    const scopes = balancer.preferences.filter((scope): scope is RoutingScope => scope !== null);
-    if (balancer.mode === null || scopes.length < balancer.preferences.length) {
-      throw new Undecided({
-        fact: `load balancing of ${service.namespace}/${service.hostname}: ${service.evidence.file}${service.evidence.pointer ?? ''}`,
-        reason: 'the mode or a routing preference is not known',
-      });
-    }
-    drawing.world.touched.place = true;
-    const networkFirst = state.behaviour.networkFirstRank;
-    const ranked = options.map((option) => ({ option, rank: rankOf(scopes, source, option.workload, networkFirst) }));
-    const strict = balancer.mode === 'Strict' ? ranked.filter(({ rank }) => rank === scopes.length) : ranked;
-    const best = Math.max(...strict.map(({ rank }) => rank));
-    options = strict.filter(({ rank }) => rank === best).map(({ option }) => option);
-    missing = 0;
-  }
-  const weight = (workload: DumpWorkload): number => (state.behaviour.capacity ? workload.capacity : 1);
-  const total = options.reduce((sum, { workload }) => sum + weight(workload), 0) + missing;
-  if (total === 0) return certain('none');
-  const branches: Branch<Upstream>[] = options
-    .filter(({ workload }) => weight(workload) > 0)
-    .map(({ endpoint, workload }) => ({
-      share: weight(workload) / total,
-      value: withPort(state, service, endpoint, workload, port),
-    }));
-  if (missing > 0) branches.push({ share: missing / total, value: 'none' });
-  return branches;
+  return drawn(drawing.state, drawFrom(drawing, service, port, mode));
 }
 
 /** The endpoint's own port, the Service's, or (waypoints) the application tunnel's leave to keep it. */
-function withPort(
+export function withPort(
   state: State,
   service: DumpService,
-  endpoint: DumpEndpoint,
-  workload: DumpWorkload,
+  { endpoint, workload }: KnownEndpoint,
   port: number,
 ): Upstream {
   const own = endpoint.ports[port];
@@ -173,11 +219,22 @@ export function findUpstream(
   target: { readonly ip: string; readonly port: number },
   mode: ResolutionMode,
 ): readonly Branch<Upstream>[] {
+  const found = findDraw(drawing, network, target, mode);
+  return 'options' in found ? drawn(drawing.state, found) : found;
+}
+
+/** The same, with the endpoints of a Service still to be drawn from. */
+export function findDraw(
+  drawing: Drawing,
+  network: string,
+  target: { readonly ip: string; readonly port: number },
+  mode: ResolutionMode,
+): Draw | readonly Branch<Upstream>[] {
   const { state, source, world } = drawing;
   const service = state.serviceByVip(network, target.ip, source.namespace, world);
   if (service !== null) {
     if (service.loadBalancer?.mode === 'Passthrough') return certain('original');
-    return fromService(drawing, service, target.port, mode);
+    return drawFrom(drawing, service, target.port, mode);
   }
   const workload = state.workloadByAddress(network, target.ip, world);
   return certain(workload === null ? 'none' : { workload, port: target.port, service: null, endpoint: null });
@@ -208,6 +265,8 @@ function byFamily(choice: Choice, wanted: string, gatewayWithoutAddress: boolean
   const { workload } = choice;
   if (workload.ips.includes(wanted)) return { kind: 'ip', ip: wanted };
   const families = choice.service?.ipFamilies ?? null;
+  const [only] = workload.ips;
+  if (only !== undefined && workload.ips.length === 1 && families === null) return { kind: 'ip', ip: only };
   const isV6 = (ip: string): boolean => ip.includes(':');
   const admitted = workload.ips.filter(
     (ip) => families === null || families === 'Dual' || (families === 'IPv6') === isV6(ip),

@@ -1,63 +1,92 @@
 import type { DumpWorkload } from '../formats/ztunnel-types.js';
 import type { ZtunnelOutcome } from './face.js';
-import type { Touched } from './world.js';
+import { LOOKED_AT } from './world.js';
 
-type Grain = 'namespace' | 'place' | 'person';
+type Outcomes = readonly ZtunnelOutcome[];
+
+/** By destination: the outcomes, or which bits of LOOKED_AT tell the sources apart that ask for it. */
+type Answers = Map<string, Outcomes | number>;
 
 /** More outcomes than this are not kept. */
-const MOST = 1_000_000;
+const MOST = 4_000_000;
+
+/** A source of outbound connections, and the answers that it shares with the sources of each of its classes. */
+export interface Source {
+  readonly workload: DumpWorkload;
+  readonly ip: string;
+  /** Index: bits of LOOKED_AT. */
+  readonly classes: (Answers | undefined)[];
+}
+
+export function sourceOf(workload: DumpWorkload, ip: string): Source {
+  return { workload, ip, classes: [] };
+}
 
 /**
- * Outbound decisions of sources that ztunnel cannot tell apart: most depend on the source's network only. An entry says
- * what more the decision looked at, so that a source is never given another one's answer.
+ * Outbound decisions of sources that ztunnel cannot tell apart: most depend on the source's network only. An answer is
+ * kept for the class of sources that are alike in all that its decision looked at, so that no source is ever given the
+ * answer of another one that would be decided otherwise.
  */
 export class OutboundCache {
-  private readonly entries = new Map<string, readonly ZtunnelOutcome[] | Grain>();
-  private readonly groups = new Map<DumpWorkload, Readonly<Record<'network' | 'namespace' | 'place', string>>>();
+  private answers = new Map<string, Answers>();
+  private readonly sources = new Set<Source>();
   private size = 0;
 
-  /** Sources with the same prefix are the same as far as that grain goes. */
-  private groupOf(source: DumpWorkload): Readonly<Record<'network' | 'namespace' | 'place', string>> {
-    const known = this.groups.get(source);
-    if (known !== undefined) return known;
-    const network = `${source.network}\n`;
-    const namespace = `${source.network}\t${source.namespace}\n`;
-    const { region, zone, subzone } = source.locality;
-    const place = `${[source.network, source.namespace, source.node, source.clusterId, region, zone, subzone].join('\t')}\n`;
-    const group = { network, namespace, place };
-    this.groups.set(source, group);
-    return group;
+  get(source: Source, destination: string): Outcomes | null {
+    const entry = this.answersOf(source, 0).get(destination);
+    if (typeof entry !== 'number') return entry ?? null;
+    const own = this.answersOf(source, entry).get(destination);
+    return typeof own === 'object' ? own : null;
   }
 
-  get(source: DumpWorkload, downstream: string, destination: string): readonly ZtunnelOutcome[] | null {
-    const group = this.groupOf(source);
-    let entry = this.entries.get(group.network + destination);
-    if (entry === 'namespace') entry = this.entries.get(group.namespace + destination);
-    if (entry === 'place') entry = this.entries.get(group.place + destination);
-    if (entry === 'person') entry = this.entries.get(`${source.uid}\t${downstream}\n${destination}`);
-    return entry === undefined || typeof entry === 'string' ? null : entry;
-  }
-
-  set(
-    source: DumpWorkload,
-    downstream: string,
-    destination: string,
-    touched: Touched,
-    outcomes: readonly ZtunnelOutcome[],
-  ): void {
+  set(source: Source, destination: string, touched: number, outcomes: Outcomes): void {
     this.size += outcomes.length;
     if (this.size > MOST) {
-      this.entries.clear();
+      this.forget();
       this.size = outcomes.length;
     }
-    const group = this.groupOf(source);
-    const grain = touched.person ? 'person' : touched.place ? 'place' : touched.namespace ? 'namespace' : null;
-    if (grain === null) {
-      this.entries.set(group.network + destination, outcomes);
-      return;
-    }
-    this.entries.set(group.network + destination, grain);
-    const own = grain === 'person' ? `${source.uid}\t${downstream}\n` : group[grain];
-    this.entries.set(own + destination, outcomes);
+    const all = this.answersOf(source, 0);
+    const known = all.get(destination);
+    // other sources may have been told apart by more: that is exact for this one as well
+    const bits = typeof known === 'number' ? known | touched : touched;
+    if (bits !== 0) all.set(destination, bits);
+    this.answersOf(source, bits).set(destination, outcomes);
   }
+
+  private forget(): void {
+    this.answers = new Map();
+    for (const source of this.sources) source.classes.length = 0;
+    this.sources.clear();
+  }
+
+  private answersOf(source: Source, bits: number): Answers {
+    const known = source.classes[bits];
+    if (known !== undefined) return known;
+    const key = classKey(source, bits);
+    let answers = this.answers.get(key);
+    if (answers === undefined) {
+      answers = new Map();
+      this.answers.set(key, answers);
+    }
+    source.classes[bits] = answers;
+    this.sources.add(source);
+    return answers;
+  }
+}
+
+/** Equal for sources that are alike in their network and in everything that the bits name. */
+function classKey({ workload, ip }: Source, bits: number): string {
+  const has = (bit: number, text: string): string | null => ((bits & bit) === 0 ? null : text);
+  const { region, zone, subzone } = workload.locality;
+  return JSON.stringify([
+    bits,
+    workload.network,
+    has(LOOKED_AT.namespace, workload.namespace),
+    has(LOOKED_AT.region, region),
+    has(LOOKED_AT.zone, zone),
+    has(LOOKED_AT.subzone, subzone),
+    has(LOOKED_AT.node, workload.node),
+    has(LOOKED_AT.cluster, workload.clusterId),
+    has(LOOKED_AT.person, `${workload.evidence.pointer ?? workload.uid} ${ip}`),
+  ]);
 }

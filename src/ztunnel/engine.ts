@@ -1,20 +1,16 @@
 import type { ZtunnelDump } from '../formats/ztunnel-types.js';
-import { canonicalAddress } from './authority.js';
+import { canonicalAddress, readAddress } from './authority.js';
 import type { Behaviour } from './behaviour.js';
-import { OutboundCache } from './cache.js';
+import { OutboundCache, sourceOf, type Source } from './cache.js';
 import { dnsAnswer, resolveName } from './dns.js';
+import { Doors } from './doors.js';
 import { Entrances, unreadable } from './entrances.js';
 import type { ZtunnelConnection, ZtunnelDnsAnswer, ZtunnelDnsQuestion, ZtunnelOutcome } from './face.js';
 import { decideLegacy } from './legacy.js';
 import { outcomeKey, settle, undecided } from './outcome.js';
-import type { Outcomes } from './request.js';
+import type { Decided } from './request.js';
 import { State, Undecided } from './state.js';
 import { acrossWorlds, untouched, World, type Touched } from './world.js';
-
-interface Source {
-  readonly workload: Parameters<OutboundCache['get']>[0];
-  readonly ip: string;
-}
 
 /** Equal texts for equal decisions. */
 export function printOutcomes(outcomes: readonly ZtunnelOutcome[]): string {
@@ -28,6 +24,7 @@ export class Engine {
   private readonly state: State;
   private readonly entrances: Entrances;
   private readonly certificates: ConstructorParameters<typeof Entrances>[1];
+  private readonly doors: Doors;
   private readonly cache = new OutboundCache();
   private readonly sources = new Map<string, Source | null>();
 
@@ -35,16 +32,20 @@ export class Engine {
     this.state = new State(dump, behaviour);
     this.certificates = new Map(dump.certificates.map((certificate) => [certificate.identity, certificate]));
     this.entrances = new Entrances(this.state, this.certificates);
+    this.doors = new Doors(this.state, this.entrances);
   }
 
   decide(connection: ZtunnelConnection): readonly ZtunnelOutcome[] {
-    const touched = untouched();
-    const source = connection.direction === 'outbound' ? this.sourceOf(connection) : null;
-    if (source === null) return this.inAllWorlds(connection, touched);
-    const known = this.cache.get(source.workload, source.ip, connection.dst);
+    if (connection.direction !== 'outbound') {
+      return this.doors.decide(connection) ?? this.inAllWorlds(connection, untouched());
+    }
+    const source = this.sourceOf(connection);
+    if (source === null) return this.inAllWorlds(connection, untouched());
+    const known = this.cache.get(source, connection.dst);
     if (known !== null) return known;
+    const touched = untouched();
     const outcomes = this.inAllWorlds(connection, touched);
-    this.cache.set(source.workload, source.ip, connection.dst, touched, outcomes);
+    this.cache.set(source, connection.dst, touched.bits, outcomes);
     return outcomes;
   }
 
@@ -66,7 +67,7 @@ export class Engine {
     try {
       const local = this.entrances.pods.find(connection, ip, world);
       if (local.kind === 'error' || world.questions.length > 0) return null;
-      return this.entrances.refused(local.workload) === null ? { workload: local.workload, ip } : null;
+      return this.entrances.refused(local.workload) === null ? sourceOf(local.workload, ip) : null;
     } catch (error) {
       if (error instanceof Undecided) return null;
       throw error;
@@ -94,11 +95,12 @@ export class Engine {
     }
   }
 
-  private branches(connection: ZtunnelConnection, world: World): Outcomes {
+  private branches(connection: ZtunnelConnection, world: World): Decided {
     const { config } = this.state.dump.gaps;
     if (config !== null) throw new Undecided(config);
-    const source = canonicalAddress(connection.src);
-    if (source === null) throw unreadable(`source address ${JSON.stringify(connection.src)}`);
+    const address = readAddress(connection.src);
+    if (address === null) throw unreadable(`source address ${JSON.stringify(connection.src)}`);
+    const source = address.text;
     if (this.state.dump.legacy !== null) {
       return decideLegacy(this.state, this.state.dump.legacy, this.certificates, connection, source);
     }
@@ -106,9 +108,9 @@ export class Engine {
       case 'outbound':
         return this.entrances.outbound(connection, source, world);
       case 'inbound':
-        return this.entrances.inbound(connection, source, world);
+        return this.entrances.inbound(connection, address, world);
       case 'inbound-plaintext':
-        return this.entrances.plaintext(connection, source, world);
+        return this.entrances.plaintext(connection, address, world);
     }
   }
 

@@ -5,6 +5,7 @@ import { parseIdentity } from './identity.js';
 import { certain, outcome, serviceName, step, workloadIdentity, type Step } from './outcome.js';
 import { checkPolicies } from './policies.js';
 import type { Outcomes, Request } from './request.js';
+import { LOOKED_AT } from './world.js';
 
 /**
  * 1.19–1.21, node mode: a captured workload on the same node that does not speak HBONE itself is connected to directly,
@@ -19,7 +20,7 @@ export function takesFastPath(request: Request, workload: DumpWorkload): boolean
 /** The destination's policies with the source's identity, then the application. */
 export function fastPath(request: Request, choice: Choice, ip: string, before: readonly Step[]): Outcomes {
   const { workload } = choice;
-  request.world.touched.person = true;
+  request.world.touched.bits |= LOOKED_AT.person;
   const sourceIp = parseIp(request.downstream);
   const destinationIp = parseIp(ip);
   if (sourceIp === null || destinationIp === null) throw new Error('addresses were read before');

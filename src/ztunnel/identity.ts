@@ -1,5 +1,3 @@
-import { remember } from './remember.js';
-
 /** A SPIFFE identity as ztunnel reads it: exactly `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
 export interface Identity {
   readonly text: string;
@@ -8,16 +6,25 @@ export interface Identity {
   readonly serviceAccount: string;
 }
 
+const SCHEME = 'spiffe://';
+
 /** Z:src/identity.rs Identity::from_str: seven parts, `ns` and `sa` in their places; anything else is refused. */
-export const parseIdentity = remember((text: string): Identity | null => {
-  const prefix = 'spiffe://';
-  if (!text.startsWith(prefix)) return null;
-  const parts = text.slice(prefix.length).split('/');
-  const [trustDomain, ns, namespace, sa, serviceAccount] = parts;
-  if (parts.length !== 5 || ns !== 'ns' || sa !== 'sa') return null;
-  if (trustDomain === undefined || namespace === undefined || serviceAccount === undefined) return null;
-  return { text, trustDomain, namespace, serviceAccount };
-});
+export function parseIdentity(text: string): Identity | null {
+  if (!text.startsWith(SCHEME)) return null;
+  const ns = text.indexOf('/', SCHEME.length);
+  if (ns < 0 || !text.startsWith('/ns/', ns)) return null;
+  const namespace = ns + '/ns/'.length;
+  const sa = text.indexOf('/', namespace);
+  if (sa < 0 || !text.startsWith('/sa/', sa)) return null;
+  const account = sa + '/sa/'.length;
+  if (text.includes('/', account)) return null;
+  return {
+    text,
+    trustDomain: text.slice(SCHEME.length, ns),
+    namespace: text.slice(namespace, sa),
+    serviceAccount: text.slice(account),
+  };
+}
 
 export function identityOf(workload: {
   readonly trustDomain: string;

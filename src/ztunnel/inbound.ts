@@ -1,8 +1,8 @@
 import { joinHostPort } from '../formats/ip.js';
 import type { DumpService, DumpWorkload } from '../formats/ztunnel-types.js';
-import { knownIp, type Authority } from './authority.js';
+import { knownIp, type Address, type Authority } from './authority.js';
 import type { ZtunnelOutcome } from './face.js';
-import { parseIdentity, type Identity } from './identity.js';
+import type { Identity } from './identity.js';
 import { certain, failure, outcome, step, type Step } from './outcome.js';
 import { checkPolicies } from './policies.js';
 import type { RbacConnection } from './rbac.js';
@@ -15,9 +15,33 @@ export interface InboundRequest {
   readonly world: World;
   /** The pod that ztunnel serves here. */
   readonly local: DumpWorkload;
-  readonly sourceIp: string;
   /** Address on which the connection arrived: the pod's own. */
   readonly arrivedIp: string;
+}
+
+/** Who calls, as far as it is known: plaintext has no identity. */
+export interface Caller {
+  readonly address: Address;
+  readonly identity: Identity | null;
+}
+
+/** What awaits an inbound connection, whoever calls. */
+export type Door =
+  | { readonly kind: 'ended'; readonly outcomes: Outcomes }
+  /** The policies of the pod, then its application. */
+  | {
+      readonly kind: 'guarded';
+      readonly request: InboundRequest;
+      /** Port that the policies see. */
+      readonly port: number;
+      readonly to: { readonly ip: string; readonly port: number };
+      /** The application does not see the caller's address. */
+      readonly hidesCaller: boolean;
+      readonly steps: readonly Step[];
+    };
+
+function ended(value: ZtunnelOutcome): Door {
+  return { kind: 'ended', outcomes: certain(value) };
 }
 
 export const SELF_CALL = 'attempted recursive call to ourselves';
@@ -55,22 +79,18 @@ export function isPlaintextSelfCall(state: State, target: { readonly ip: string;
 }
 
 /** Z:src/proxy/inbound_passthrough.rs proxy_inbound_plaintext. */
-export function decidePlaintext(request: InboundRequest, port: number): Outcomes {
-  const { local, sourceIp, arrivedIp } = request;
+export function plaintextDoor(request: InboundRequest, port: number): Door {
+  const { local, arrivedIp } = request;
   const steps = [step(`plain TCP for ${local.namespace}/${local.name}`, local.evidence)];
-  const connection = { sourceIp: knownIp(sourceIp), destinationIp: knownIp(arrivedIp), port, identity: null };
-  return guarded(request, connection, { ip: arrivedIp, port }, steps);
+  return { kind: 'guarded', request, port, to: { ip: arrivedIp, port }, hidesCaller: false, steps };
 }
 
 /** Policies, then the connection to the application. */
-export function guarded(
-  request: InboundRequest,
-  connection: RbacConnection,
-  to: { readonly ip: string; readonly port: number },
-  steps: readonly Step[],
-): Outcomes {
+export function enter(door: Door, caller: Caller): Outcomes {
+  if (door.kind === 'ended') return door.outcomes;
+  const { request, steps } = door;
   const { state, local } = request;
-  const verdict = checkPolicies(state, local, connection);
+  const verdict = checkPolicies(state, local, connectionTo(door, caller));
   const all = [...steps, verdict.step];
   if (verdict.outcomes !== null) {
     return verdict.outcomes.map(({ share, value }) => ({
@@ -78,15 +98,28 @@ export function guarded(
       value: { ...value, workload: local.uid, steps: all },
     }));
   }
-  return certain(towardsPod(request, to, all));
+  return certain(towardsPod(request, door.to, keepsCaller(door, caller), all));
+}
+
+/** What the policies of a guarded door are held against. */
+export function connectionTo(door: Extract<Door, { kind: 'guarded' }>, caller: Caller): RbacConnection {
+  const destinationIp = knownIp(door.request.arrivedIp);
+  return { sourceIp: caller.address.ip, destinationIp, port: door.port, identity: caller.identity };
+}
+
+/** Whether the application sees the caller's address. */
+export function keepsCaller(door: Extract<Door, { kind: 'guarded' }>, caller: Caller): boolean {
+  const { config } = door.request.state.dump;
+  return !door.hidesCaller && config.requireOriginalSource !== false && caller.address.text !== door.to.ip;
 }
 
 export function towardsPod(
   request: InboundRequest,
   to: { readonly ip: string; readonly port: number },
+  keepsSource: boolean,
   steps: readonly Step[],
 ): ZtunnelOutcome {
-  const { state, local, sourceIp } = request;
+  const { state, local } = request;
   const address = joinHostPort(to.ip, to.port);
   const last = steps[steps.length - 1];
   return outcome({
@@ -94,35 +127,36 @@ export function towardsPod(
     protocol: 'tcp',
     to: address,
     workload: local.uid,
-    keepsSource: state.dump.config.requireOriginalSource !== false && sourceIp !== to.ip,
+    keepsSource,
     log: state.behaviour.waypoints === 'node' ? `got CONNECT request to ${address}` : `dst.hbone_addr=${address}`,
     decidedBy: last?.evidence[0] ?? local.evidence,
     steps: [...steps, step(`connects to ${address}`, local.evidence)],
   });
 }
 
-/** Z:src/proxy/inbound.rs, 1.22 on: TLS, authority, its validation, next hop, policies. */
-export function decideConnect(request: InboundRequest, authority: Authority, peer: string): Outcomes {
+/** Z:src/proxy/inbound.rs, 1.22 on: authority, its validation, next hop; TLS was before. */
+export function connectDoor(request: InboundRequest, authority: Authority): Door {
   const { local, state } = request;
   const { illegalPortsWhen, hostnameAuthority } = state.behaviour;
-  const steps = [step(`HBONE for ${local.namespace}/${local.name}`, local.evidence)];
-  const identity = parseIdentity(peer);
-  const stranger = wrongTrustDomain(local, peer, identity);
-  if (stranger !== null) return certain(failure(stranger, steps));
+  const steps = connectSteps(local);
   if (authority.kind === 'host' && !hostnameAuthority) {
     const text = joinHostPort(authority.hostname, authority.port);
-    return certain(failure(`invalid CONNECT address ${text}`, steps));
+    return ended(failure(`invalid CONNECT address ${text}`, steps));
   }
   const refusedAt = (when: typeof illegalPortsWhen, port: number): boolean =>
     illegalPortsWhen === when && refusesPort(state, port);
-  if (refusedAt('first', authority.port)) return certain(selfCall(request, `port ${authority.port}`, steps));
+  if (refusedAt('first', authority.port)) return ended(selfCall(request, `port ${authority.port}`, steps));
   const mismatch = validateDestination(request, authority);
-  if (mismatch !== null) return certain(failure(mismatch, steps));
-  if (refusedAt('looked-up', authority.port)) return certain(selfCall(request, `port ${authority.port}`, steps));
+  if (mismatch !== null) return ended(failure(mismatch, steps));
+  if (refusedAt('looked-up', authority.port)) return ended(selfCall(request, `port ${authority.port}`, steps));
   const resolved = resolveAuthority(request, authority);
-  if ('error' in resolved) return certain(failure(resolved.error, steps));
-  if (refusedAt('resolved', resolved.port)) return certain(selfCall(request, `port ${resolved.port}`, steps));
-  return towardsApplication(request, authority, resolved, identity, steps);
+  if ('error' in resolved) return ended(failure(resolved.error, steps));
+  if (refusedAt('resolved', resolved.port)) return ended(selfCall(request, `port ${resolved.port}`, steps));
+  return applicationDoor(request, authority, resolved, steps);
+}
+
+export function connectSteps(local: DumpWorkload): readonly Step[] {
+  return [step(`HBONE for ${local.namespace}/${local.name}`, local.evidence)];
 }
 
 /** Z:src/tls/workload.rs TrustDomainVerifier: the client certificate must be of the pod's own trust domain. */
@@ -175,28 +209,24 @@ function resolveAuthority(request: InboundRequest, authority: Authority): Resolv
 }
 
 /** The application tunnel may move the port, and a PROXY tunnel goes to localhost; policies see the tunnel's port. */
-function towardsApplication(
+function applicationDoor(
   request: InboundRequest,
   authority: Authority,
   resolved: Resolved,
-  identity: Identity | null,
   steps: readonly Step[],
-): Outcomes {
-  const { state, local, sourceIp, arrivedIp } = request;
+): Door {
+  const { state, local, arrivedIp } = request;
   const tunnel = local.applicationTunnel;
   if (tunnel !== null && authority.kind === 'host' && resolved.service?.vips.length === 0) {
-    return certain(failure(`requested service ${authority.hostname} found, but has no IP addresses`, steps));
+    return ended(failure(`requested service ${authority.hostname} found, but has no IP addresses`, steps));
   }
   const port = tunnel?.port ?? resolved.port;
-  const connection = { sourceIp: knownIp(sourceIp), destinationIp: knownIp(arrivedIp), port, identity };
-  if (tunnel === null) return guarded(request, connection, { ip: arrivedIp, port }, steps);
+  const door = { kind: 'guarded', request, port, to: { ip: arrivedIp, port }, hidesCaller: false, steps } as const;
+  if (tunnel === null) return door;
   const at = [...steps, step(`application tunnel ${tunnel.protocol ?? '?'} on port ${port}`, local.evidence)];
   const toLocalhost =
     tunnel.protocol === 'PROXY' && state.behaviour.localhostTunnel && state.dump.config.localhostAppTunnel;
-  if (!toLocalhost) return guarded(request, connection, { ip: arrivedIp, port }, at);
+  if (!toLocalhost) return { ...door, steps: at };
   const loopback = { ip: arrivedIp.includes(':') ? '::1' : '127.0.0.1', port };
-  return guarded(request, connection, loopback, at).map(({ share, value }) => ({
-    share,
-    value: { ...value, keepsSource: false },
-  }));
+  return { ...door, to: loopback, hidesCaller: true, steps: at };
 }

@@ -1,12 +1,12 @@
 import { joinHostPort } from '../formats/ip.js';
 import type { DumpWorkload } from '../formats/ztunnel-types.js';
-import { knownIp, type Authority } from './authority.js';
+import type { Address, Authority } from './authority.js';
 import { parseIdentity } from './identity.js';
-import { guarded, towardsPod, type InboundRequest } from './inbound.js';
+import { connectionTo, enter, keepsCaller, plaintextDoor, towardsPod, type InboundRequest } from './inbound.js';
 import { certain, failure, outcome, step, workloadIdentity } from './outcome.js';
 import { decideOutbound } from './outbound.js';
 import { checkPolicies } from './policies.js';
-import type { Outcomes } from './request.js';
+import type { Decided, Outcomes } from './request.js';
 import type { State } from './state.js';
 import type { World } from './world.js';
 
@@ -14,8 +14,13 @@ import type { World } from './world.js';
  * Inbound of 1.19–1.21 (Z@1.21.6:src/proxy/inbound.rs serve_connect, inbound_passthrough.rs): the destination is found by
  * address, its waypoint alone may pass, and plaintext for a workload with a waypoint is sent there.
  */
-export function decideNodeConnect(request: InboundRequest, authority: Authority, peer: string): Outcomes {
-  const { local, state, arrivedIp, sourceIp } = request;
+export function decideNodeConnect(
+  request: InboundRequest,
+  authority: Authority,
+  peer: string,
+  address: Address,
+): Outcomes {
+  const { local, state, arrivedIp } = request;
   const steps = [step(`HBONE for ${local.namespace}/${local.name}`, local.evidence)];
   const identity = parseIdentity(peer);
   if (identity === null || identity.trustDomain !== local.trustDomain) {
@@ -31,13 +36,14 @@ export function decideNodeConnect(request: InboundRequest, authority: Authority,
     return certain(failure('http status: 400 Bad Request', [...steps, mismatch], more));
   }
   const to = { ip: authority.ip, port: authority.port };
+  const door = { kind: 'guarded', request, port: to.port, to, hidesCaller: false, steps } as const;
+  const caller = { address, identity };
   if (isFromWaypoint(state, local, identity.text, request.world)) {
     const skipped = step('from its waypoint: policies are not asked again', local.evidence);
-    return certain(towardsPod(request, to, [...steps, skipped]));
+    return certain(towardsPod(request, to, keepsCaller(door, caller), [...steps, skipped]));
   }
-  const connection = { sourceIp: knownIp(sourceIp), destinationIp: knownIp(arrivedIp), port: to.port, identity };
-  if (local.waypoint === null) return guarded(request, connection, to, steps);
-  const verdict = checkPolicies(state, local, connection);
+  if (local.waypoint === null) return enter(door, caller);
+  const verdict = checkPolicies(state, local, connectionTo(door, caller));
   if (verdict.outcomes !== null) {
     const all = [...steps, verdict.step];
     return verdict.outcomes.map(({ share, value }) => ({
@@ -71,15 +77,17 @@ function isFromWaypoint(state: State, local: DumpWorkload, identity: string, wor
 }
 
 /** Plaintext for a workload with a waypoint: ztunnel calls the waypoint on behalf of the client. */
-export function decideNodePlaintext(request: InboundRequest, port: number, source: DumpWorkload | null): Outcomes {
-  const { local, state, world, sourceIp, arrivedIp } = request;
+export function decideNodePlaintext(
+  request: InboundRequest,
+  port: number,
+  source: DumpWorkload | null,
+  address: Address,
+): Decided {
+  const { local, state, world, arrivedIp } = request;
+  if (local.waypoint === null) return enter(plaintextDoor(request, port), { address, identity: null });
   const steps = [step(`plain TCP for ${local.namespace}/${local.name}`, local.evidence)];
-  if (local.waypoint === null) {
-    const connection = { sourceIp: knownIp(sourceIp), destinationIp: knownIp(arrivedIp), port, identity: null };
-    return guarded(request, connection, { ip: arrivedIp, port }, steps);
-  }
   const before = [...steps, step('it has a waypoint: ztunnel sends the connection there itself', local.evidence)];
-  if (source === null) return certain(failure(`unknown source: ${sourceIp}`, before));
+  if (source === null) return certain(failure(`unknown source: ${address.text}`, before));
   const target = { ip: arrivedIp, port };
-  return decideOutbound({ state, world, source, downstream: sourceIp, target, spoofs: false, before });
+  return decideOutbound({ state, world, source, downstream: address.text, target, spoofs: false, before });
 }

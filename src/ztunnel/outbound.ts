@@ -1,7 +1,19 @@
 import { joinHostPort } from '../formats/ip.js';
 import type { DumpService, DumpWorkload, GatewayAddress } from '../formats/ztunnel-types.js';
-import { findUpstream, pickAddress, type Choice, type Picked, type Upstream } from './balance.js';
+import {
+  drawn,
+  findDraw,
+  pickAddress,
+  weightOf,
+  withPort,
+  type Choice,
+  type Draw,
+  type Picked,
+  type Upstream,
+} from './balance.js';
+import type { KnownEndpoint } from './endpoints.js';
 import type { ZtunnelOutcome } from './face.js';
+import { lazyList } from './lazy.js';
 import { throughNetworkGateway, toWaypoint } from './gateway.js';
 import { fastPath, takesFastPath } from './fast-path.js';
 import {
@@ -9,19 +21,21 @@ import {
   failure,
   outcome,
   serviceName,
+  Settled,
   split,
   step,
   undecided,
+  withShare,
   workloadIdentity,
   type Branch,
   type Step,
 } from './outcome.js';
-import { chosenStep, pickedFailure, sent, targetText, type Outcomes, type Request } from './request.js';
+import { chosenStep, pickedFailure, sent, targetText, type Decided, type Outcomes, type Request } from './request.js';
 import { Undecided, type State } from './state.js';
-import type { World } from './world.js';
+import { LOOKED_AT, type World } from './world.js';
 
 /** The outcomes of one connection from `source` to `target` (Z:src/proxy/outbound.rs build_request). */
-export function decideOutbound(request: Request): Outcomes {
+export function decideOutbound(request: Request): Decided {
   const { state, world, source, target } = request;
   const { network } = state.dump.config;
   const addressed = state.find(network, target.ip, source.namespace, world);
@@ -29,15 +43,15 @@ export function decideOutbound(request: Request): Outcomes {
   if (service === null) return direct(request, null, request.before);
   const found = step(`${targetText(request)} belongs to service ${serviceName(service)}`, service.evidence);
   const steps = [...request.before, found];
-  return split(serviceWaypoints(service), (waypoint) =>
-    waypoint === null ? direct(request, service, steps) : throughServiceWaypoint(request, service, waypoint, steps),
-  );
+  const waypoints = serviceWaypoints(service);
+  if (waypoints === null) return direct(request, service, steps);
+  return split(waypoints, (waypoint) => throughServiceWaypoint(request, service, waypoint, steps));
 }
 
 /** 1.31 draws one of `weightedWaypoints` by weight, if any has weight; else `waypoint` (Z@1.31.0-rc.0:src/state.rs). */
-function serviceWaypoints(service: DumpService): readonly Branch<GatewayAddress | null>[] {
+function serviceWaypoints(service: DumpService): readonly Branch<GatewayAddress>[] | null {
   const total = service.weightedWaypoints.reduce((sum, entry) => sum + entry.weight, 0);
-  if (total <= 0) return certain(service.waypoint);
+  if (total <= 0) return service.waypoint === null ? null : certain(service.waypoint);
   return service.weightedWaypoints
     .filter((entry) => entry.weight > 0)
     .map((entry) => ({ share: entry.weight / total, value: entry.destination }));
@@ -63,23 +77,79 @@ function throughServiceWaypoint(
 }
 
 /** Not through a Service's waypoint: build_request from fetch_upstream on. */
-function direct(request: Request, service: DumpService | null, steps: readonly Step[]): Outcomes {
-  const { state, source, target } = request;
-  const upstreams = findUpstream(request, source.network, target, 'standard');
-  return split(upstreams, (upstream) => {
-    if (upstream === 'none' || upstream === 'original') {
-      return certain(withoutUpstream(request, service, upstream, steps));
-    }
-    if (upstream.workload.gatewayAddress !== null) {
-      throw new Undecided({
-        fact: `gatewayAddress of workload ${upstream.workload.uid}`,
-        reason: 'a static gateway address is not followed by this program',
-      });
-    }
-    return split(pickAddress(state, upstream, target.ip), (picked) =>
-      toUpstream(request, service, upstream, picked, () => [...steps, chosenStep(upstream, 'endpoint')]),
-    );
-  });
+function direct(request: Request, service: DumpService | null, steps: readonly Step[]): Decided {
+  const { source, state, target } = request;
+  const found = findDraw(request, source.network, target, 'standard');
+  if ('options' in found && isPlain(request, service, found)) return eachPlain(request, service, found, steps);
+  const upstreams = 'options' in found ? drawn(state, found) : found;
+  return split(upstreams, (upstream) => toEndpoint(request, service, upstream, steps));
+}
+
+function toEndpoint(
+  request: Request,
+  service: DumpService | null,
+  upstream: Upstream,
+  steps: readonly Step[],
+): Outcomes {
+  const { state, target } = request;
+  if (upstream === 'none' || upstream === 'original') {
+    return certain(withoutUpstream(request, service, upstream, steps));
+  }
+  if (upstream.workload.gatewayAddress !== null) {
+    throw new Undecided({
+      fact: `gatewayAddress of workload ${upstream.workload.uid}`,
+      reason: 'a static gateway address is not followed by this program',
+    });
+  }
+  return split(pickAddress(state, upstream, target.ip), (picked) =>
+    toUpstream(request, service, upstream, picked, () => [...steps, chosenStep(upstream, 'endpoint')]),
+  );
+}
+
+/** Fewer endpoints than this are decided at once: less work than keeping them to be decided. */
+const FEW = 4;
+
+/**
+ * Whether each endpoint that may be drawn is one connection to the workload itself, whoever of its class the source is:
+ * nothing is open, and nothing can fail.
+ */
+function isPlain(request: Request, service: DumpService | null, draw: Draw): boolean {
+  const { state, source, spoofs } = request;
+  const { behaviour } = state;
+  if (draw.options.length < FEW || draw.missing > 0 || spoofs) return false;
+  const table = state.endpointsOf(draw.service);
+  return (
+    table.plain &&
+    behaviour.waypoints === 'client' &&
+    (behaviour.otherNetworks === 'ignored' || table.network === source.network) &&
+    (service !== null || table.withoutWaypoint) &&
+    (draw.service.ipFamilies === null || draw.service.ipFamilies === 'Dual')
+  );
+}
+
+/**
+ * Of a large Service only few outcomes are ever read: those of plain endpoints are counted and put in order, and made as
+ * all others are when they are read.
+ */
+function eachPlain(request: Request, service: DumpService | null, draw: Draw, steps: readonly Step[]): Settled {
+  const { state } = request;
+  const weight = ({ workload }: KnownEndpoint): number => weightOf(state, workload);
+  const { capacity } = state.endpointsOf(draw.service);
+  const equal = !state.behaviour.capacity || (capacity !== null && capacity > 0);
+  const options = equal
+    ? draw.options
+    : draw.options.filter((option) => weight(option) > 0).sort((left, right) => weight(right) - weight(left));
+  const each = state.behaviour.capacity ? (capacity ?? 0) : 1;
+  const total = equal ? each * options.length : options.reduce((sum, option) => sum + weight(option), 0);
+  if (options.length === 0) return new Settled([withoutUpstream(request, service, 'none', steps)]);
+  return new Settled(
+    lazyList(options.length, (index) => {
+      const option = options[index];
+      if (option === undefined) throw new Error('a list has no such element');
+      const upstream = withPort(state, draw.service, option, draw.port);
+      return withShare(toEndpoint(request, service, upstream, steps), weight(option) / total);
+    }),
+  );
 }
 
 function withoutUpstream(
@@ -151,7 +221,7 @@ function passesWaypoint(
   const { state, source, downstream, world } = request;
   if (state.behaviour.waypoints === 'node') return true;
   if (service !== null) return false;
-  request.world.touched.person = true;
+  request.world.touched.bits |= LOOKED_AT.person;
   return !isFromWaypoint(state, waypoint, source, downstream, world);
 }
 

@@ -53,6 +53,80 @@ export function outcome(fields: Partial<ZtunnelOutcome> & Pick<ZtunnelOutcome, '
   return { ...NOTHING, ...fields };
 }
 
+/** What few readers ask for, and is made for them only. */
+export interface Told {
+  identities(): readonly string[];
+  log(): string | null;
+  steps(): readonly Step[];
+}
+
+type Forwarding = Pick<
+  ZtunnelOutcome,
+  'protocol' | 'to' | 'target' | 'waypoint' | 'workload' | 'identity' | 'service' | 'keepsSource' | 'decidedBy'
+>;
+
+/**
+ * A `forward` with all fields of its own, three of which are made when they are read. The accessors are the same functions
+ * for all outcomes: accessors written into an object literal cost several microseconds each time.
+ */
+class Forward implements ZtunnelOutcome {
+  probability: number | null = 1;
+  readonly perProcess = false;
+  readonly action = 'forward';
+  readonly protocol: ZtunnelOutcome['protocol'];
+  readonly to: string | null;
+  readonly target: string | null;
+  readonly waypoint: string | null;
+  readonly workload: string | null;
+  readonly identity: string | null;
+  declare readonly identities: readonly string[];
+  readonly service: string | null;
+  readonly policy = null;
+  readonly error = null;
+  declare readonly log: string | null;
+  readonly keepsSource: boolean;
+  readonly decidedBy: Evidence | null;
+  declare readonly steps: readonly Step[];
+  readonly unknowns: readonly Unknown[] = NOTHING.unknowns;
+  readonly #told: Told;
+
+  static readonly #accessors: Readonly<Record<keyof Told, PropertyDescriptor>> = {
+    identities: Forward.#accessor((told) => told.identities()),
+    log: Forward.#accessor((told) => told.log()),
+    steps: Forward.#accessor((told) => told.steps()),
+  };
+
+  static #accessor(tell: (told: Told) => unknown): PropertyDescriptor {
+    return {
+      enumerable: true,
+      configurable: true,
+      get(this: Forward): unknown {
+        return tell(this.#told);
+      },
+    };
+  }
+
+  constructor(fields: Forwarding, told: Told) {
+    this.protocol = fields.protocol;
+    this.to = fields.to;
+    this.target = fields.target;
+    this.waypoint = fields.waypoint;
+    this.workload = fields.workload;
+    this.identity = fields.identity;
+    Object.defineProperty(this, 'identities', Forward.#accessors.identities);
+    this.service = fields.service;
+    Object.defineProperty(this, 'log', Forward.#accessors.log);
+    this.keepsSource = fields.keepsSource;
+    this.decidedBy = fields.decidedBy;
+    Object.defineProperty(this, 'steps', Forward.#accessors.steps);
+    this.#told = told;
+  }
+}
+
+export function forward(fields: Forwarding, told: Told): ZtunnelOutcome {
+  return new Forward(fields, told);
+}
+
 export function step(summary: string, ...evidence: readonly (Evidence | null)[]): Step {
   return { summary, evidence: evidence.filter((item): item is Evidence => item !== null) };
 }
@@ -104,8 +178,31 @@ function giveShare(item: { probability: number | null }, share: number): void {
   if (item.probability !== null || share !== 1) item.probability = share;
 }
 
+/** Outcomes that are known to differ, in their final order and with their shares. */
+export class Settled {
+  readonly outcomes: readonly ZtunnelOutcome[];
+
+  constructor(outcomes: readonly ZtunnelOutcome[]) {
+    this.outcomes = outcomes;
+  }
+}
+
+export function branchesOf(decided: readonly Branch<ZtunnelOutcome>[] | Settled): readonly Branch<ZtunnelOutcome>[] {
+  if (!(decided instanceof Settled)) return decided;
+  return decided.outcomes.map((value) => ({ share: value.probability ?? 1, value }));
+}
+
+/** The only one of the outcomes, with the share that falls to it. */
+export function withShare(branches: readonly Branch<ZtunnelOutcome>[], share: number): ZtunnelOutcome {
+  const [only] = branches;
+  if (only === undefined || branches.length > 1) throw new Error('one outcome was expected');
+  giveShare(only.value, share);
+  return only.value;
+}
+
 /** Merges equal outcomes, and puts them in a fixed order: by probability, then by text. */
-export function settle(branches: readonly Branch<ZtunnelOutcome>[]): readonly ZtunnelOutcome[] {
+export function settle(branches: readonly Branch<ZtunnelOutcome>[] | Settled): readonly ZtunnelOutcome[] {
+  if (branches instanceof Settled) return branches.outcomes;
   const only = branches[0];
   if (branches.length === 1 && only !== undefined) return [only.value];
   const merged = new Map<string, { share: number; value: ZtunnelOutcome }>();

@@ -4,7 +4,7 @@ import type { DumpPolicy } from '../formats/ztunnel-types.js';
 import type { Behaviour } from './behaviour.js';
 import type { ZtunnelOutcome } from './face.js';
 import { certain, outcome, step, undecided, type Branch, type Step } from './outcome.js';
-import { assertRbac, type RbacConnection, type RbacResult } from './rbac.js';
+import type { RbacConnection, RbacResult } from './rbac.js';
 import type { State } from './state.js';
 
 type Outcomes = readonly Branch<ZtunnelOutcome>[];
@@ -15,8 +15,8 @@ export function checkPolicies(
   local: { readonly namespace: string; readonly policies: readonly string[]; readonly evidence: Evidence },
   connection: RbacConnection,
 ): { readonly outcomes: Outcomes | null; readonly step: Step } {
-  const { groups, ordered, missing } = state.policiesFor(local);
-  const result = assertRbac(groups, ordered, connection, { clauseJoin: state.behaviour.clauseJoin });
+  const { missing, verdict } = state.policiesFor(local);
+  const result = verdict(connection);
   // Z:src/state.rs assert_rbac: a key that is not known is skipped with a warning
   const skipped = missing.length === 0 ? '' : `; skipping unknown policy ${missing.join(', ')}`;
   const told = rbacStep(result, skipped, local.evidence);

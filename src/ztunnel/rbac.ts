@@ -13,7 +13,7 @@ export interface RbacConnection {
 }
 
 /** Three-valued: null is "cannot be told" (a field or a form that this program does not know). */
-type Truth = boolean | null;
+export type Truth = boolean | null;
 
 const and = (a: Truth, b: Truth): Truth =>
   a === false || b === false ? false : a === null || b === null ? null : true;
@@ -28,7 +28,7 @@ export interface RbacRules {
   readonly clauseJoin: 'any' | 'all';
 }
 
-function matchesText(match: StringMatch, text: string): Truth {
+export function matchesText(match: StringMatch, text: string): Truth {
   switch (match.kind) {
     case 'exact':
       return match.value === text;
@@ -46,7 +46,7 @@ function matchesText(match: StringMatch, text: string): Truth {
 }
 
 /** Z:src/rbac.rs StringMatch::matches_principal: compared without `spiffe://`, and false where that is not there. */
-function matchesPrincipal(match: StringMatch, principal: string): Truth {
+export function matchesPrincipal(match: StringMatch, principal: string): Truth {
   const prefix = 'spiffe://';
   return principal.startsWith(prefix) ? matchesText(match, principal.slice(prefix.length)) : false;
 }

@@ -3,11 +3,23 @@ import type { DumpWorkload } from '../formats/ztunnel-types.js';
 import type { Choice, Picked } from './balance.js';
 import type { ZtunnelOutcome } from './face.js';
 import { parseIdentity } from './identity.js';
-import { failure, serviceName, step, undecided, workloadDisplay, type Branch, type Step } from './outcome.js';
+import {
+  failure,
+  forward,
+  serviceName,
+  step,
+  undecided,
+  workloadDisplay,
+  type Branch,
+  type Settled,
+  type Step,
+  type Told,
+} from './outcome.js';
 import type { State } from './state.js';
-import type { World } from './world.js';
+import { LOOKED_AT, type World } from './world.js';
 
 export type Outcomes = readonly Branch<ZtunnelOutcome>[];
+export type Decided = Outcomes | Settled;
 
 /** Everything that one outbound decision carries along. */
 export interface Request {
@@ -82,34 +94,51 @@ export function sent(
 ): ZtunnelOutcome {
   const { workload } = choice;
   const secured = way.protocol !== 'tcp';
-  if (request.spoofs) request.world.touched.person = true;
+  if (request.spoofs) request.world.touched.bits |= LOOKED_AT.person;
   const old = request.state.behaviour.waypoints === 'node';
-  return {
-    probability: 1,
-    perProcess: false,
-    action: 'forward',
-    protocol: way.protocol,
-    to: way.to,
-    target: way.target,
-    waypoint: way.waypoint,
-    workload: workload.uid,
-    identity: secured ? workload.identity : null,
-    get identities() {
-      return secured ? acceptedIdentities(choice, sans) : [];
+  return forward(
+    {
+      protocol: way.protocol,
+      to: way.to,
+      target: way.target,
+      waypoint: way.waypoint,
+      workload: workload.uid,
+      identity: secured ? workload.identity : null,
+      service: way.service,
+      keepsSource: request.spoofs && !isAddressOf(way.to, request.downstream),
+      decidedBy: workload.evidence,
     },
-    service: way.service,
-    policy: null,
-    error: null,
-    get log() {
-      return old ? oldLog(way, type) : newLog(way);
-    },
-    keepsSource: request.spoofs && !isAddressOf(way.to, request.downstream),
-    decidedBy: workload.evidence,
-    get steps() {
-      return way.steps();
-    },
-    unknowns: [],
-  };
+    new SentWords(choice, secured ? sans : null, way, old ? type : null),
+  );
+}
+
+/** One object for the three: a decision makes one for each outcome that is read. */
+class SentWords implements Told {
+  private readonly choice: Choice;
+  /** Null for plain TCP. */
+  private readonly sans: readonly string[] | null;
+  private readonly way: Way;
+  /** Null from 1.22 on. */
+  private readonly type: string | null;
+
+  constructor(choice: Choice, sans: readonly string[] | null, way: Way, type: string | null) {
+    this.choice = choice;
+    this.sans = sans;
+    this.way = way;
+    this.type = type;
+  }
+
+  identities(): readonly string[] {
+    return this.sans === null ? [] : acceptedIdentities(this.choice, this.sans);
+  }
+
+  log(): string {
+    return this.type === null ? newLog(this.way) : oldLog(this.way, this.type);
+  }
+
+  steps(): readonly Step[] {
+    return this.way.steps();
+  }
 }
 
 /** ztunnel does not bind the address that it connects to (Z:src/proxy.rs freebind_connect). */

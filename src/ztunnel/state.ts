@@ -1,9 +1,11 @@
 import { cidrContains, parseCidr, parseIp, type Cidr } from '../formats/ip.js';
 import type { Unknown } from '../formats/evidence.js';
-import type { DumpPolicy, DumpService, DumpWorkload, GatewayAddress, ZtunnelDump } from '../formats/ztunnel-types.js';
+import type { DumpService, DumpWorkload, GatewayAddress, ZtunnelDump } from '../formats/ztunnel-types.js';
+import { AddressIndex } from './address-index.js';
 import type { Behaviour } from './behaviour.js';
-import { compilePolicy, type CompiledPolicy } from './rbac.js';
-import type { World } from './world.js';
+import { EndpointTable, placedByUid, type Placed } from './endpoints.js';
+import { PolicyStore, type Guarded, type PolicySet } from './policy-store.js';
+import { LOOKED_AT, type World } from './world.js';
 
 /** Thrown inside the engine where a fact is missing that decides; becomes an `unknown` outcome, never leaves decide(). */
 export class Undecided extends Error {
@@ -15,30 +17,20 @@ export class Undecided extends Error {
   }
 }
 
-interface PolicyGroups {
-  readonly groups: readonly (readonly CompiledPolicy[])[];
-  /** Whether a group has an order; the others come in that of a HashSet. */
-  readonly ordered: readonly boolean[];
-  /** Keys that a workload lists and ztunnel does not know. */
-  readonly missing: readonly string[];
-}
-
 export type Found =
   | { readonly kind: 'workload'; readonly workload: DumpWorkload }
   | { readonly kind: 'service'; readonly service: DumpService };
 
 /** ztunnel's stores, rebuilt from the dump (Z:src/state/workload.rs WorkloadStore, src/state/service.rs ServiceStore). */
 export class State {
-  private readonly byUid = new Map<string, DumpWorkload>();
-  private readonly byAddress = new Map<string, DumpWorkload | readonly DumpWorkload[]>();
-  private readonly byVip = new Map<string, readonly DumpService[]>();
+  private readonly byUid: ReadonlyMap<string, Placed>;
+  private readonly byAddress = new AddressIndex<DumpWorkload | readonly DumpWorkload[]>();
+  private readonly byVip = new AddressIndex<readonly DumpService[]>();
   private readonly byHost = new Map<string, readonly DumpService[]>();
   private readonly cidrs: { readonly network: string; readonly cidr: Cidr; readonly service: DumpService }[] = [];
-  private readonly namespacePolicies = new Map<string, CompiledPolicy[]>();
-  private readonly globalPolicies: CompiledPolicy[] = [];
+  private readonly policies: PolicyStore;
+  private readonly endpointTables = new Map<DumpService, EndpointTable>();
   private byEndpoint: Map<string, readonly DumpService[]> | null = null;
-  private readonly policyGroups = new Map<object, PolicyGroups>();
-  private readonly policyByKey = new Map<string, CompiledPolicy>();
 
   readonly dump: ZtunnelDump;
   readonly behaviour: Behaviour;
@@ -46,45 +38,35 @@ export class State {
   constructor(dump: ZtunnelDump, behaviour: Behaviour) {
     this.dump = dump;
     this.behaviour = behaviour;
+    this.byUid = placedByUid(dump.workloads);
     for (const workload of dump.workloads) this.addWorkload(workload);
     for (const service of dump.services) this.addService(service);
-    for (const policy of dump.policies) this.addPolicy(policy);
+    this.policies = new PolicyStore(dump.policies, behaviour);
   }
 
   private addWorkload(workload: DumpWorkload): void {
-    this.byUid.set(workload.uid, workload);
     if (workload.hostNetwork === true || this.dump.workloadByAddress !== null) return;
     for (const ip of workload.ips) {
-      const key = `${workload.network}/${ip}`;
-      const known = this.byAddress.get(key);
-      if (known === undefined) this.byAddress.set(key, workload);
+      const { network } = workload;
+      const known = this.byAddress.get(network, ip);
+      if (known === undefined) this.byAddress.set(network, ip, workload);
       else {
         const all = Array.isArray(known) ? [...known, workload] : [known as DumpWorkload, workload];
-        this.byAddress.set(key, this.behaviour.sharedAddress === 'ranked' ? preferred(all) : all);
+        this.byAddress.set(network, ip, this.behaviour.sharedAddress === 'ranked' ? preferred(all) : all);
       }
     }
   }
 
   private addService(service: DumpService): void {
     if (this.dump.serviceByVip === null) {
-      for (const vip of service.vips) append(this.byVip, `${vip.network}/${vip.ip}`, service);
+      for (const { network, ip } of service.vips) {
+        this.byVip.set(network, ip, [...(this.byVip.get(network, ip) ?? []), service]);
+      }
     }
     append(this.byHost, service.hostname, service);
     for (const { network, cidr } of service.cidrVips) {
       const parsed = parseCidr(cidr);
       if (parsed !== null) this.cidrs.push({ network, cidr: parsed, service });
-    }
-  }
-
-  private addPolicy(policy: DumpPolicy): void {
-    const compiled = compilePolicy(policy);
-    this.policyByKey.set(policy.key, compiled);
-    // a scope that is not known may be any: assertRbac() then can not tell
-    if (policy.scope === 'Global' || policy.scope === null) this.globalPolicies.push(compiled);
-    if (policy.scope === 'Namespace') {
-      const list = this.namespacePolicies.get(policy.namespace);
-      if (list === undefined) this.namespacePolicies.set(policy.namespace, [compiled]);
-      else list.push(compiled);
     }
   }
 
@@ -97,8 +79,12 @@ export class State {
 
   /** Z:src/state/workload.rs find_uid. */
   workloadByUid(uid: string): DumpWorkload | null {
-    const workload = this.byUid.get(uid);
-    if (workload !== undefined) return workload;
+    return this.placed(uid)?.workload ?? null;
+  }
+
+  private placed(uid: string): Placed | null {
+    const found = this.byUid.get(uid);
+    if (found !== undefined) return found;
     if (this.dump.shape === 'maps') {
       throw new Undecided({
         fact: `workload ${uid}`,
@@ -110,15 +96,14 @@ export class State {
 
   /** Z:src/state/workload.rs find_address: several with one address are ranked; the last inserted of equals is taken. */
   workloadByAddress(network: string, ip: string, world: World): DumpWorkload | null {
-    const key = `${network}/${ip}`;
     if (this.dump.workloadByAddress !== null) {
-      return this.dump.workloadByAddress.get(key) ?? this.absent('workloads', null);
+      return this.dump.workloadByAddress.get(`${network}/${ip}`) ?? this.absent('workloads', null);
     }
-    const found = this.byAddress.get(key);
+    const found = this.byAddress.get(network, ip);
     if (found === undefined) return this.absent('workloads', null);
     if (!Array.isArray(found)) return found as DumpWorkload;
     const chosen = world.choose(
-      `workload ${key}`,
+      `workload ${network}/${ip}`,
       found.length,
       () =>
         `${found.length} workloads have the address ${ip}; ztunnel takes the one inserted last, which the dump does not show`,
@@ -128,14 +113,14 @@ export class State {
 
   /** Z:src/state/service.rs get_best_by_vip. */
   serviceByVip(network: string, ip: string, namespace: string | null, world: World): DumpService | null {
-    const key = `${network}/${ip}`;
-    if (this.dump.serviceByVip !== null) return this.dump.serviceByVip.get(key) ?? this.absent('services', null);
-    const found = this.byVip.get(key);
+    const { serviceByVip } = this.dump;
+    if (serviceByVip !== null) return serviceByVip.get(`${network}/${ip}`) ?? this.absent('services', null);
+    const found = this.byVip.get(network, ip);
     if (found !== undefined) {
       const [only] = found;
       if (found.length === 1 && only?.visibility === 'Public') return only;
-      world.touched.namespace = true;
-      const best = this.best(`VIP ${ip}`, key, found.filter(visibleTo(namespace)), namespace, world);
+      world.touched.bits |= LOOKED_AT.namespace;
+      const best = this.best(`VIP ${ip}`, `${network}/${ip}`, found.filter(visibleTo(namespace)), namespace, world);
       if (best !== null) return best;
     }
     return this.serviceByCidr(network, ip, namespace, world);
@@ -145,7 +130,7 @@ export class State {
     if (this.cidrs.length === 0) return this.absent('services', null);
     const address = parseIp(ip);
     if (address === null) return null;
-    world.touched.namespace = true;
+    world.touched.bits |= LOOKED_AT.namespace;
     let best: DumpService[] = [];
     let bestRank = -1;
     for (const entry of this.cidrs) {
@@ -269,24 +254,19 @@ export class State {
       : this.findHostname(destination.namespace, destination.hostname, world);
   }
 
-  /** The groups of policies for a workload, in the order in which ztunnel chains them, and which of them have an order. */
-  policiesFor(workload: { readonly namespace: string; readonly policies: readonly string[] }): PolicyGroups {
+  /** What ztunnel asks before it lets a connection through to the workload. */
+  policiesFor(workload: Guarded): PolicySet {
     this.absent('policies', null);
-    const known = this.policyGroups.get(workload);
+    return this.policies.setFor(workload);
+  }
+
+  /** Its endpoints with their workloads; put together when the Service is first called. */
+  endpointsOf(service: DumpService): EndpointTable {
+    const known = this.endpointTables.get(service);
     if (known !== undefined) return known;
-    const enforced = (compiled: CompiledPolicy): boolean => !(this.behaviour.dryRun && compiled.policy.dryRun);
-    const own: CompiledPolicy[] = [];
-    const missing: string[] = [];
-    for (const key of workload.policies) {
-      const compiled = this.policyByKey.get(key);
-      if (compiled === undefined) missing.push(key);
-      else own.push(compiled);
-    }
-    const namespace = this.namespacePolicies.get(workload.namespace) ?? [];
-    const groups = [namespace, this.globalPolicies, own].map((group) => group.filter(enforced));
-    const result = { groups, ordered: [false, false, true], missing };
-    this.policyGroups.set(workload, result);
-    return result;
+    const table = new EndpointTable(service, (uid) => this.placed(uid));
+    this.endpointTables.set(service, table);
+    return table;
   }
 
   /** Services that have the workload as endpoint, in the dump's order. */

@@ -1,15 +1,24 @@
-/** What of the source a decision looked at, besides its network. */
-export interface Touched {
+/** What of the source a decision may look at, besides its network: bits of a set. */
+export const LOOKED_AT = {
   /** Its namespace chose between Services. */
-  namespace: boolean;
-  /** Node, cluster, locality: routing preferences. */
-  place: boolean;
+  namespace: 1,
+  /** Routing preferences. */
+  region: 2,
+  zone: 4,
+  subzone: 8,
+  node: 16,
+  cluster: 32,
   /** Identity or address: whether it is the waypoint itself, policies of the fast path, kept addresses. */
-  person: boolean;
+  person: 64,
+} as const;
+
+/** The bits of LOOKED_AT that a decision looked at. */
+export interface Touched {
+  bits: number;
 }
 
 export function untouched(): Touched {
-  return { namespace: false, place: false, person: false };
+  return { bits: 0 };
 }
 
 /**
@@ -17,7 +26,7 @@ export function untouched(): Touched {
  * Each possible state of affairs is one world; the engine decides in all of them and is certain only where they agree.
  */
 export class World {
-  private readonly answers = new Map<string, number>();
+  private answers: Map<string, number> | null = null;
   /** Open questions in the order in which they came up, with the number of possibilities. */
   readonly questions: { readonly count: number; readonly chosen: number; readonly reason: string }[] = [];
 
@@ -33,6 +42,7 @@ export class World {
   /** Which of `count` possibilities holds here. The same key gets the same answer throughout a world. */
   choose(key: string, count: number, reason: () => string): number {
     if (count < 2) return 0;
+    this.answers ??= new Map();
     const known = this.answers.get(key);
     if (known !== undefined) return known;
     const chosen = this.script[this.questions.length] ?? 0;
