@@ -9,19 +9,27 @@ export interface Cidr {
   readonly prefix: number;
 }
 
-const V4 = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
-
 /** The 32 bits as an unsigned number, or null where the text is no dotted quad. */
 export function parseIpv4(text: string): number | null {
-  const match = V4.exec(text);
-  if (match === null) return null;
   let value = 0;
-  for (let i = 1; i <= 4; i++) {
-    const octet = Number(match[i]);
+  let octet = -1;
+  let dots = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x2e) {
+      if (octet < 0 || dots === 3) return null;
+      value = (value << 8) | octet;
+      octet = -1;
+      dots++;
+      continue;
+    }
+    const digit = code - 0x30;
+    // a zero is an octet of its own: no octet begins with one
+    if (digit < 0 || digit > 9 || octet === 0) return null;
+    octet = octet < 0 ? digit : octet * 10 + digit;
     if (octet > 255) return null;
-    value = value * 256 + octet;
   }
-  return value;
+  return dots === 3 && octet >= 0 ? ((value << 8) | octet) >>> 0 : null;
 }
 
 function parseIpv6(text: string): bigint | null {

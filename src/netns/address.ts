@@ -1,4 +1,4 @@
-import { formatIp, formatIpv4, ipv4Mask, parseIp, unmapIp, type Cidr, type Ip } from '../formats/ip.js';
+import { formatIp, formatIpv4, ipv4Mask, parseIp, parseIpv4, unmapIp, type Cidr, type Ip } from '../formats/ip.js';
 
 /** An address inside the engine: IPv4 as an unsigned 32-bit number, IPv6 as a bigint; the family is the flow's. */
 export type Addr = number | bigint;
@@ -8,10 +8,11 @@ export type Family = 4 | 6;
 const MAX_TEXTS = 1 << 14;
 const TEXTS = new Map<Addr, string>();
 
-export function textOf(family: Family, addr: Addr): string {
+/** Dotted, or the shortest form of IPv6. */
+export function textOf(addr: Addr): string {
   let text = TEXTS.get(addr);
   if (text === undefined) {
-    text = family === 4 && typeof addr === 'number' ? formatIpv4(addr) : formatIp({ family: 6, value: BigInt(addr) });
+    text = typeof addr === 'number' ? formatIpv4(addr) : formatIp({ family: 6, value: addr });
     if (TEXTS.size >= MAX_TEXTS) TEXTS.clear();
     TEXTS.set(addr, text);
   }
@@ -22,20 +23,20 @@ export function ipOf(family: Family, addr: Addr): Ip {
   return family === 4 ? { family, value: Number(addr) } : { family, value: BigInt(addr) };
 }
 
-interface ParsedAddr {
-  readonly family: Family;
-  readonly addr: Addr;
+const PARSED = new Map<string, Addr | null>();
+
+export function familyOf(addr: Addr): Family {
+  return typeof addr === 'number' ? 4 : 6;
 }
 
-const PARSED = new Map<string, ParsedAddr | null>();
-
-/** IPv4-mapped IPv6 addresses travel as IPv4 packets. */
-export function parseAddr(text: string): ParsedAddr | null {
+/** Null where the text is no address. IPv4-mapped IPv6 addresses travel as IPv4 packets. */
+export function parseAddr(text: string): Addr | null {
+  const plain = parseIpv4(text);
+  if (plain !== null) return plain;
   let parsed = PARSED.get(text);
   if (parsed === undefined) {
     const ip = parseIp(text);
-    const plain = ip === null ? null : unmapIp(ip);
-    parsed = plain === null ? null : { family: plain.family, addr: plain.value };
+    parsed = ip === null ? null : unmapIp(ip).value;
     if (PARSED.size >= MAX_TEXTS) PARSED.clear();
     PARSED.set(text, parsed);
   }

@@ -39,6 +39,61 @@ export interface NetnsFacts {
   netdevChains(): readonly NetdevChain[];
 }
 
+/** IN_DEV_* of one IPv4 device: what is set for it or for all of them; each read when first asked for. */
+export class Ipv4Settings {
+  private readonly devices: Devices;
+  private readonly device: string;
+  private readonly known: Record<keyof typeof SETTINGS, boolean | null> = {
+    route_localnet: null,
+    accept_local: null,
+    send_redirects: null,
+    src_valid_mark: null,
+  };
+  private filter: number | null = null;
+
+  constructor(devices: Devices, device: string) {
+    this.devices = devices;
+    this.device = device;
+  }
+
+  private either(name: keyof typeof SETTINGS): boolean {
+    const [all, one] = SETTINGS[name];
+    return this.devices.sysctl(all) !== 0 || this.devices.deviceSysctl(one, this.device) !== 0;
+  }
+
+  get routeLocalnet(): boolean {
+    return (this.known.route_localnet ??= this.either('route_localnet'));
+  }
+
+  get acceptLocal(): boolean {
+    return (this.known.accept_local ??= this.either('accept_local'));
+  }
+
+  get sendRedirects(): boolean {
+    return (this.known.send_redirects ??= this.either('send_redirects'));
+  }
+
+  get srcValidMark(): boolean {
+    return (this.known.src_valid_mark ??= this.either('src_valid_mark'));
+  }
+
+  /** 0 off, 1 strict, 2 loose: the larger of all's and the device's. */
+  get rpFilter(): number {
+    return (this.filter ??= Math.max(
+      this.devices.sysctl('net.ipv4.conf.all.rp_filter'),
+      this.devices.deviceSysctl('net.ipv4.conf.*.rp_filter', this.device),
+    ));
+  }
+}
+
+const setting = (name: string): readonly [string, string] => [`net.ipv4.conf.all.${name}`, `net.ipv4.conf.*.${name}`];
+const SETTINGS = {
+  route_localnet: setting('route_localnet'),
+  accept_local: setting('accept_local'),
+  send_redirects: setting('send_redirects'),
+  src_valid_mark: setting('src_valid_mark'),
+} as const;
+
 /** Devices and sysctls in the form in which the engine asks for them. */
 export class Devices {
   private readonly facts: NetnsFacts;
@@ -47,6 +102,7 @@ export class Devices {
   private readonly sysctlCache = new Map<string, number>();
   private readonly deviceCache = new Map<string, Map<string, number>>();
   private readonly forwarding = new Map<string, boolean>();
+  private readonly settings = new Map<string, Ipv4Settings>();
 
   constructor(facts: NetnsFacts) {
     this.facts = facts;
@@ -59,6 +115,15 @@ export class Devices {
   get(name: string): IpDevice | null {
     this.byName ??= new Map(this.list().map((device) => [device.name, device]));
     return this.byName.get(name) ?? null;
+  }
+
+  ipv4(device: string): Ipv4Settings {
+    let settings = this.settings.get(device);
+    if (settings === undefined) {
+      settings = new Ipv4Settings(this, device);
+      this.settings.set(device, settings);
+    }
+    return settings;
   }
 
   /** inet_lookup_ifaddr: one of the namespace's own addresses. */

@@ -12,14 +12,34 @@ export const UDP = 17;
 export const ICMPV6 = 58;
 export const SCTP = 132;
 
+/** The flags of a TCP header, as bits. */
+export const FIN = 1;
+export const SYN = 2;
+export const RST = 4;
+export const PSH = 8;
+export const ACK = 16;
+export const URG = 32;
+export const FLAG_BITS: ReadonlyMap<string, number> = new Map([
+  ['FIN', FIN],
+  ['SYN', SYN],
+  ['RST', RST],
+  ['PSH', PSH],
+  ['ACK', ACK],
+  ['URG', URG],
+]);
+
+function bitsOf(flags: readonly TcpFlag[]): number {
+  let bits = 0;
+  for (const flag of flags) bits |= flag === 'SYN' ? SYN : (FLAG_BITS.get(flag) ?? 0);
+  return bits;
+}
+
 /** What a chain, or a rule, says. Numbers: they are compared for every rule. */
 export const CONTINUE = 0;
 export const ACCEPT = 1;
 export const DROP = 2;
 export const REJECT = 3;
 export const RETURN = 4;
-/** What makes a first packet invalid whatever else it says. */
-export const RST_FLAGS: readonly TcpFlag[] = ['RST', 'FIN'];
 export type Verdict = typeof CONTINUE | typeof ACCEPT | typeof DROP | typeof REJECT | typeof RETURN;
 
 export type HookName = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
@@ -33,11 +53,11 @@ export interface CtTuple {
 
 /** The connection as conntrack sees it, while one packet passes (struct nf_conn). */
 export interface Connection {
-  readonly original: CtTuple;
+  original: CtTuple;
   reply: CtTuple;
   mark: number;
   readonly zone: number;
-  readonly seenReply: boolean;
+  seenReply: boolean;
   /** IPS_SRC_NAT, IPS_DST_NAT: a translation was really made. */
   srcNat: boolean;
   dstNat: boolean;
@@ -50,62 +70,78 @@ export interface Connection {
   readonly template: boolean;
 }
 
+/** Chains keep one list of rules for TCP, one for UDP and one for all else: rules of other protocols are left out. */
+export type Lane = 0 | 1 | 2;
+export const LANES: readonly Lane[] = [0, 1, 2];
+
+export function laneOf(protocol: number): Lane {
+  return protocol === TCP ? 0 : protocol === UDP ? 1 : 2;
+}
+
 type ConnState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
 
-/** One packet on its way through one namespace; changed in place by targets, NAT and routing. */
+/**
+ * One packet on its way through one namespace; changed in place by targets, NAT and routing. The fields are only declared:
+ * a million are made in a second, and each is written once, by the constructor.
+ */
 export class Flow {
-  hook: HookName = 'PREROUTING';
-  iif: string | null = null;
+  declare hook: HookName;
+  declare iif: string | null;
   /** What -o and oifname see: in OUTPUT the device of the first look-up, whatever is routed anew in between. */
-  oif: string | null = null;
+  declare oif: string | null;
   /** Where the last output route leads; becomes `oif` when the OUTPUT hook is over. */
-  routed: string | null = null;
+  declare routed: string | null;
   /** Made by a local process: there is a sending socket until the packet leaves through a device. */
-  local: boolean;
-  src: Addr;
-  dst: Addr;
-  sport: number;
-  dport: number;
-  mark: number;
-  uid: number | null;
-  gid: number | null;
-  ct: Connection | null = null;
-  ctState: ConnState = 'INVALID';
-  ctReply = false;
+  declare local: boolean;
+  declare src: Addr;
+  declare dst: Addr;
+  declare sport: number;
+  declare dport: number;
+  declare mark: number;
+  declare uid: number | null;
+  declare gid: number | null;
+  declare ct: Connection | null;
+  declare ctState: ConnState;
+  declare ctReply: boolean;
   /** Set by the raw table, before conntrack looks. */
-  notrack = false;
-  templated = false;
-  zone = 0;
-  zoneReply = 0;
+  declare notrack: boolean;
+  declare templated: boolean;
+  declare zone: number;
+  declare zoneReply: number;
   /** What the packet's conntrack entry says, in the engine's form. */
-  entry: Connection | null = null;
+  declare entry: Connection | null;
   /** Assigned by TPROXY. */
-  tproxy: LocalSocket | null = null;
-  route: RouteResult | null = null;
-  /** Of ICMP and ICMPv6: questions are echo requests. */
-  readonly icmpType: number;
-  readonly icmpCode = 0;
+  declare tproxy: LocalSocket | null;
+  declare route: RouteResult | null;
   /** REJECT answers with a RST instead of an ICMP error. */
-  rejectsByReset = false;
+  declare rejectsByReset: boolean;
   /** A new look-up in OUTPUT found no way. */
-  unroutable = false;
-  readonly steps: TraceStep[] = [];
-  decidedBy: Evidence | null = null;
+  declare unroutable: boolean;
+  /** The last deciding step; each knows the one before it. Nothing of them is written out until somebody reads them. */
+  declare trail: TraceStep | null;
+  /** The last evidence of any step or verdict; of a list its last member. */
+  declare decidedBy: Cause;
   /** The rule that gave the packet its destination or socket. */
-  directedBy: Evidence | null = null;
-  readonly family: Family;
-  readonly protocol: number;
-  readonly packet: Packet;
-  readonly flags: readonly TcpFlag[];
-  readonly choices: Choices;
+  declare directedBy: Evidence | null;
+  /** How many jumps deep the running rule stands. */
+  declare depth: number;
+  declare readonly family: Family;
+  declare readonly protocol: number;
+  /** Which of a chain's lists of rules it runs through. */
+  declare readonly lane: Lane;
+  declare readonly packet: Packet;
+  /** The packet's addresses as they were given: their text is known. */
+  declare readonly givenSrc: Addr;
+  declare readonly givenDst: Addr;
+  /** Of a TCP header; what is given of other protocols says nothing. */
+  declare readonly flags: number;
+  declare readonly choices: Choices;
 
   constructor(family: Family, protocol: number, packet: Packet, src: Addr, dst: Addr, choices: Choices) {
-    this.family = family;
-    this.protocol = protocol;
-    this.packet = packet;
-    this.flags = packet.tcpFlags;
-    this.choices = choices;
-    this.icmpType = family === 4 ? 8 : 128;
+    this.hook = 'PREROUTING';
+    this.iif = null;
+    this.oif = null;
+    this.routed = null;
     this.local = packet.direction === 'out';
     this.src = src;
     this.dst = dst;
@@ -114,42 +150,79 @@ export class Flow {
     this.mark = packet.mark >>> 0;
     this.uid = packet.uid;
     this.gid = packet.gid;
+    this.ct = null;
+    this.ctState = 'INVALID';
+    this.ctReply = false;
+    this.notrack = false;
+    this.templated = false;
+    this.zone = 0;
+    this.zoneReply = 0;
+    this.entry = null;
+    this.tproxy = null;
+    this.route = null;
+    this.rejectsByReset = false;
+    this.unroutable = false;
+    this.trail = null;
+    this.decidedBy = null;
+    this.directedBy = null;
+    this.depth = 0;
+    this.family = family;
+    this.protocol = protocol;
+    this.lane = laneOf(protocol);
+    this.packet = packet;
+    this.givenSrc = src;
+    this.givenDst = dst;
+    this.flags = bitsOf(packet.tcpFlags);
+    this.choices = choices;
   }
 
-  /** A rule had an effect. Rendered only if somebody reads the steps. */
-  note(
-    kind: NetnsStep['kind'],
-    summary: string | (() => string),
-    evidence: Evidence | readonly Evidence[] | null,
-  ): void {
-    const list: readonly Evidence[] = evidence === null ? NOTHING : 'file' in evidence ? [evidence] : evidence;
-    this.decidedBy = list[list.length - 1] ?? this.decidedBy;
-    this.steps.push({
-      kind,
-      summary,
-      evidence: list,
-      src: this.src,
-      sport: this.sport,
-      dst: this.dst,
-      dport: this.dport,
-      mark: this.mark,
-      dev: this.routed ?? this.oif ?? this.iif,
-    });
+  /** Of ICMP and ICMPv6: questions are echo requests. */
+  get icmpType(): number {
+    return this.family === 4 ? 8 : 128;
+  }
+
+  get icmpCode(): number {
+    return 0;
+  }
+
+  /** A rule had an effect, or a route was chosen: words and evidence are kept by reference, the packet as it is now. */
+  note(kind: NetnsStep['kind'], summary: Words, evidence: Cause): void {
+    if (evidence !== null && !(Array.isArray(evidence) && evidence.length === 0)) this.decidedBy = evidence;
+    this.trail = new TraceStep(kind, summary, evidence, this);
   }
 }
 
-const NOTHING: readonly Evidence[] = [];
+/** One line, or those of a route: its rule and itself. */
+export type Cause = Evidence | readonly Evidence[] | null;
 
-export interface TraceStep {
-  readonly kind: NetnsStep['kind'];
-  readonly summary: string | (() => string);
-  readonly evidence: readonly Evidence[];
-  readonly src: Addr;
-  readonly sport: number;
-  readonly dst: Addr;
-  readonly dport: number;
-  readonly mark: number;
-  readonly dev: string | null;
+/** What a step says: a text, or how to make it of the packet after the step. */
+export type Words = string | ((step: TraceStep) => string);
+
+/** A deciding step as the engine remembers it: references, and the packet's numbers after it. */
+export class TraceStep {
+  declare readonly kind: NetnsStep['kind'];
+  declare readonly summary: Words;
+  declare readonly cause: Cause;
+  declare readonly src: Addr;
+  declare readonly sport: number;
+  declare readonly dst: Addr;
+  declare readonly dport: number;
+  declare readonly mark: number;
+  declare readonly dev: string | null;
+  declare readonly before: TraceStep | null;
+
+  constructor(kind: NetnsStep['kind'], summary: Words, cause: Cause, flow: Flow) {
+    this.kind = kind;
+    this.summary = summary;
+    this.cause = cause;
+    this.src = flow.src;
+    this.sport = flow.sport;
+    this.dst = flow.dst;
+    this.dport = flow.dport;
+    this.mark = flow.mark;
+    this.dev = flow.routed ?? flow.oif ?? flow.iif;
+    this.before = flow.trail;
+  }
 }
 
 /** "iptables nat OUTPUT", for summaries. */

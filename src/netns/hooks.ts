@@ -1,18 +1,17 @@
 import type { Unknown } from '../formats/evidence.js';
-import { FactMissing } from './choices.js';
 import {
   ACCEPT,
   DROP,
-  ICMP,
-  ICMPV6,
-  RST_FLAGS,
-  TCP,
+  LANES,
+  type Action,
   type Connection,
   type Flow,
   type HookName,
+  type Lane,
   type Verdict,
 } from './flow.js';
 import { translate, type Manip } from './nat.js';
+import { track } from './track.js';
 
 /** One base chain at one hook: of iptables (either back-end) or of a table of nft. */
 export interface BaseChain {
@@ -23,13 +22,14 @@ export interface BaseChain {
   readonly order: number | null;
   /** "iptables nat OUTPUT", "inet istio-ambient-nat output". */
   readonly label: string;
-  run(flow: Flow): Verdict;
+  readonly run: Action;
+  /** True where it accepts every packet of this lane without any effect. */
+  idle(lane: Lane): boolean;
 }
 
 /** The base chains of one family, by hook; the nat chains apart, as the kernel keeps them (nf_nat_register_fn). */
 export interface HookTable {
-  readonly filters: Readonly<Record<HookName, readonly BaseChain[]>>;
-  readonly nats: Readonly<Record<HookName, readonly BaseChain[]>>;
+  readonly hooks: Readonly<Record<HookName, Hook>>;
   /** Rules that could not be read: every packet of the family ends as unknown. */
   readonly unknown: Unknown | null;
 }
@@ -40,78 +40,146 @@ const CONNTRACK_PRIORITY = -200;
 const DNAT_PRIORITY = -100;
 const SNAT_PRIORITY = 100;
 
-const MANIP: Readonly<Partial<Record<HookName, Manip>>> = {
+const MANIP: Readonly<Record<HookName, Manip | null>> = {
   PREROUTING: 'DST',
-  OUTPUT: 'DST',
   INPUT: 'SRC',
+  FORWARD: null,
+  OUTPUT: 'DST',
   POSTROUTING: 'SRC',
 };
 
+/** Chains in the order in which they run; two where no file tells whether the legacy ones come first. */
+interface Ordered {
+  readonly mixed: boolean;
+  readonly legacyFirst: readonly BaseChain[];
+  readonly nftFirst: readonly BaseChain[];
+}
+
 /**
  * By priority; at equal priority the chain that was registered later runs first (nf_hook_entries_grow, linux
- * net/netfilter/core.c, v6.12).
+ * net/netfilter/core.c, v6.12). Legacy tables stand before or after nft's of the same priority: which one, no file says.
  */
-export function sortChains(chains: readonly BaseChain[]): readonly BaseChain[] {
-  return [...chains].sort((a, b) => a.priority - b.priority || (b.order ?? 0) - (a.order ?? 0));
+function ordered(chains: readonly BaseChain[]): Ordered {
+  const mixed = chains.some(
+    (chain) =>
+      chain.order === null && chains.some((other) => other.order !== null && other.priority === chain.priority),
+  );
+  const sorted = (rank: (chain: BaseChain) => number): readonly BaseChain[] =>
+    [...chains].sort((a, b) => a.priority - b.priority || rank(a) - rank(b) || (b.order ?? 0) - (a.order ?? 0));
+  return {
+    mixed,
+    legacyFirst: sorted((chain) => (chain.order === null ? 0 : 1)),
+    nftFirst: sorted((chain) => (chain.order === null ? 1 : 0)),
+  };
 }
 
-const MIXED = new WeakMap<readonly BaseChain[], boolean>();
-
-function mixesBackends(chains: readonly BaseChain[]): boolean {
-  let mixed = MIXED.get(chains);
-  if (mixed === undefined) {
-    mixed = chains.some(
-      (chain) =>
-        chain.order === null && chains.some((other) => other.order !== null && other.priority === chain.priority),
-    );
-    MIXED.set(chains, mixed);
-  }
-  return mixed;
-}
-
-/** Legacy tables stand before or after nft's of the same priority: which one, no file says. */
-function orderedChains(chains: readonly BaseChain[], flow: Flow): readonly BaseChain[] {
-  if (!mixesBackends(chains)) return chains;
-  const condition = 'the legacy iptables rules run before those of nft at the same priority';
-  const first = flow.choices.either('legacy first', condition, {
+function legacyIsFirst(flow: Flow): boolean {
+  return flow.choices.either('legacy first', 'the legacy iptables rules run before those of nft at the same priority', {
     fact: 'registration order of the iptables-legacy and nft tables',
     reason: 'no tool prints it',
   });
-  const rank = (chain: BaseChain): number => ((chain.order === null) === first ? 0 : 1);
-  return [...chains].sort((a, b) => a.priority - b.priority || rank(a) - rank(b) || (b.order ?? 0) - (a.order ?? 0));
 }
 
-/** All of one hook: filter chains, conntrack and nat at their priorities. ACCEPT: the packet goes on. */
-export function runHook(table: HookTable, hook: HookName, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
-  flow.hook = hook;
-  if (table.unknown !== null) throw new FactMissing(table.unknown);
-  const chains = orderedChains(table.filters[hook], flow);
-  const tracks = hook === 'PREROUTING' || hook === 'OUTPUT';
-  let tracked = !tracks;
-  const manip = MANIP[hook];
-  const natPriority = manip === undefined ? Infinity : manip === 'DST' ? DNAT_PRIORITY : SNAT_PRIORITY;
-  let natDone = manip === undefined;
-  for (const chain of chains) {
-    if (!tracked && chain.priority > CONNTRACK_PRIORITY) {
-      track(flow);
-      tracked = true;
-    }
-    if (!natDone && manip !== undefined && chain.priority > natPriority) {
-      const verdict = runNat(table, hook, manip, flow, reroute);
-      if (verdict !== ACCEPT) return verdict;
-      natDone = true;
-    }
-    const verdict = runFilter(chain, flow, reroute);
-    if (verdict !== ACCEPT) return verdict;
+function inOrder(chains: Ordered, flow: Flow): readonly BaseChain[] {
+  return chains.mixed && legacyIsFirst(flow) ? chains.legacyFirst : chains.nftFirst;
+}
+
+function withoutIdle(chains: Ordered, lane: Lane): Ordered {
+  const busy = (chain: BaseChain): boolean => !chain.idle(lane);
+  return {
+    mixed: chains.mixed,
+    legacyFirst: chains.legacyFirst.filter(busy),
+    nftFirst: chains.nftFirst.filter(busy),
+  };
+}
+
+/** The filter chains before conntrack looks, between conntrack and nat, and after nat. */
+interface Plan {
+  readonly untracked: readonly BaseChain[];
+  readonly beforeNat: readonly BaseChain[];
+  readonly afterNat: readonly BaseChain[];
+}
+
+/** For the packets of one lane: chains that have nothing to say to them are left out. */
+interface Plans {
+  readonly legacyFirst: Plan;
+  readonly nftFirst: Plan;
+  readonly nats: Ordered;
+}
+
+/** All of one hook: filter chains, conntrack and nat at their priorities. */
+export class Hook {
+  private readonly name: HookName;
+  private readonly filters: Ordered;
+  private readonly nats: Ordered;
+  private readonly tracks: boolean;
+  private readonly manip: Manip | null;
+  private readonly plans: (Plans | null)[] = LANES.map(() => null);
+
+  constructor(name: HookName, filters: readonly BaseChain[], nats: readonly BaseChain[]) {
+    this.name = name;
+    this.filters = ordered(filters);
+    this.nats = ordered(nats);
+    this.tracks = name === 'PREROUTING' || name === 'OUTPUT';
+    this.manip = MANIP[name];
   }
-  if (!tracked) track(flow);
-  if (!natDone && manip !== undefined) return runNat(table, hook, manip, flow, reroute);
-  return ACCEPT;
+
+  /** ACCEPT: the packet goes on. `reroute` looks the way of a local packet up again; false: there is none. */
+  run(flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
+    flow.hook = this.name;
+    const plans = this.plans[flow.lane] ?? this.plansFor(flow.lane);
+    const plan = this.filters.mixed && legacyIsFirst(flow) ? plans.legacyFirst : plans.nftFirst;
+    if (plan.untracked.length > 0) {
+      const verdict = this.runFilters(plan.untracked, flow, reroute);
+      if (verdict !== ACCEPT) return verdict;
+    }
+    if (this.tracks) track(flow);
+    if (plan.beforeNat.length > 0) {
+      const verdict = this.runFilters(plan.beforeNat, flow, reroute);
+      if (verdict !== ACCEPT) return verdict;
+    }
+    if (this.manip !== null && flow.ct !== null) {
+      const verdict = runNat(plans.nats, this.manip, flow, flow.ct, reroute);
+      if (verdict !== ACCEPT) return verdict;
+    }
+    return plan.afterNat.length > 0 ? this.runFilters(plan.afterNat, flow, reroute) : ACCEPT;
+  }
+
+  private runFilters(chains: readonly BaseChain[], flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
+    for (let at = 0; at < chains.length; at++) {
+      const chain = chains[at];
+      if (chain === undefined) break;
+      const verdict =
+        chain.type === 'route' && this.name === 'OUTPUT' ? runRerouting(chain, flow, reroute) : chain.run(flow);
+      if (verdict !== ACCEPT) return verdict;
+    }
+    return ACCEPT;
+  }
+
+  private plansFor(lane: Lane): Plans {
+    const filters = withoutIdle(this.filters, lane);
+    const plans = {
+      legacyFirst: this.plan(filters.legacyFirst),
+      nftFirst: this.plan(filters.nftFirst),
+      nats: withoutIdle(this.nats, lane),
+    };
+    this.plans[lane] = plans;
+    return plans;
+  }
+
+  private plan(chains: readonly BaseChain[]): Plan {
+    const tracking = this.tracks ? CONNTRACK_PRIORITY : -Infinity;
+    const nat = this.manip === null ? Infinity : this.manip === 'DST' ? DNAT_PRIORITY : SNAT_PRIORITY;
+    return {
+      untracked: chains.filter(({ priority }) => priority <= tracking),
+      beforeNat: chains.filter(({ priority }) => priority > tracking && priority <= nat),
+      afterNat: chains.filter(({ priority }) => priority > nat && priority > tracking),
+    };
+  }
 }
 
 /** A chain of type route, and iptables' mangle OUTPUT, look the route up again when the packet changed. */
-function runFilter(chain: BaseChain, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
-  if (chain.type !== 'route' || flow.hook !== 'OUTPUT') return chain.run(flow);
+function runRerouting(chain: BaseChain, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
   const { mark, src, dst } = flow;
   const verdict = chain.run(flow);
   if (verdict !== ACCEPT) return verdict;
@@ -120,13 +188,11 @@ function runFilter(chain: BaseChain, flow: Flow, reroute: (flow: Flow) => boolea
 }
 
 /** nf_nat_inet_fn, with what nf_nat_ipv4_local_fn adds to it in OUTPUT. */
-function runNat(table: HookTable, hook: HookName, manip: Manip, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
-  const { ct } = flow;
-  if (ct === null) return ACCEPT;
+function runNat(nats: Ordered, manip: Manip, flow: Flow, ct: Connection, reroute: (flow: Flow) => boolean): Verdict {
   const { dst } = flow;
   const done = manip === 'SRC' ? ct.srcDone : ct.dstDone;
   if (!done && (flow.ctState === 'NEW' || flow.ctState === 'RELATED')) {
-    for (const chain of orderedChains(table.nats[hook], flow)) {
+    for (const chain of inOrder(nats, flow)) {
       const verdict = chain.run(flow);
       if (verdict !== ACCEPT) return verdict;
       if (manip === 'SRC' ? ct.srcDone : ct.dstDone) break;
@@ -137,117 +203,6 @@ function runNat(table: HookTable, hook: HookName, manip: Manip, flow: Flow, rero
   } else if (translate(flow, ct, manip) && dst !== flow.dst) {
     flow.note('netfilter', 'the destination is translated back as this connection demands', null);
   }
-  if (hook === 'OUTPUT' && dst !== flow.dst && !reroute(flow)) return DROP;
+  if (flow.hook === 'OUTPUT' && dst !== flow.dst && !reroute(flow)) return DROP;
   return ACCEPT;
-}
-
-/** nf_conntrack_in: finds or makes the connection. What raw said of zones and NOTRACK is known by now. */
-function track(flow: Flow): void {
-  // over lo the connection came along with the packet
-  if (flow.ct?.template === true) {
-    flow.ct = null;
-    flow.ctState = 'INVALID';
-  }
-  if (flow.ct !== null || flow.ctState === 'UNTRACKED') return;
-  if (flow.notrack) {
-    flow.ctState = 'UNTRACKED';
-    return;
-  }
-  const { conntrack, assumed } = flow.packet;
-  if (conntrack !== null && known(flow, flow.packet)) return;
-  // an echo request is never a reply, whatever connection its addresses look like
-  const question = assumed?.ctdir === 'REPLY' && (flow.protocol === ICMP || flow.protocol === ICMPV6);
-  if (assumed !== null && flow.zone === 0 && (!question || flow.src === flow.dst)) {
-    assume(flow, question ? { ...assumed, ctdir: 'ORIGINAL' } : assumed);
-    return;
-  }
-  if (assumed?.ctstate === 'UNTRACKED') {
-    flow.ctState = 'UNTRACKED';
-    return;
-  }
-  if (assumed?.ctstate === 'INVALID') return;
-  if (flow.protocol === TCP && invalidFirst(flow)) return;
-  flow.ct = fresh(flow, 0);
-  flow.ctState = 'NEW';
-}
-
-/** tcp_new: the first packet of a connection may not be a SYN-ACK, FIN or RST (nf_conntrack_proto_tcp.c). */
-function invalidFirst({ flags }: Flow): boolean {
-  if (RST_FLAGS.some((flag) => flags.includes(flag))) return true;
-  if (flags.includes('SYN')) return flags.includes('ACK');
-  return !flags.includes('ACK');
-}
-
-function fresh(flow: Flow, mark: number): Connection {
-  const { src, sport, dst, dport } = flow;
-  return {
-    original: { src, sport, dst, dport },
-    reply: { src: dst, sport: dport, dst: src, dport: sport },
-    mark,
-    zone: flow.zone,
-    seenReply: false,
-    srcNat: false,
-    dstNat: false,
-    srcDone: false,
-    dstDone: false,
-    randomPort: false,
-    template: false,
-  };
-}
-
-/** xt_ct_target and nft_ct_set_zone_eval: nf_ct_set(skb, template, IP_CT_NEW). */
-export function setTemplate(flow: Flow): void {
-  const zero = flow.family === 4 ? 0 : 0n;
-  const none = { src: zero, sport: 0, dst: zero, dport: 0 };
-  flow.ct = { ...fresh(flow, 0), original: none, reply: none, template: true };
-  flow.ctState = 'NEW';
-}
-
-function assume(flow: Flow, assumed: NonNullable<Flow['packet']['assumed']>): void {
-  if (assumed.ctstate === 'INVALID') return;
-  if (assumed.ctstate === 'UNTRACKED') {
-    flow.ctState = 'UNTRACKED';
-    return;
-  }
-  const ct = fresh(flow, assumed.connmark);
-  const reply = assumed.ctdir === 'REPLY';
-  const settled = assumed.ctstate === 'ESTABLISHED' || reply;
-  flow.ct = {
-    ...ct,
-    original: reply ? ct.reply : ct.original,
-    reply: reply ? ct.original : ct.reply,
-    seenReply: settled,
-    srcDone: settled,
-    dstDone: settled,
-  };
-  flow.ctReply = reply;
-  flow.ctState = assumed.ctstate;
-}
-
-/** The walk hands back what an earlier packet left: used only if this packet belongs to it. */
-function known(flow: Flow, { conntrack }: Flow['packet']): boolean {
-  if (conntrack === null || conntrack.zone !== flow.zone) return false;
-  const entry = flow.entry;
-  if (entry === null) return false;
-  const is = (tuple: Connection['original']): boolean =>
-    tuple.src === flow.src && tuple.dst === flow.dst && tuple.sport === flow.sport && tuple.dport === flow.dport;
-  const original = is(entry.original);
-  if (!original && !is(entry.reply)) return false;
-  // tcp_conntracks: an ACK before any SYN-ACK does not belong there
-  if (original && !entry.seenReply && flow.protocol === TCP && !flow.flags.includes('SYN')) return true;
-  flow.ct = { ...entry };
-  flow.ctReply = !original;
-  flow.ctState = original && !entry.seenReply ? 'NEW' : 'ESTABLISHED';
-  return true;
-}
-
-export function emptyHookTable(): { filters: Record<HookName, BaseChain[]>; nats: Record<HookName, BaseChain[]> } {
-  const make = (): Record<HookName, BaseChain[]> => ({
-    PREROUTING: [],
-    INPUT: [],
-    FORWARD: [],
-    OUTPUT: [],
-    POSTROUTING: [],
-  });
-  return { filters: make(), nats: make() };
 }

@@ -3,7 +3,7 @@ import type { Ipset, IpsetEntry, IpsetSave } from '../formats/ipset-save.js';
 import { ipOf, prefixMask6, type Addr, type Family } from './address.js';
 import { ipv4Mask } from '../formats/ip.js';
 import type { Flow } from './flow.js';
-import { protocolNumber } from './routing.js';
+import { protocolNumber } from './protocols.js';
 
 /**
  * Membership in an ipset, from what `ipset save` prints. `true`/`false`, or what is not understood of the set.

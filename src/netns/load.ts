@@ -79,7 +79,7 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
     4: loadHooks(4, path, read, runtime, nft),
     6: loadHooks(6, path, read, runtime, nft),
   };
-  const pipeline = new Pipeline(runtime, { 4: () => hooks[4]().table, 6: () => hooks[6]().table });
+  const pipeline = new Pipeline(runtime, (family) => hooks[family]().table);
   const problems = once(() => problemsOf(facts, hooks));
   const devices = once(() => {
     const addresses = facts.addresses();

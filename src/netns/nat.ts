@@ -1,7 +1,9 @@
+import type { Evidence } from '../formats/evidence.js';
+import { joinHostPort } from '../formats/ip.js';
 import { isMulticast, scope6, textOf, withPrefix, type Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import type { Devices } from './facts.js';
-import { ACCEPT, DROP, SCTP, TCP, UDP, type Connection, type Flow, type Verdict } from './flow.js';
+import { ACCEPT, DROP, SCTP, TCP, UDP, type Connection, type Flow, type Verdict, type Words } from './flow.js';
 import { selectAddress4, selectAddress6 } from './source-address.js';
 
 /** What a nat target asks for (struct nf_nat_range2). */
@@ -25,9 +27,9 @@ export function setupNat(flow: Flow, manip: Manip, range: NatRange): Verdict {
   const { ct } = flow;
   if (ct === null) return ACCEPT;
   if (manip === 'SRC' ? ct.srcDone : ct.dstDone) return DROP;
-  const current = { src: ct.reply.dst, sport: ct.reply.dport, dst: ct.reply.src, dport: ct.reply.sport };
-  const addr = manip === 'SRC' ? current.src : current.dst;
-  const port = manip === 'SRC' ? current.sport : current.dport;
+  const { reply } = ct;
+  const addr = manip === 'SRC' ? reply.dst : reply.src;
+  const port = manip === 'SRC' ? reply.dport : reply.sport;
   const newAddr = chooseAddress(flow, manip, range, addr, port);
   const hasPorts = flow.protocol === TCP || flow.protocol === UDP || flow.protocol === SCTP;
   const newPort = hasPorts ? choosePort(flow, manip, range, port) : port;
@@ -37,10 +39,10 @@ export function setupNat(flow: Flow, manip: Manip, range: NatRange): Verdict {
   const random = hasPorts && manip === 'SRC' && (range.random || (spread && !inside)) && !(ports !== null && !spread);
   if (newAddr !== addr || newPort !== port || random) {
     if (manip === 'SRC') {
-      ct.reply = { ...ct.reply, dst: newAddr, dport: newPort };
+      ct.reply = { src: reply.src, sport: reply.sport, dst: newAddr, dport: newPort };
       ct.srcNat = true;
     } else {
-      ct.reply = { ...ct.reply, src: newAddr, sport: newPort };
+      ct.reply = { src: newAddr, sport: newPort, dst: reply.dst, dport: reply.dport };
       ct.dstNat = true;
     }
   }
@@ -61,7 +63,7 @@ function chooseAddress(flow: Flow, manip: Manip, range: NatRange, addr: Addr, po
   const count = Number(BigInt(to) - BigInt(from)) + 1;
   if (count > MAX_CHOICES) {
     throw new FactMissing({
-      fact: `the member of ${textOf(flow.family, from)}-${textOf(flow.family, to)} that the kernel's hash picks`,
+      fact: `the member of ${textOf(from)}-${textOf(to)} that the kernel's hash picks`,
       reason: `${count} addresses are too many to follow`,
     });
   }
@@ -162,9 +164,24 @@ function gatewayValue(gateway: string, fallback: Addr): Addr {
   return parts.length === 4 ? parts.reduce((sum, part) => sum * 256 + Number(part), 0) : fallback;
 }
 
-export function natSummary(flow: Flow, manip: Manip): string {
-  const addr = manip === 'SRC' ? flow.src : flow.dst;
-  const port = manip === 'SRC' ? flow.sport : flow.dport;
-  const text = textOf(flow.family, addr);
-  return flow.family === 6 ? `[${text}]:${port}` : `${text}:${port}`;
+/**
+ * Ends a nat statement: translates the packet as the connection now demands, or drops it where `verdict`, of setupNat, says
+ * that the connection cannot be translated.
+ */
+export function bindNat(flow: Flow, manip: Manip, verdict: Verdict, evidence: Evidence): Verdict {
+  if (verdict === DROP || flow.ct === null) {
+    flow.note('netfilter', 'address translation is not possible: dropped', evidence);
+    return DROP;
+  }
+  translate(flow, flow.ct, manip);
+  if (manip === 'DST') flow.directedBy = evidence;
+  flow.note('netfilter', manip === 'SRC' ? sourceWords : destinationWords, evidence);
+  return ACCEPT;
+}
+
+const sourceWords: Words = ({ src, sport }) => `source becomes ${endpoint(src, sport)}`;
+const destinationWords: Words = ({ dst, dport }) => `destination becomes ${endpoint(dst, dport)}`;
+
+function endpoint(addr: Addr, port: number): string {
+  return joinHostPort(textOf(addr), port);
 }

@@ -1,8 +1,6 @@
-import type { Evidence } from '../formats/evidence.js';
-import { textOf, type Addr, type Family } from './address.js';
 import { Choices } from './choices.js';
-import type { Address, ConntrackEntry, NetnsOutcome, NetnsStep, Packet } from './face.js';
-import type { Flow, TraceStep } from './flow.js';
+import type { NetnsOutcome, Packet } from './face.js';
+import { FlowOutcome } from './flow-outcome.js';
 import type { End, Pipeline } from './pipeline.js';
 
 /** More ways than this through one namespace are cut off, aloud. */
@@ -16,11 +14,13 @@ interface Way {
   unknowns: NetnsOutcome['unknowns'];
 }
 
+const NONE: readonly never[] = [];
+
 /** Runs every way a packet can take and merges those that end alike. */
 export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOutcome[] {
   const choices = new Choices();
   const first = pipeline.run(packet, choices);
-  if (!choices.forked) return [toOutcome({ end: first, conditions: [], unknowns: [] }, 1)];
+  if (!choices.forked) return [new FlowOutcome(first, 1, NONE, NONE)];
   const ways = new Map<string, Way>();
   let count = 0;
   let current = first;
@@ -40,14 +40,16 @@ export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOu
   const [only] = list;
   if (list.length === 1 && only !== undefined) {
     // all ways end alike: what they fork on decides nothing
-    return [toOutcome({ ...only, conditions: [], unknowns: [] }, 1)];
+    return [new FlowOutcome(only.end, 1, NONE, NONE)];
   }
   const shares = sharesOf(list);
   return list
     .map((way, index) => ({ way, share: shares[index] ?? null }))
     .sort((a, b) => (b.share ?? -1) - (a.share ?? -1) || compareText(keyOf(a.way.end), keyOf(b.way.end)))
     .map(({ way, share }) =>
-      share === null ? toOutcome(way, null) : toOutcome({ ...way, conditions: [], unknowns: [] }, share),
+      share === null
+        ? new FlowOutcome(way.end, null, way.conditions, way.unknowns)
+        : new FlowOutcome(way.end, share, NONE, NONE),
     );
 }
 
@@ -124,79 +126,4 @@ function keyOf({ verdict, flow, socket, unknown }: End): string {
     ct?.randomPort ?? false,
     unknown?.fact ?? '',
   ].join(' ');
-}
-
-function addressOf(family: Family, addr: Addr, port: number): Address {
-  return { ip: textOf(family, addr), port };
-}
-
-function toOutcome({ end, conditions, unknowns }: Omit<Way, 'reached'>, probability: number | null): NetnsOutcome {
-  const { flow, verdict, socket, unknown } = end;
-  const { family, ct } = flow;
-  const leaves = verdict === 'forwarded' || verdict === 'sent';
-  const original =
-    ct !== null && ct.dstNat && !flow.ctReply && flow.tproxy === null
-      ? addressOf(family, ct.original.dst, ct.original.dport)
-      : addressOf(family, flow.dst, flow.dport);
-  return {
-    probability: verdict === 'unknown' ? null : probability,
-    verdict,
-    src: addressOf(family, flow.src, flow.sport),
-    dst: addressOf(family, flow.dst, flow.dport),
-    mark: flow.mark,
-    connmark: ct?.mark ?? 0,
-    oif: leaves ? flow.oif : null,
-    nexthop: leaves ? (flow.route?.nexthop?.gateway ?? null) : null,
-    socket: socket === null ? null : { name: socket.name, process: socket.process, evidence: socket.evidence },
-    originalDst: original,
-    conntrack: entryOf(flow),
-    steps: flow.steps.map((step) => toStep(family, step)),
-    decidedBy: decidedBy(end),
-    conditions,
-    unknowns: unknown === null ? unknowns : [unknown, ...unknowns.filter(({ fact }) => fact !== unknown.fact)],
-    sourcePortRandom: ct?.randomPort === true && !flow.ctReply,
-  };
-}
-
-/**
- * The line that decided. Of what was stopped: the last one that spoke. Else the rule that gave the packet its destination
- * or socket, else the route that it took.
- */
-function decidedBy({ flow, verdict }: End): Evidence | null {
-  if (verdict === 'dropped' || verdict === 'rejected' || verdict === 'unknown') return flow.decidedBy;
-  if (flow.directedBy !== null) return flow.directedBy;
-  for (let at = flow.steps.length - 1; at >= 0; at--) {
-    const step = flow.steps[at];
-    const last = step?.evidence[step.evidence.length - 1];
-    if (step?.kind === 'route' && last !== undefined) return last;
-  }
-  return flow.decidedBy;
-}
-
-function entryOf({ ct, family, packet, ctReply }: Flow): ConntrackEntry | null {
-  if (ct === null || ct.template) return null;
-  const { original, reply } = ct;
-  return {
-    protocol: packet.protocol,
-    original: {
-      src: addressOf(family, original.src, original.sport),
-      dst: addressOf(family, original.dst, original.dport),
-    },
-    reply: { src: addressOf(family, reply.src, reply.sport), dst: addressOf(family, reply.dst, reply.dport) },
-    mark: ct.mark,
-    zone: ct.zone,
-    seenReply: ct.seenReply || ctReply,
-  };
-}
-
-function toStep(family: Family, step: TraceStep): NetnsStep {
-  return {
-    kind: step.kind,
-    summary: typeof step.summary === 'string' ? step.summary : step.summary(),
-    evidence: step.evidence,
-    src: addressOf(family, step.src, step.sport),
-    dst: addressOf(family, step.dst, step.dport),
-    mark: step.mark,
-    dev: step.dev,
-  };
 }

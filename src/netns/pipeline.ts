@@ -1,24 +1,37 @@
 import type { Unknown } from '../formats/evidence.js';
-import { isLinkLocal6, isLoopback, isMulticast, parseAddr, textOf, type Addr, type Family } from './address.js';
+import {
+  familyOf,
+  isLinkLocal6,
+  isLoopback,
+  isMulticast,
+  parseAddr,
+  textOf,
+  type Addr,
+  type Family,
+} from './address.js';
 import { Choices, FactMissing } from './choices.js';
 import type { NetnsVerdict, Packet } from './face.js';
 import {
   ACCEPT,
+  ACK,
   Flow,
   ICMP,
   ICMPV6,
   REJECT,
+  RST,
   SCTP,
+  SYN,
   TCP,
   UDP,
   type Connection,
-  type HookName,
   type Verdict,
+  type Words,
 } from './flow.js';
-import { runHook, type HookTable } from './hooks.js';
+import { DevicePrograms } from './device-programs.js';
+import type { HookTable } from './hooks.js';
 import type { RouteKey, RouteResult } from './routing.js';
 import type { Runtime } from './runtime.js';
-import type { LocalSocket } from './socket-table.js';
+import { localSocket, type LocalSocket } from './socket-table.js';
 import { selectAddress4, selectAddress6, scopeNumber } from './source-address.js';
 import { martian, rejectsSource } from './validate-source.js';
 
@@ -44,21 +57,28 @@ const PROTOCOL_NUMBERS = { tcp: TCP, udp: UDP, sctp: SCTP } as const;
 /** The way of packets through the hooks (linux net/ipv4/ip_input.c, ip_output.c, ip_forward.c and their ipv6 kin, v6.12). */
 export class Pipeline {
   private readonly runtime: Runtime;
-  private readonly tables: Readonly<Record<Family, () => HookTable>>;
+  private readonly loadTable: (family: Family) => HookTable;
+  private readonly tables: Record<Family, HookTable | null> = { 4: null, 6: null };
+  private readonly uppers = new Map<string, string>();
+  private readonly ingress: DevicePrograms;
+  private readonly egress: DevicePrograms;
 
-  constructor(runtime: Runtime, tables: Readonly<Record<Family, () => HookTable>>) {
+  constructor(runtime: Runtime, loadTable: (family: Family) => HookTable) {
     this.runtime = runtime;
-    this.tables = tables;
+    this.loadTable = loadTable;
+    this.ingress = new DevicePrograms(runtime.facts, 'ingress');
+    this.egress = new DevicePrograms(runtime.facts, 'egress');
   }
 
   /** One way, as `choices` answers. Never throws on odd input: what cannot be read ends as unknown. */
   run(packet: Packet, choices: Choices): End {
     const src = parseAddr(packet.src.ip);
     const dst = parseAddr(packet.dst.ip);
-    const family = dst?.family ?? 4;
+    const family = dst === null ? 4 : familyOf(dst);
     const protocol = packet.protocol === 'icmp' ? (family === 4 ? ICMP : ICMPV6) : PROTOCOL_NUMBERS[packet.protocol];
-    const flow = new Flow(family, protocol, packet, src?.addr ?? 0, dst?.addr ?? 0, choices);
-    if (src === null || dst === null || src.family !== dst.family) {
+    const zero = family === 4 ? 0 : 0n;
+    const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, choices);
+    if (src === null || dst === null || familyOf(src) !== family) {
       const fact = `addresses of the packet (${packet.src.ip} to ${packet.dst.ip})`;
       return unknownEnd(flow, { fact, reason: 'not two addresses of one family' });
     }
@@ -71,8 +91,11 @@ export class Pipeline {
     }
   }
 
-  private hook(name: HookName, flow: Flow): Verdict {
-    return runHook(this.tables[flow.family](), name, flow, (changed) => this.reroute(changed));
+  /** Reads the rules when a packet first needs them; ends the flow where they cannot be read. */
+  private hooks(flow: Flow): HookTable['hooks'] {
+    const table = (this.tables[flow.family] ??= this.loadTable(flow.family));
+    if (table.unknown !== null) throw new FactMissing(table.unknown);
+    return table.hooks;
   }
 
   private verdictEnd(flow: Flow, verdict: Verdict): End {
@@ -86,7 +109,7 @@ export class Pipeline {
    */
   private answers(flow: Flow, reset: boolean): boolean {
     const { family, src, dst } = flow;
-    if (reset && flow.flags.includes('RST')) return false;
+    if (reset && (flow.flags & RST) !== 0) return false;
     if (isMulticast(family, src) || src === 0 || src === 0n) return false;
     const routing = this.runtime.routing(family);
     const zero = family === 4 ? 0 : 0n;
@@ -136,40 +159,29 @@ export class Pipeline {
     const { iif } = flow.packet;
     if (iif === null) throw new FactMissing({ fact: 'the device on which the packet arrives', reason: 'not given' });
     flow.iif = this.upperDevice(iif);
-    this.programs(flow, iif, 'ingress');
+    this.ingress.pass(flow, iif);
     const loopback = isLoopback(flow.family, flow.src) || isLoopback(flow.family, flow.dst);
     // ip6_rcv_core: ::1 never comes from outside
     if (flow.family === 6 && loopback && flow.iif !== 'lo') {
       flow.note('route', 'the loopback address ::1 from outside: dropped', null);
       return end(flow, 'dropped');
     }
-    const verdict = this.hook('PREROUTING', flow);
+    const verdict = this.hooks(flow).PREROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     return this.routeInput(flow);
   }
 
-  /** eBPF programs of traffic control and nft's netdev chains may drop, change or redirect: both ways are told. */
-  private programs(flow: Flow, device: string | null, direction: 'ingress' | 'egress'): void {
-    const { facts } = this.runtime;
-    const chain = facts.netdevChains().find((one) => one.device === device && one.direction === direction);
-    const control = facts.trafficControl();
-    const program =
-      control.kind === 'known' && device !== null && control.value.hooked.has(device)
-        ? control.value.programs[0]
-        : null;
-    const evidence = chain?.evidence ?? program ?? null;
-    if (evidence === null) return;
-    const what = chain === undefined ? 'eBPF program' : 'netdev chain';
-    const unknown = { fact: `${what} at ${direction} of ${device ?? '?'}: ${evidence.text}`, reason: 'not followed' };
-    const condition = `the ${what} at ${direction} of ${device ?? '?'} lets the packet pass unchanged`;
-    if (!flow.choices.either(`${what} ${device ?? ''} ${direction}`, condition, unknown)) {
-      flow.note('netfilter', `${what} at ${direction} of ${device ?? '?'}`, evidence);
-      throw new FactMissing(unknown);
-    }
-  }
-
   /** A port of a bridge, bond or team hands its packets to the master before IP sees them. */
   private upperDevice(name: string): string {
+    let upper = this.uppers.get(name);
+    if (upper === undefined) {
+      upper = this.findUpper(name);
+      this.uppers.set(name, upper);
+    }
+    return upper;
+  }
+
+  private findUpper(name: string): string {
     if (this.runtime.facts.addresses().kind === 'unknown') return name;
     const device = this.runtime.devices.get(name);
     const master = device?.master == null ? null : this.runtime.devices.get(device.master);
@@ -185,7 +197,7 @@ export class Pipeline {
     const strict = flow.family === 6 && (isLinkLocal6(flow.dst) || isMulticast(6, flow.dst) || flow.dst === 1n);
     const found = this.runtime
       .routing(flow.family)
-      .lookup(this.keyOf(flow, flow.iif ?? 'lo', strict ? flow.iif : null), flow.choices);
+      .lookup(keyOf(flow, flow.src, flow.iif ?? 'lo', strict ? flow.iif : null, 0), flow.choices);
     // ip_route_input_slow: the limited broadcast needs no route
     const limited = flow.family === 4 && (flow.dst === 0xffffffff || (flow.dst === 0 && flow.src === 0));
     const result: RouteResult = limited
@@ -230,7 +242,7 @@ export class Pipeline {
   }
 
   private deliver(flow: Flow): End {
-    const verdict = this.hook('INPUT', flow);
+    const verdict = this.hooks(flow).INPUT.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     return this.socketEnd(flow);
   }
@@ -240,7 +252,7 @@ export class Pipeline {
     const { connectedSocket } = flow.packet;
     if (connectedSocket !== null) {
       const { name, transparent } = connectedSocket;
-      return this.delivered(flow, { name, transparent, process: null, evidence: null, wildcard: false });
+      return this.delivered(flow, localSocket({ name, transparent, process: null, evidence: null, wildcard: false }));
     }
     if (flow.protocol === ICMP || flow.protocol === ICMPV6) return end(flow, 'delivered');
     // a reply belongs to the socket that asked: it is not among the listeners
@@ -256,13 +268,12 @@ export class Pipeline {
     const socket = this.runtime.sockets.lookup(flow.family, flow.protocol, flow.dst, flow.dport, flow.iif);
     if (socket !== null) return this.delivered(flow, socket);
     if (broadcast) return end(flow, 'dropped');
-    flow.note('deliver', () => `nobody listens on ${textOf(flow.family, flow.dst)}:${flow.dport}`, null);
+    flow.note('deliver', nobodyWords, null);
     return end(flow, 'refused');
   }
 
   private delivered(flow: Flow, socket: LocalSocket): End {
-    const who = socket.process === null ? '' : ` of ${socket.process}`;
-    flow.note('deliver', () => `to socket ${socket.name}${who}`, socket.evidence);
+    flow.note('deliver', socket.words, socket.evidence);
     return end(flow, 'delivered', socket);
   }
 
@@ -296,11 +307,11 @@ export class Pipeline {
         return end(flow, this.answers(flow, false) ? 'rejected' : 'dropped');
       }
     }
-    const forwarded = this.hook('FORWARD', flow);
+    const forwarded = this.hooks(flow).FORWARD.run(flow, this.reroute);
     if (forwarded !== ACCEPT) return this.verdictEnd(flow, forwarded);
-    const verdict = this.hook('POSTROUTING', flow);
+    const verdict = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
-    this.programs(flow, device, 'egress');
+    this.egress.pass(flow, device);
     return end(flow, 'forwarded');
   }
 
@@ -308,16 +319,16 @@ export class Pipeline {
     const result = this.routeOutput(flow);
     if (result !== null) return result;
     flow.oif = flow.routed;
-    const verdict = this.hook('OUTPUT', flow);
+    const verdict = this.hooks(flow).OUTPUT.run(flow, this.reroute);
     flow.oif = flow.routed;
     flow.routed = null;
     if (verdict !== ACCEPT) {
       return flow.unroutable ? end(flow, 'dropped') : this.verdictEnd(flow, verdict);
     }
-    const after = this.hook('POSTROUTING', flow);
+    const after = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
     if (after !== ACCEPT) return this.verdictEnd(flow, after);
     if (flow.oif !== 'lo') {
-      this.programs(flow, flow.oif, 'egress');
+      this.egress.pass(flow, flow.oif);
       return end(flow, 'sent');
     }
     return this.loopback(flow);
@@ -329,7 +340,7 @@ export class Pipeline {
     flow.iif = 'lo';
     flow.oif = null;
     flow.local = false;
-    const verdict = this.hook('PREROUTING', flow);
+    const verdict = this.hooks(flow).PREROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     if (kind !== 'local' && kind !== 'anycast' && kind !== 'broadcast' && kind !== 'multicast') {
       flow.note('route', 'sent over lo, but not to an address of this machine: dropped', null);
@@ -341,7 +352,7 @@ export class Pipeline {
   /** The first route of a local packet, with the choice of its source. Null: it goes on. */
   private routeOutput(flow: Flow): End | null {
     // tcp_v6_connect: EINVAL, unless the socket is bound to a device
-    const opens = flow.protocol === TCP && flow.flags.includes('SYN') && !flow.flags.includes('ACK');
+    const opens = flow.protocol === TCP && (flow.flags & (SYN | ACK)) === SYN;
     if (flow.family === 6 && isLinkLocal6(flow.dst) && opens && flow.packet.connectedSocket === null) {
       flow.note('route', 'a connection to a link-local address needs a device', null);
       return end(flow, 'dropped');
@@ -349,11 +360,11 @@ export class Pipeline {
     const routing = this.runtime.routing(flow.family);
     const zero = flow.family === 4 ? 0 : 0n;
     if (!flow.packet.sourceBound) {
-      const first = routing.lookup({ ...this.keyOf(flow, 'lo', null), src: zero }, flow.choices);
+      const first = routing.lookup(keyOf(flow, zero, 'lo', null, flow.uid), flow.choices);
       const chosen = this.sourceFor(flow, first);
       if (chosen !== null) flow.src = chosen;
     }
-    const result = routing.lookup(this.keyOf(flow, 'lo', null), flow.choices);
+    const result = routing.lookup(keyOf(flow, flow.src, 'lo', null, flow.uid), flow.choices);
     return this.takeOutput(flow, result) ? null : end(flow, OUTPUT_ERRORS[result.kind] ?? 'dropped');
   }
 
@@ -366,7 +377,7 @@ export class Pipeline {
     const { devices } = this.runtime;
     if (flow.family === 6) return selectAddress6(devices, device, flow.dst);
     const gateway = nexthop?.gateway == null ? null : parseAddr(nexthop.gateway);
-    const towards = gateway?.family === 4 ? gateway.addr : 0;
+    const towards = typeof gateway === 'number' ? gateway : 0;
     const chosen = selectAddress4(devices, device, towards, scopeNumber(route?.scope ?? 'global'));
     return chosen === 0 ? null : chosen;
   }
@@ -392,35 +403,35 @@ export class Pipeline {
 
   private localnet(device: string | null): boolean {
     const { devices } = this.runtime;
-    return (
-      devices.sysctl('net.ipv4.conf.all.route_localnet') !== 0 ||
-      (device !== null && devices.deviceSysctl('net.ipv4.conf.*.route_localnet', device) !== 0)
-    );
+    return device === null
+      ? devices.sysctl('net.ipv4.conf.all.route_localnet') !== 0
+      : devices.ipv4(device).routeLocalnet;
   }
 
   /**
    * ip_route_me_harder after a change in OUTPUT: the mark counts, the source stays. A source that is not of this machine
    * and not plain unicast is left out of the look-up; the uid is root's, for the key is made anew.
    */
-  private reroute(flow: Flow): boolean {
-    const key = this.keyOf(flow, 'lo', null);
-    const uid = flow.family === 4 ? 0 : flow.uid;
-    const result = this.runtime.routing(flow.family).lookup({ ...key, uid }, flow.choices);
+  private readonly reroute = (flow: Flow): boolean => {
+    const uid = flow.family === 4 ? 0 : flow.local ? flow.uid : 0;
+    const result = this.runtime.routing(flow.family).lookup(keyOf(flow, flow.src, 'lo', null, uid), flow.choices);
     const fine = this.takeOutput(flow, result);
     if (!fine) flow.unroutable = true;
     return fine;
-  }
-
-  private keyOf(flow: Flow, iif: string, oif: string | null): RouteKey {
-    const { dst, src, mark, uid, protocol, sport, dport } = flow;
-    const owner = iif === 'lo' && flow.local ? uid : 0;
-    return { dst, src, iif, oif, mark, uid: owner, protocol, sport, dport };
-  }
+  };
 
   private noteRoute(flow: Flow, { summary, evidence }: RouteResult): void {
     flow.note('route', summary, evidence);
   }
 }
+
+/** The key of a look-up by the packet's own fields; `src` and `uid` are not always its own. */
+function keyOf(flow: Flow, src: Addr, iif: string, oif: string | null, uid: number | null): RouteKey {
+  const { dst, mark, protocol, sport, dport } = flow;
+  return { dst, src, iif, oif, mark, uid, protocol, sport, dport };
+}
+
+const nobodyWords: Words = ({ dst, dport }) => `nobody listens on ${textOf(dst)}:${dport}`;
 
 function isRouteError({ kind }: RouteResult): boolean {
   return kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole';
@@ -440,8 +451,8 @@ function entryOf({ conntrack }: Packet, family: Family): Connection | null {
   const tuple = ({ src, dst }: typeof conntrack.original): Connection['original'] | null => {
     const from = parseAddr(src.ip);
     const to = parseAddr(dst.ip);
-    if (from?.family !== family || to?.family !== family) return null;
-    return { src: from.addr, sport: src.port, dst: to.addr, dport: dst.port };
+    if (from === null || to === null || familyOf(from) !== family || familyOf(to) !== family) return null;
+    return { src: from, sport: src.port, dst: to, dport: dst.port };
   };
   const original = tuple(conntrack.original);
   const reply = tuple(conntrack.reply);

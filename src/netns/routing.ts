@@ -1,13 +1,12 @@
 import type { Evidence } from '../formats/evidence.js';
 import { cidrContains, type Cidr } from '../formats/ip.js';
-import type { IpRoute, Nexthop } from '../formats/ip-route.js';
-import type { IpRule, Range } from '../formats/ip-rule.js';
-import { ipOf, prefixMask6, textOf, type Addr, type Family } from './address.js';
+import type { IpRoute, IpRoutes, Nexthop } from '../formats/ip-route.js';
+import type { IpRule, IpRules, Range } from '../formats/ip-rule.js';
+import { ipOf, textOf, type Addr, type Family } from './address.js';
 import type { Choices } from './choices.js';
 import { need, type Fact, type NetnsFacts } from './facts.js';
-import type { IpRules } from '../formats/ip-rule.js';
-import type { IpRoutes } from '../formats/ip-route.js';
-import { ipv4Mask } from '../formats/ip.js';
+import { protocolNumber } from './protocols.js';
+import { RouteTable, tableName, type TableRoute } from './route-table.js';
 
 /**
  * Policy routing: rules by priority, tables by longest prefix (linux net/core/fib_rules.c, net/ipv4/fib_trie.c and
@@ -38,70 +37,33 @@ export interface RouteResult {
   readonly evidence: readonly Evidence[];
 }
 
-/** One table: per prefix length a hash; IPv4 and IPv6 alike. */
-class Table {
-  private readonly lengths: number[] = [];
-  private readonly byLength = new Map<number, Map<Addr, IpRoute[]>>();
-  private readonly family: Family;
-
-  constructor(family: Family, routes: readonly IpRoute[]) {
-    this.family = family;
-    for (const route of routes) {
-      let table = this.byLength.get(route.dst.prefix);
-      if (table === undefined) {
-        table = new Map();
-        this.byLength.set(route.dst.prefix, table);
-        this.lengths.push(route.dst.prefix);
-      }
-      const key = this.mask(route.dst.ip.value, route.dst.prefix);
-      const list = table.get(key);
-      if (list === undefined) table.set(key, [route]);
-      else list.push(route);
-    }
-    this.lengths.sort((a, b) => b - a);
-    // the kernel keeps equal prefixes by table (only where local and main are merged), then metric (fib_insert_alias);
-    // equal metrics stay in the order of the listing
-    const rank = (route: IpRoute): number => (tableName(route.table) === 'local' ? 0 : 1);
-    for (const table of this.byLength.values()) {
-      for (const list of table.values()) list.sort((a, b) => rank(a) - rank(b) || a.metric - b.metric);
-    }
-  }
-
-  private mask(addr: Addr, prefix: number): Addr {
-    return this.family === 4 ? (Number(addr) & ipv4Mask(prefix)) >>> 0 : BigInt(addr) & prefixMask6(prefix);
-  }
-
-  /** The first route, from the longest prefix to the shortest, that `usable` accepts. */
-  find(dst: Addr, usable: (route: IpRoute) => boolean): IpRoute | null {
-    for (const length of this.lengths) {
-      const list = this.byLength.get(length)?.get(this.mask(dst, length));
-      if (list === undefined) continue;
-      for (const route of list) if (usable(route)) return route;
-    }
-    return null;
-  }
+/** A policy rule, ready to be asked. */
+interface CompiledRule {
+  readonly rule: IpRule;
+  /** It has no condition at all: the three rules of every namespace. */
+  readonly always: boolean;
+  readonly protocol: number | null;
+  /** The table that it looks up; null where there is none of that name, or another action. */
+  readonly table: RouteTable | null;
+  /** Where a `goto` continues, as an index; Infinity: nowhere. Null: no goto. */
+  readonly target: number | null;
 }
 
-/** Names that /etc/iproute2/rt_tables gives to the three tables of the kernel. */
-const TABLE_NAMES: ReadonlyMap<string, string> = new Map([
-  ['255', 'local'],
-  ['254', 'main'],
-  ['253', 'default'],
-]);
-
-function tableName(name: string): string {
-  return TABLE_NAMES.get(name) ?? name;
+/** Rules and tables of one family, read when a packet first needs a route. */
+interface Loaded {
+  readonly rules: readonly IpRule[];
+  readonly compiled: readonly CompiledRule[];
+  readonly local: RouteTable | null;
+  readonly groups: ReadonlyMap<string, readonly IpRoute[]>;
+  readonly merged: boolean;
 }
 
 export class Routing {
   readonly family: Family;
   private readonly rulesFact: () => Fact<IpRules>;
   private readonly routesFact: () => Fact<IpRoutes>;
-  private rules: readonly IpRule[] | null = null;
-  private tables: Map<string, Table> | null = null;
-  private groups: Map<string, readonly IpRoute[]> | null = null;
-  private merged = false;
-  private linkdownMatters: (device: string) => boolean;
+  private readonly linkdownMatters: (device: string) => boolean;
+  private loaded: Loaded | null = null;
 
   constructor(family: Family, facts: NetnsFacts, linkdownMatters: (device: string) => boolean) {
     this.family = family;
@@ -110,8 +72,8 @@ export class Routing {
     this.linkdownMatters = linkdownMatters;
   }
 
-  private load(): { rules: readonly IpRule[]; tables: Map<string, Table> } {
-    if (this.rules !== null && this.tables !== null) return { rules: this.rules, tables: this.tables };
+  private load(): Loaded {
+    if (this.loaded !== null) return this.loaded;
     const rules = need(this.rulesFact()).rules;
     const routes = need(this.routesFact()).routes.filter((route) => route.family === this.family);
     const groups = new Map<string, IpRoute[]>();
@@ -121,27 +83,28 @@ export class Routing {
       if (list === undefined) groups.set(name, [route]);
       else list.push(route);
     }
-    const tables = new Map<string, Table>();
+    const tables = new Map<string, RouteTable>();
     // Until the first custom rule the kernel keeps local and main in one trie: the longest prefix of both wins, local
     // before main (fib_table_lookup on the merged trie, fib_unmerge in fib_rules.c). IPv6 has no such merge.
-    this.merged = this.family === 4 && !this.hasCustomRules(rules);
-    if (this.merged) {
+    const merged = this.family === 4 && !isCustom(rules);
+    if (merged) {
       const both = [...(groups.get('local') ?? []), ...(groups.get('main') ?? [])];
-      tables.set('local', new Table(4, both));
+      tables.set('local', new RouteTable(4, both, this.linkdownMatters));
     }
-    for (const [name, list] of groups) if (!tables.has(name)) tables.set(name, new Table(this.family, list));
-    this.rules = rules;
-    this.tables = tables;
-    this.groups = groups;
-    return { rules, tables };
+    for (const [name, list] of groups) {
+      if (!tables.has(name)) tables.set(name, new RouteTable(this.family, list, this.linkdownMatters));
+    }
+    const compiled = rules.map((rule, at) => compileRule(rule, at, rules, tables));
+    this.loaded = { rules, compiled, local: tables.get('local') ?? null, groups, merged };
+    return this.loaded;
   }
 
   private custom: boolean | null = null;
   private customLocal: boolean | null = null;
   private dissected: boolean | null = null;
 
-  hasCustomRules(given?: readonly IpRule[]): boolean {
-    this.custom ??= isCustom(given ?? this.load().rules);
+  hasCustomRules(): boolean {
+    this.custom ??= isCustom(this.load().rules);
     return this.custom;
   }
 
@@ -155,8 +118,7 @@ export class Routing {
 
   /** `ip route add local …` by hand: the kernel then checks sources by a full look-up. */
   hasCustomLocalRoutes(): boolean {
-    this.load();
-    this.customLocal ??= [...(this.groups?.values() ?? [])].some((list) =>
+    this.customLocal ??= [...this.load().groups.values()].some((list) =>
       list.some((route) => route.type === 'local' && route.protocol !== 'kernel'),
     );
     return this.customLocal;
@@ -164,67 +126,62 @@ export class Routing {
 
   /** inet_addr_type: what the local table says of an address. `device`: only by that device. */
   addressType(addr: Addr, device: string | null): RouteResult['kind'] {
-    const { tables } = this.load();
-    const route = tables.get('local')?.find(addr, () => true) ?? null;
+    const route = this.load().local?.covering(addr) ?? null;
     if (route === null || ROUTE_ERRORS.has(route.type) || route.type === 'throw') return 'unicast';
     if (device !== null && !route.nexthops.some((hop) => hop.device === device)) return 'unicast';
     return kindOf(route);
   }
 
   lookup(key: RouteKey, choices: Choices): RouteResult {
-    const { rules, tables } = this.load();
-    for (let at = 0; at < rules.length; at++) {
-      const rule = rules[at];
-      if (rule === undefined || !this.ruleMatches(rule, key, choices)) continue;
+    const { compiled } = this.load();
+    for (let at = 0; at < compiled.length; at++) {
+      const one = compiled[at];
+      if (one === undefined || !(one.always || this.ruleMatches(one, key, choices))) continue;
+      const { rule } = one;
       const { action } = rule;
       if (action.kind === 'nop') continue;
       if (action.kind === 'goto') {
-        if (!action.resolved) continue;
-        const target = rules.findIndex((other, index) => index > at && other.priority >= action.priority);
-        if (target < 0) break;
-        at = target - 1;
+        if (one.target !== null) at = one.target - 1;
         continue;
       }
       if (action.kind !== 'table') {
         const summary = `rule ${rule.priority}: ${action.kind}`;
         return { kind: action.kind, route: null, rule, nexthop: null, summary, evidence: [rule.evidence] };
       }
-      const found = this.inTable(tables.get(tableName(action.table)) ?? null, key, rule, choices);
+      const found = one.table === null ? null : this.inTable(one.table, key, rule, choices);
       if (found !== null) return found;
     }
-    const summary = `no route to ${textOf(this.family, key.dst)}`;
+    const summary = `no route to ${textOf(key.dst)}`;
     return { kind: 'unreachable', route: null, rule: null, nexthop: null, summary, evidence: [] };
   }
 
-  private inTable(table: Table | null, key: RouteKey, rule: IpRule, choices: Choices): RouteResult | null {
-    const route = table?.find(key.dst, (candidate) => this.usable(candidate, key)) ?? null;
-    if (route === null || route.type === 'throw') return null;
+  private inTable(table: RouteTable, key: RouteKey, rule: IpRule, choices: Choices): RouteResult | null {
+    const found = table.find(key.dst, key.oif);
+    if (found === null || found.route.type === 'throw') return null;
+    const { route } = found;
     if (rule.suppressPrefixLength !== null && route.dst.prefix <= rule.suppressPrefixLength) return null;
     if (rule.suppressGroup) {
       if (choices.either(`ifgroup ${rule.priority}`, `rule ${rule.priority} suppresses by device group`, null)) {
         return null;
       }
     }
-    const nexthop = this.pickNexthop(route, key, choices);
-    const known = this.results.get(route);
-    if (known !== undefined && known.rule === rule && known.nexthop === nexthop) return known;
-    const result = this.resultOf(route, rule, nexthop);
-    this.results.set(route, result);
-    return result;
+    const nexthop = this.pickNexthop(table, found, key, choices);
+    const { last } = found;
+    if (last !== null && last.rule === rule && last.nexthop === nexthop) return last;
+    found.last = this.resultOf(route, rule, nexthop);
+    return found.last;
   }
-
-  private readonly results = new Map<IpRoute, RouteResult>();
 
   private resultOf(route: IpRoute, rule: IpRule, nexthop: Nexthop | null): RouteResult {
     const where = tableName(route.table);
     const gateway = nexthop?.gateway == null ? '' : ` via ${nexthop.gateway}`;
     const via = nexthop === null || nexthop.device === null ? '' : `${gateway} dev ${nexthop.device}`;
-    const target =
-      route.dst.prefix === 0 ? 'default' : `${textOf(this.family, route.dst.ip.value)}/${route.dst.prefix}`;
+    const target = route.dst.prefix === 0 ? 'default' : `${textOf(route.dst.ip.value)}/${route.dst.prefix}`;
     const type = route.type === 'unicast' ? '' : `${route.type} `;
     // in the merged trie a route of main is found under the rule for local: the rule that names its table is the evidence
-    const named = this.rules?.find(({ action }) => action.kind === 'table' && tableName(action.table) === where);
-    const shown = this.merged ? (named ?? rule) : rule;
+    const { rules, merged } = this.load();
+    const named = rules.find(({ action }) => action.kind === 'table' && tableName(action.table) === where);
+    const shown = merged ? (named ?? rule) : rule;
     return {
       kind: kindOf(route),
       route,
@@ -235,22 +192,9 @@ export class Routing {
     };
   }
 
-  private usable(route: IpRoute, key: RouteKey): boolean {
-    if (route.tos) return false;
-    if (ROUTE_ERRORS.has(route.type) || route.type === 'throw') return true;
-    for (const hop of route.nexthops) if (this.hopUsable(hop, key)) return true;
-    return false;
-  }
-
-  private hopUsable(hop: Nexthop, key: RouteKey): boolean {
-    if (hop.dead) return false;
-    if (hop.linkdown && hop.device !== null && this.linkdownMatters(hop.device)) return false;
-    return key.oif === null || hop.device === key.oif;
-  }
-
-  private pickNexthop(route: IpRoute, key: RouteKey, choices: Choices): Nexthop | null {
+  private pickNexthop(table: RouteTable, { route }: TableRoute, key: RouteKey, choices: Choices): Nexthop | null {
     if (route.nexthops.length === 1) return route.nexthops[0] ?? null;
-    const hops = route.nexthops.filter((hop) => this.hopUsable(hop, key));
+    const hops = route.nexthops.filter((hop) => table.hopUsable(hop, key.oif));
     if (hops.length <= 1) return hops[0] ?? null;
     const sum = hops.reduce((total, hop) => total + hop.weight, 0);
     const options = hops.map((hop) => ({ probability: hop.weight / sum, condition: null }));
@@ -259,7 +203,7 @@ export class Routing {
     return hops[index] ?? null;
   }
 
-  private ruleMatches(rule: IpRule, key: RouteKey, choices: Choices): boolean {
+  private ruleMatches({ rule, protocol }: CompiledRule, key: RouteKey, choices: Choices): boolean {
     let matches =
       (rule.src === null || prefixHas(rule.src, this.family, key.src)) &&
       (rule.dst === null || prefixHas(rule.dst, this.family, key.dst)) &&
@@ -267,7 +211,7 @@ export class Routing {
       (rule.oif === null || rule.oif === key.oif) &&
       (rule.fwmark === null || ((key.mark ^ rule.fwmark.value) & rule.fwmark.mask) === 0) &&
       !rule.tos &&
-      (rule.protocol === null || protocolNumber(rule.protocol) === key.protocol) &&
+      (rule.protocol === null || protocol === key.protocol) &&
       inRange(rule.sport, key.sport) &&
       inRange(rule.dport, key.dport);
     if (matches && rule.uid !== null) {
@@ -284,6 +228,35 @@ export class Routing {
     }
     return matches !== rule.not;
   }
+}
+
+function compileRule(
+  rule: IpRule,
+  at: number,
+  rules: readonly IpRule[],
+  tables: ReadonlyMap<string, RouteTable>,
+): CompiledRule {
+  const { action } = rule;
+  let target: number | null = null;
+  if (action.kind === 'goto' && action.resolved) {
+    const index = rules.findIndex((other, place) => place > at && other.priority >= action.priority);
+    target = index < 0 ? Infinity : index;
+  }
+  return {
+    rule,
+    always: isUnconditional(rule),
+    protocol: rule.protocol === null ? null : protocolNumber(rule.protocol),
+    table: action.kind === 'table' ? (tables.get(tableName(action.table)) ?? null) : null,
+    target,
+  };
+}
+
+function isUnconditional(rule: IpRule): boolean {
+  const { src, dst, iif, oif, fwmark, uid, protocol, sport, dport } = rule;
+  const conditions = [src, dst, iif, oif, fwmark, uid, protocol, sport, dport];
+  return (
+    conditions.every((one) => one === null) && !rule.tos && !rule.l3mdev && !rule.not && rule.unsupported.length === 0
+  );
 }
 
 const DEFAULT_RULES: ReadonlySet<string> = new Set(['0 local', '32766 main', '32767 default']);
@@ -331,32 +304,3 @@ function prefixHas(cidr: Cidr, family: Family, addr: Addr): boolean {
 function inRange(range: Range | null, value: number): boolean {
   return range === null || (value >= range.from && value <= range.to);
 }
-
-export function protocolNumber(name: string): number | null {
-  const known = PROTOCOLS.get(name.toLowerCase());
-  if (known !== undefined) return known;
-  return /^\d+$/.test(name) ? Number(name) : null;
-}
-
-/** /etc/protocols, as far as rules name them. */
-const PROTOCOLS: ReadonlyMap<string, number> = new Map([
-  ['icmp', 1],
-  ['igmp', 2],
-  ['ipencap', 4],
-  ['tcp', 6],
-  ['udp', 17],
-  ['dccp', 33],
-  ['ipv6', 41],
-  ['gre', 47],
-  ['esp', 50],
-  ['ipsec-esp', 50],
-  ['ah', 51],
-  ['ipv6-icmp', 58],
-  ['icmpv6', 58],
-  ['ospf', 89],
-  ['vrrp', 112],
-  ['sctp', 132],
-  ['udplite', 136],
-  ['mh', 135],
-  ['ipv6-mh', 135],
-]);

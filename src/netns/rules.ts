@@ -4,7 +4,7 @@ import { parseNftRuleset, type NftRuleset } from '../formats/nft-ruleset.js';
 import type { Family } from './address.js';
 import type { NetdevChain } from './facts.js';
 import type { HookName } from './flow.js';
-import { emptyHookTable, HOOKS, sortChains, type BaseChain, type HookTable } from './hooks.js';
+import { Hook, HOOKS, type BaseChain, type HookTable } from './hooks.js';
 import { CompiledTable } from './iptables/tables.js';
 import { CompiledNftTable } from './nft/tables.js';
 import type { ReadFile } from './load.js';
@@ -51,7 +51,7 @@ function load(
   nft: ReadNft,
 ): LoadedHooks {
   const tool = family === 4 ? 'iptables' : 'ip6tables';
-  const hooks = emptyHookTable();
+  const chains: BaseChain[] = [];
   const main = readSave(path(`${tool}-save.txt`), read);
   const legacy = readSave(path(`${tool}-legacy-save.txt`), read);
   const problems = [main, legacy, nft].flatMap((one) => (one.kind === 'none' && one.damaged ? [one.unknown] : []));
@@ -63,15 +63,26 @@ function load(
     unknown ??= main.unknown;
   }
   const ruleset = nft.kind === 'nft' ? nft.ruleset : null;
-  if (main.kind === 'save') addTables(hooks, main.save, family, runtime, main.save.backend !== 'legacy', ruleset);
-  if (legacy.kind === 'save') addTables(hooks, legacy.save, family, runtime, false, null);
-  if (ruleset !== null) addNft(hooks, ruleset, family, runtime, main.kind === 'save' ? main.save : null);
-  const sorted = (record: Record<HookName, BaseChain[]>): Record<HookName, readonly BaseChain[]> => {
-    const result: Record<HookName, readonly BaseChain[]> = { ...record };
-    for (const hook of HOOKS) result[hook] = sortChains(record[hook]);
-    return result;
+  if (main.kind === 'save') addTables(chains, main.save, family, runtime, main.save.backend !== 'legacy', ruleset);
+  if (legacy.kind === 'save') addTables(chains, legacy.save, family, runtime, false, null);
+  if (ruleset !== null) addNft(chains, ruleset, family, runtime, main.kind === 'save' ? main.save : null);
+  const hookOf = (name: HookName): Hook => {
+    const here = chains.filter(({ hook }) => hook === name);
+    const isNat = ({ type }: BaseChain): boolean => type === 'nat';
+    return new Hook(
+      name,
+      here.filter((chain) => !isNat(chain)),
+      here.filter(isNat),
+    );
   };
-  return { table: { filters: sorted(hooks.filters), nats: sorted(hooks.nats), unknown }, problems };
+  const hooks: Readonly<Record<HookName, Hook>> = {
+    PREROUTING: hookOf('PREROUTING'),
+    INPUT: hookOf('INPUT'),
+    FORWARD: hookOf('FORWARD'),
+    OUTPUT: hookOf('OUTPUT'),
+    POSTROUTING: hookOf('POSTROUTING'),
+  };
+  return { table: { hooks, unknown }, problems };
 }
 
 export type ReadNft = { readonly netdev: readonly NetdevChain[] } & (
@@ -111,7 +122,7 @@ function netdevChains(ruleset: NftRuleset): readonly NetdevChain[] {
 
 /** Tables that iptables-nft made are printed by iptables-save with their meaning: nft's view of them is not used twice. */
 function addNft(
-  hooks: ReturnType<typeof emptyHookTable>,
+  chains: BaseChain[],
   ruleset: NftRuleset,
   family: Family,
   runtime: Runtime,
@@ -122,9 +133,7 @@ function addNft(
     if (table.family !== own && table.family !== 'inet') continue;
     const managed = table.family === own && save !== null && save.backend !== 'legacy' && save.tables.has(table.name);
     if (managed) continue;
-    for (const chain of new CompiledNftTable(table, family, runtime).baseChains()) {
-      (chain.type === 'nat' ? hooks.nats : hooks.filters)[chain.hook].push(chain);
-    }
+    chains.push(...new CompiledNftTable(table, family, runtime).baseChains());
   }
 }
 
@@ -146,7 +155,7 @@ function readSave(file: string, read: ReadFile): ReadSave {
 }
 
 function addTables(
-  hooks: ReturnType<typeof emptyHookTable>,
+  chains: BaseChain[],
   save: IptablesSave,
   family: Family,
   runtime: Runtime,
@@ -161,14 +170,15 @@ function addTables(
     for (const hook of HOOKS) {
       const priority = priorityOf(table.name, hook);
       if (priority === null || !compiled.has(hook)) continue;
-      const nat = table.name === 'nat';
-      (nat ? hooks.nats : hooks.filters)[hook].push({
+      const chain = compiled.builtin(hook);
+      chains.push({
         hook,
         priority,
-        type: nat ? 'nat' : table.name === 'mangle' && hook === 'OUTPUT' ? 'route' : 'filter',
+        type: table.name === 'nat' ? 'nat' : table.name === 'mangle' && hook === 'OUTPUT' ? 'route' : 'filter',
         order: isNft ? (listed?.chains.find(({ name }) => name === hook)?.order ?? 0) : null,
         label: `${tool} ${table.name} ${hook}`,
-        run: (flow) => compiled.run(hook, flow),
+        run: chain.run,
+        idle: (lane) => chain.idle(lane),
       });
     }
   }

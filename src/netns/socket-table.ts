@@ -13,25 +13,41 @@ export interface LocalSocket {
   readonly wildcard: boolean;
   /** IP_TRANSPARENT; null: ss does not show it. */
   readonly transparent: boolean | null;
+  /** "to socket 0.0.0.0:15006 of ztunnel (pid 1)". */
+  readonly words: string;
+}
+
+export function localSocket(socket: Omit<LocalSocket, 'words'>): LocalSocket {
+  const who = socket.process === null ? '' : ` of ${socket.process}`;
+  return { ...socket, words: `to socket ${socket.name}${who}` };
+}
+
+interface Candidate {
+  readonly socket: Socket;
+  readonly local: LocalSocket;
+  readonly takes: Readonly<Record<Family, boolean>>;
+  /** Null: any. */
+  readonly addr: Addr | null;
 }
 
 /** Which socket takes a packet (inet_lookup_listener and udp4_lib_lookup: the bound address before the wildcard). */
 export class SocketTable {
   private readonly facts: NetnsFacts;
-  private byPort: Map<number, Socket[]> | null = null;
+  private byPort: Map<number, Candidate[]> | null = null;
 
   constructor(facts: NetnsFacts) {
     this.facts = facts;
   }
 
-  private index(): Map<number, Socket[]> {
+  private index(): Map<number, Candidate[]> {
     if (this.byPort !== null) return this.byPort;
-    const map = new Map<number, Socket[]>();
+    const map = new Map<number, Candidate[]>();
     for (const socket of need(this.facts.sockets()).sockets) {
       const key = (socket.protocol === 'tcp' ? 0 : 65536) + socket.port;
       const list = map.get(key);
-      if (list === undefined) map.set(key, [socket]);
-      else list.push(socket);
+      const candidate = candidateOf(socket);
+      if (list === undefined) map.set(key, [candidate]);
+      else list.push(candidate);
     }
     this.byPort = map;
     return map;
@@ -42,30 +58,35 @@ export class SocketTable {
     if (protocol !== TCP && protocol !== UDP) return null;
     const list = this.index().get((protocol === TCP ? 0 : 65536) + port);
     if (list === undefined) return null;
-    let best: Socket | null = null;
+    let best: LocalSocket | null = null;
     let bestScore = -1;
-    for (const socket of list) {
-      const score = scoreOf(socket, family, addr, device);
+    for (const candidate of list) {
+      const score = scoreOf(candidate, family, addr, device);
       if (score > bestScore) {
-        best = socket;
+        best = candidate.local;
         bestScore = score;
       }
     }
-    return best === null ? null : toLocal(best);
+    return best;
   }
+}
+
+function candidateOf(socket: Socket): Candidate {
+  const takes = { 4: socket.families.includes(4), 6: socket.families.includes(6) };
+  return { socket, local: toLocal(socket), takes, addr: socket.ip === null ? null : socket.ip.value };
 }
 
 function toLocal(socket: Socket): LocalSocket {
   const { name, process, evidence } = socket;
-  return { name, process, evidence, wildcard: socket.ip === null, transparent: null };
+  return localSocket({ name, process, evidence, wildcard: socket.ip === null, transparent: null });
 }
 
 /** -1: does not take it. The address counts more than the device, the device more than the family (compute_score). */
-function scoreOf(socket: Socket, family: Family, addr: Addr, device: string | null): number {
-  if (!socket.families.includes(family)) return -1;
+function scoreOf({ socket, takes, addr: own }: Candidate, family: Family, addr: Addr, device: string | null): number {
+  if (!takes[family]) return -1;
   if (socket.device !== null && socket.device !== device) return -1;
-  if (socket.ip !== null && (socket.ip.family !== family || socket.ip.value !== addr)) return -1;
-  const exact = socket.ip === null ? 0 : 4;
+  if (own !== null && own !== addr) return -1;
+  const exact = own === null ? 0 : 4;
   const bound = socket.device === null ? 0 : 2;
   return exact + bound + (socket.families.length === 1 ? 1 : 0);
 }

@@ -2,6 +2,7 @@ import type { Evidence } from '../formats/evidence.js';
 import { textOf, type Addr } from './address.js';
 import { TCP, UDP, type Flow } from './flow.js';
 import type { Runtime } from './runtime.js';
+import { localSocket } from './socket-table.js';
 
 /**
  * tproxy_tg4, tproxy_tg6 (linux net/netfilter/xt_TPROXY.c, v6.12): an own connection first, then a listener on the given
@@ -13,9 +14,10 @@ export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: 
   const { connectedSocket } = flow.packet;
   if (connectedSocket !== null && findsConnected(flow)) {
     if (!connectedSocket.transparent) return false;
-    flow.tproxy = { name: connectedSocket.name, process: null, evidence: null, wildcard: false, transparent: true };
+    const { name } = connectedSocket;
+    flow.tproxy = localSocket({ name, process: null, evidence: null, wildcard: false, transparent: true });
     flow.directedBy = evidence;
-    flow.note('netfilter', () => `to its own socket ${connectedSocket.name}`, evidence);
+    flow.note('netfilter', `to its own socket ${name}`, evidence);
     return true;
   }
   const any = onIp === 0 || onIp === 0n;
@@ -23,7 +25,7 @@ export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: 
   const port = onPort === 0 ? flow.dport : onPort;
   const found = runtime.sockets.lookup(flow.family, flow.protocol, addr, port, flow.iif);
   if (found === null) {
-    flow.note('netfilter', () => `TPROXY: nobody listens on ${textOf(flow.family, addr)}:${port}, dropped`, evidence);
+    flow.note('netfilter', () => `TPROXY: nobody listens on ${textOf(addr)}:${port}, dropped`, evidence);
     return false;
   }
   flow.tproxy = { ...found, transparent: true };

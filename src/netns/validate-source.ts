@@ -15,29 +15,15 @@ export function martian(flow: Flow, runtime: Runtime): string | null {
   if (src >>> 24 === 0) return 'a source in 0.0.0.0/8';
   if (dst >>> 24 === 0) return 'a destination in 0.0.0.0/8';
   const device = flow.iif ?? 'lo';
-  if (isLoopback(4, dst) && !either(runtime, 'route_localnet', device)) {
+  if (isLoopback(4, dst) && !runtime.devices.ipv4(device).routeLocalnet) {
     return 'a destination in 127.0.0.0/8 from outside (route_localnet is 0)';
   }
   if (isLoopback(4, src)) {
-    if (!isLoopback(4, dst) && !either(runtime, 'route_localnet', device))
+    if (!isLoopback(4, dst) && !runtime.devices.ipv4(device).routeLocalnet)
       return 'a source in 127.0.0.0/8 from outside';
   }
   return null;
 }
-
-/** IN_DEV_ORCONF: set for all devices or for this one. */
-function either(runtime: Runtime, name: keyof typeof SETTINGS, device: string): boolean {
-  const [all, one] = SETTINGS[name];
-  return runtime.devices.sysctl(all) !== 0 || runtime.devices.deviceSysctl(one, device) !== 0;
-}
-
-const setting = (name: string): readonly [string, string] => [`net.ipv4.conf.all.${name}`, `net.ipv4.conf.*.${name}`];
-const SETTINGS = {
-  route_localnet: setting('route_localnet'),
-  accept_local: setting('accept_local'),
-  send_redirects: setting('send_redirects'),
-  src_valid_mark: setting('src_valid_mark'),
-} as const;
 
 function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number, bound: string | null): RouteResult {
   const routing = runtime.routing(4);
@@ -59,7 +45,9 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number,
 }
 
 function usesDevice({ route }: RouteResult, device: string): boolean {
-  return route?.nexthops.some((hop) => hop.device === device) ?? false;
+  if (route === null) return false;
+  for (const hop of route.nexthops) if (hop.device === device) return true;
+  return false;
 }
 
 /**
@@ -74,19 +62,17 @@ export function rejectsSource(flow: Flow, runtime: Runtime, oif: string | null):
     const fine = [back, marked].every((result) => result.kind === 'unicast' && usesDevice(result, device));
     if (fine && !runtime.devices.isOwn(4, flow.src)) return null;
   }
-  const rpf = Math.max(
-    runtime.devices.sysctl('net.ipv4.conf.all.rp_filter'),
-    runtime.devices.deviceSysctl('net.ipv4.conf.*.rp_filter', device),
-  );
-  const acceptLocal = either(runtime, 'accept_local', device);
-  if (rpf === 0 && (device !== oif || !either(runtime, 'send_redirects', device))) {
+  const settings = runtime.devices.ipv4(device);
+  const rpf = settings.rpFilter;
+  const { acceptLocal } = settings;
+  if (rpf === 0 && (device !== oif || !settings.sendRedirects)) {
     if (acceptLocal) return null;
     const routing = runtime.routing(4);
     if (!routing.hasCustomLocalRoutes() && !routing.hasCustomRules()) {
       return runtime.devices.isOwn(4, flow.src) ? 'a source that is an address of this machine (martian)' : null;
     }
   }
-  const mark = either(runtime, 'src_valid_mark', device) ? flow.mark : 0;
+  const mark = settings.srcValidMark ? flow.mark : 0;
   const back = reverse(flow, runtime, oif, mark, null);
   const noAddress = !(runtime.devices.get(device)?.addresses.some(({ ip }) => ip.family === 4) ?? false);
   if (back.kind === 'unreachable' || back.kind === 'prohibit' || back.kind === 'blackhole') {

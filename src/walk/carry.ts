@@ -1,5 +1,6 @@
 import type { Unknown } from '../formats/evidence.js';
 import type { Address, ConntrackEntry, Device, NetnsOutcome, NetnsStep, Packet, Protocol } from '../netns/face.js';
+import { plainOutcome } from '../netns/flow-outcome.js';
 import type { Engines } from './engines.js';
 import { addressText, nextPlace, type Place } from './place.js';
 import type { Hop, HopKind } from './trace.js';
@@ -96,7 +97,7 @@ function undecided(place: Place, outcome: NetnsOutcome, all: readonly NetnsOutco
   const conditions =
     outcome.conditions.length > 0 ? outcome.conditions : [`what is not known in ${place.id} allows it`];
   const unknowns = outcome.unknowns.length > 0 ? outcome.unknowns : all.flatMap((one) => one.unknowns);
-  return { ...outcome, conditions, unknowns };
+  return { ...plainOutcome(outcome), conditions, unknowns };
 }
 
 function follow(

@@ -1,63 +1,87 @@
-import { parseCidr, parseIp } from '../../formats/ip.js';
+import { ipv4Mask, parseCidr, parseIp } from '../../formats/ip.js';
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
 import { maskTest, prefixTest, type Addr, type AddrTest, type Family } from '../address.js';
-import type { Flow, Predicate } from '../flow.js';
+import { TCP, UDP, type Flow, type Predicate } from '../flow.js';
 import type { RouteResult } from '../routing.js';
-import { protocolNumber } from '../routing.js';
+import { protocolNumber } from '../protocols.js';
 import type { Runtime } from '../runtime.js';
 import { interfaceTest, Options } from './values.js';
 
 /** Matches on addresses and devices. Each returns null where it does not understand an option. */
 export type MatchCompiler = (match: RuleMatch, family: Family, runtime: Runtime) => Predicate | null;
 
-/** -s, -d, -i, -o, -p, and what stands before any -m. */
-export const baseMatch: MatchCompiler = (match, family) => {
+/**
+ * -s, -d, -i, -o, -p, and what stands before any -m: one test each; null where an option is not understood. `-p tcp` and
+ * `-p udp` are none: a rule of one protocol stands only in the list of that protocol's packets (chain.ts).
+ */
+export function baseTests(match: RuleMatch, family: Family): readonly Predicate[] | null {
   const tests: Predicate[] = [];
   for (const option of match.options) {
     const test = baseOption(option, family);
     if (test === null) return null;
-    tests.push(option.negated ? (flow) => !test(flow) : test);
+    if (test !== always) tests.push(test);
   }
-  const [first, second] = tests;
-  if (first === undefined) return () => true;
-  if (second === undefined) return first;
-  if (tests.length === 2) return (flow) => first(flow) && second(flow);
-  return (flow) => tests.every((test) => test(flow));
-};
+  return tests;
+}
 
-function baseOption(option: RuleOption, family: Family): Predicate | null {
-  const value = option.values[0];
-  if (value === undefined || option.values.length !== 1) return null;
-  switch (option.name) {
+const always: Predicate = () => true;
+
+function baseOption({ name, values, negated }: RuleOption, family: Family): Predicate | null {
+  const value = values[0];
+  if (value === undefined || values.length !== 1) return null;
+  switch (name) {
     case '-s':
     case '--source': {
-      const test = addressTest(value, family);
-      return test === null ? null : (flow) => test(flow.src);
+      const masked = addressMask(value, family);
+      if (masked === null) return null;
+      if (masked.kind === 'test') return (flow) => masked.test(flow.src) !== negated;
+      const { wanted, mask } = masked;
+      return (flow) => ((Number(flow.src) & mask) === wanted) !== negated;
     }
     case '-d':
     case '--destination': {
-      const test = addressTest(value, family);
-      return test === null ? null : (flow) => test(flow.dst);
+      const masked = addressMask(value, family);
+      if (masked === null) return null;
+      if (masked.kind === 'test') return (flow) => masked.test(flow.dst) !== negated;
+      const { wanted, mask } = masked;
+      return (flow) => ((Number(flow.dst) & mask) === wanted) !== negated;
     }
     case '-i':
     case '--in-interface': {
       const test = interfaceTest(value);
-      return (flow) => test(flow.iif);
+      return (flow) => test(flow.iif) !== negated;
     }
     case '-o':
     case '--out-interface': {
       const test = interfaceTest(value);
-      return (flow) => test(flow.oif);
+      return (flow) => test(flow.oif) !== negated;
     }
     case '-p':
     case '--protocol': {
-      if (value === 'all' || value === '0') return () => true;
+      if (value === 'all' || value === '0') return negated ? (): boolean => false : always;
       const number = protocolNumber(value);
-      return number === null ? null : (flow) => flow.protocol === number;
+      if (number === null) return null;
+      if (!negated && (number === TCP || number === UDP)) return always;
+      return (flow) => (flow.protocol === number) !== negated;
     }
     default:
       return null;
   }
+}
+
+/** Contiguous IPv4 masks, most of all rules, as numbers; all else as a test. */
+type MaskedAddress =
+  | { readonly kind: 'ipv4'; readonly wanted: number; readonly mask: number }
+  | { readonly kind: 'test'; readonly test: AddrTest };
+
+function addressMask(text: string, family: Family): MaskedAddress | null {
+  const cidr = family === 4 ? parseCidr(text) : null;
+  if (cidr?.ip.family === 4) {
+    const mask = ipv4Mask(cidr.prefix);
+    return { kind: 'ipv4', wanted: cidr.ip.value & mask, mask };
+  }
+  const test = addressTest(text, family);
+  return test === null ? null : { kind: 'test', test };
 }
 
 /** `10.0.0.0/8`, `10.0.0.0/255.0.255.0`: iptables keeps masks with holes. */

@@ -1,6 +1,6 @@
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
-import type { TcpFlag } from '../face.js';
-import { ICMP, ICMPV6, SCTP, TCP, UDP, type Flow, type Predicate } from '../flow.js';
+import { conjunction } from '../chain.js';
+import { ACK, FIN, FLAG_BITS, ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, type Flow, type Predicate } from '../flow.js';
 import type { MatchCompiler } from './match-address.js';
 import { numberRange, Options, type NumberRange } from './values.js';
 
@@ -19,26 +19,24 @@ function ports(protocol: number, options: Options, tests: Predicate[]): boolean 
     const { negated } = option;
     if (range.from === range.to) {
       const wanted = range.from;
-      tests.push(negated ? (flow) => pick(flow) !== wanted : (flow) => pick(flow) === wanted);
-    } else tests.push((flow) => inRange(range, pick(flow)) !== negated);
+      tests.push((flow) => flow.protocol === protocol && (pick(flow) === wanted) !== negated);
+    } else tests.push((flow) => flow.protocol === protocol && inRange(range, pick(flow)) !== negated);
   }
-  tests.unshift((flow) => flow.protocol === protocol);
+  if (tests.length === 0) tests.push((flow) => flow.protocol === protocol);
   return true;
 }
 
-function all(tests: readonly Predicate[]): Predicate {
-  const [a, b] = tests;
-  if (tests.length === 2 && a !== undefined && b !== undefined) return (flow) => a(flow) && b(flow);
-  return (flow) => tests.every((test) => test(flow));
-}
-
-const FLAGS: ReadonlySet<string> = new Set(['SYN', 'ACK', 'FIN', 'RST', 'PSH', 'URG']);
-
-function flagSet(text: string | undefined): ReadonlySet<string> | null {
-  if (text === 'NONE') return new Set();
-  if (text === 'ALL') return FLAGS;
-  const flags = (text ?? '').split(',');
-  return flags.every((flag) => FLAGS.has(flag)) ? new Set(flags) : null;
+/** The bits of `SYN,ACK`, `ALL`, `NONE`; null where a flag is not known. */
+function flagSet(text: string | undefined): number | null {
+  if (text === 'NONE') return 0;
+  if (text === 'ALL') return 63;
+  let bits = 0;
+  for (const flag of (text ?? '').split(',')) {
+    const bit = FLAG_BITS.get(flag);
+    if (bit === undefined) return null;
+    bits |= bit;
+  }
+  return bits;
 }
 
 export const tcp: MatchCompiler = (match) => {
@@ -47,7 +45,7 @@ export const tcp: MatchCompiler = (match) => {
   if (!ports(TCP, options, tests)) return null;
   const syn = options.take('--syn');
   const flags = options.take('--tcp-flags');
-  if (syn !== null) tests.push(flagTest(new Set(['FIN', 'SYN', 'RST', 'ACK']), new Set(['SYN']), syn.negated));
+  if (syn !== null) tests.push(flagTest(SYN_MASK, SYN, syn.negated));
   if (flags !== null) {
     const mask = flagSet(flags.values[0]);
     const set = flagSet(flags.values[1]);
@@ -56,27 +54,25 @@ export const tcp: MatchCompiler = (match) => {
   }
   const tcpOption = options.take('--tcp-option');
   if (tcpOption !== null) return null;
-  return options.done ? all(tests) : null;
+  return options.done ? conjunction(tests) : null;
 };
 
-function flagTest(mask: ReadonlySet<string>, set: ReadonlySet<string>, negated: boolean): Predicate {
-  const wanted = [...mask].map((flag) => [flag, set.has(flag)] as const);
-  return (flow) => {
-    const has = (flag: string): boolean => flow.flags.some((one: TcpFlag) => one === flag);
-    return wanted.every(([flag, on]) => has(flag) === on) !== negated;
-  };
+const SYN_MASK = FIN | SYN | RST | ACK;
+
+function flagTest(mask: number, set: number, negated: boolean): Predicate {
+  return (flow) => ((flow.flags & mask) === (set & mask)) !== negated;
 }
 
 export const udp: MatchCompiler = (match) => {
   const options = new Options(match);
   const tests: Predicate[] = [];
-  return ports(UDP, options, tests) && options.done ? all(tests) : null;
+  return ports(UDP, options, tests) && options.done ? conjunction(tests) : null;
 };
 
 export const sctp: MatchCompiler = (match) => {
   const options = new Options(match);
   const tests: Predicate[] = [];
-  return ports(SCTP, options, tests) && options.done ? all(tests) : null;
+  return ports(SCTP, options, tests) && options.done ? conjunction(tests) : null;
 };
 
 const ICMP_NAMES: ReadonlyMap<string, number> = new Map([

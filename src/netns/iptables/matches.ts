@@ -3,7 +3,7 @@ import type { RuleMatch } from '../../formats/iptables-save.js';
 import type { Family } from '../address.js';
 import type { Predicate } from '../flow.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
-import { addrtype, baseMatch, iprange } from './match-address.js';
+import { addrtype, baseTests, iprange } from './match-address.js';
 import {
   connmark,
   conntrack,
@@ -44,7 +44,6 @@ const pkttype: StateMatchCompiler = (match) => {
 };
 
 const COMPILERS: ReadonlyMap<string, StateMatchCompiler> = new Map<string, StateMatchCompiler>([
-  ['', baseMatch],
   ['comment', () => always],
   ['iprange', iprange],
   ['addrtype', addrtype],
@@ -90,6 +89,16 @@ const UNDECIDABLE: ReadonlySet<string> = new Set([
   'ecn',
   'helper',
 ]);
+
+/** What stands before any -m, one test an option; as compileMatch where it is not understood. */
+export function compileBase(
+  match: RuleMatch,
+  family: Family,
+  runtime: Runtime,
+  evidence: Evidence,
+): readonly Predicate[] {
+  return baseTests(match, family) ?? [compileMatch(match, family, runtime, evidence)];
+}
 
 /** Never null: what is not understood forks, with the words of the rule. */
 export function compileMatch(match: RuleMatch, family: Family, runtime: Runtime, evidence: Evidence): Predicate {

@@ -4,19 +4,14 @@ import type { RuleTarget } from '../../formats/iptables-save.js';
 import type { Addr, Family } from '../address.js';
 import { FactMissing } from '../choices.js';
 import { ACCEPT, CONTINUE, DROP, REJECT, RETURN, type Action, type Flow } from '../flow.js';
-import { setTemplate } from '../hooks.js';
-import { masquerade, natSummary, redirect, setupNat, translate, type NatRange } from '../nat.js';
+import { setConnmark, setMark } from '../marks.js';
+import { bindNat, masquerade, redirect, setupNat, type NatRange } from '../nat.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { tproxyDeliver } from '../tproxy.js';
+import { setTemplate } from '../track.js';
 import { maskedValue, numberRange, Options } from './values.js';
 
 type TargetCompiler = (target: RuleTarget, family: Family, runtime: Runtime, evidence: Evidence) => Action | null;
-
-function setMark(flow: Flow, mark: number, evidence: Evidence): void {
-  if (mark === flow.mark) return;
-  flow.mark = mark;
-  flow.note('netfilter', () => `mark becomes 0x${mark.toString(16)}`, evidence);
-}
 
 /** MARK: --set-xmark clears the mask's bits, then XORs (xt_mark.c); the older spellings are kept by hand-made files. */
 const mark: TargetCompiler = (target, _family, _runtime, evidence) => {
@@ -82,11 +77,7 @@ const connmark: TargetCompiler = (target, _family, _runtime, evidence) => {
   if (apply === null) return null;
   return (flow) => {
     if (flow.ct === null) return CONTINUE;
-    const value = apply(flow, flow.ct.mark);
-    if (value !== flow.ct.mark) {
-      flow.ct.mark = value;
-      flow.note('netfilter', () => `connection mark becomes 0x${value.toString(16)}`, evidence);
-    }
+    setConnmark(flow, apply(flow, flow.ct.mark), evidence);
     return CONTINUE;
   };
 };
@@ -126,20 +117,6 @@ function natRange(text: string, family: Family): Pick<NatRange, 'addresses' | 'p
   return { addresses, ports, basePort };
 }
 
-function bound(flow: Flow, manip: 'SRC' | 'DST', evidence: Evidence, verdict: typeof ACCEPT | typeof DROP): void {
-  if (verdict === DROP || flow.ct === null) {
-    flow.note('netfilter', 'address translation is not possible: dropped', evidence);
-    return;
-  }
-  translate(flow, flow.ct, manip);
-  if (manip === 'DST') flow.directedBy = evidence;
-  flow.note(
-    'netfilter',
-    () => `${manip === 'SRC' ? 'source' : 'destination'} becomes ${natSummary(flow, manip)}`,
-    evidence,
-  );
-}
-
 const nat =
   (manip: 'SRC' | 'DST', option: string): TargetCompiler =>
   (target, family, _runtime, evidence) => {
@@ -151,11 +128,7 @@ const nat =
     const range = text === null ? null : natRange(text, family);
     if (range === null || !options.done) return null;
     const full: NatRange = { ...range, random, netmap: null };
-    return (flow) => {
-      const verdict = setupNat(flow, manip, full) === DROP ? DROP : ACCEPT;
-      bound(flow, manip, evidence, verdict);
-      return verdict;
-    };
+    return (flow) => bindNat(flow, manip, setupNat(flow, manip, full), evidence);
   };
 
 const local =
@@ -168,11 +141,7 @@ const local =
     const ports = text === null ? null : numberRange(text, 65535, '-');
     if ((text !== null && ports === null) || !options.done) return null;
     const apply = manip === 'DST' ? redirect : masquerade;
-    return (flow) => {
-      const verdict = apply(flow, runtime.devices, ports, random) === DROP ? DROP : ACCEPT;
-      bound(flow, manip, evidence, verdict);
-      return verdict;
-    };
+    return (flow) => bindNat(flow, manip, apply(flow, runtime.devices, ports, random), evidence);
   };
 
 /** NETMAP translates destinations before routing and sources after it. */
@@ -181,18 +150,16 @@ const netmap: TargetCompiler = (target, family, _runtime, evidence) => {
   const cidr = parseCidr(options.value('--to') ?? '');
   if (cidr === null || cidr.ip.family !== family || !options.done) return null;
   const network: Addr = cidr.ip.value;
+  const range: NatRange = {
+    addresses: null,
+    ports: null,
+    random: false,
+    basePort: null,
+    netmap: { network, prefix: cidr.prefix },
+  };
   return (flow) => {
     const manip = flow.hook === 'PREROUTING' || flow.hook === 'OUTPUT' ? 'DST' : 'SRC';
-    const range: NatRange = {
-      addresses: null,
-      ports: null,
-      random: false,
-      basePort: null,
-      netmap: { network, prefix: cidr.prefix },
-    };
-    const verdict = setupNat(flow, manip, range) === DROP ? DROP : ACCEPT;
-    bound(flow, manip, evidence, verdict);
-    return verdict;
+    return bindNat(flow, manip, setupNat(flow, manip, range), evidence);
   };
 };
 
@@ -249,9 +216,9 @@ const verdictOf =
   (verdict: typeof ACCEPT | typeof DROP | typeof RETURN): TargetCompiler =>
   (target, _family, _runtime, evidence) => {
     if (verdict === RETURN) return () => RETURN;
-    const { name } = target;
+    const words = target.name.toLowerCase();
     return (flow) => {
-      if (verdict !== ACCEPT) flow.note('netfilter', name.toLowerCase(), evidence);
+      if (verdict !== ACCEPT) flow.note('netfilter', words, evidence);
       else flow.decidedBy = evidence;
       return verdict;
     };

@@ -2,7 +2,7 @@ import type { Evidence } from '../../formats/evidence.js';
 import { isObject, numberOf, stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
 import { isMulticast, type Addr, type Family } from '../address.js';
 import { FactMissing } from '../choices.js';
-import { ICMP, ICMPV6, SCTP, TCP, UDP, type Connection, type Flow } from '../flow.js';
+import { ICMP, ICMPV6, SCTP, TCP, UDP, type Action, type Connection, type Flow } from '../flow.js';
 import type { RouteResult } from '../routing.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { socketMatches } from '../iptables/match-state.js';
@@ -26,6 +26,9 @@ export interface NftContext {
   readonly runtime: Runtime;
   readonly evidence: Evidence;
   readonly sets: ReadonlyMap<string, NftSet>;
+  /** The chains of the table, as what jumping to them does. */
+  jump(chain: string): Action;
+  goTo(chain: string): Action;
 }
 
 /** Null where the expression is not understood: the caller forks. */
@@ -73,7 +76,7 @@ function payload(json: JsonObject, family: Family): Expression | null {
       if (field === 'sport') return { get: (flow) => (flow.protocol === number ? flow.sport : null), kinds: ['port'] };
       if (field === 'dport') return { get: (flow) => (flow.protocol === number ? flow.dport : null), kinds: ['port'] };
       if (protocol === 'tcp' && field === 'flags') {
-        return { get: (flow) => (flow.protocol === TCP ? flagBits(flow) : null), kinds: ['tcpflags'] };
+        return { get: (flow) => (flow.protocol === TCP ? flow.flags : null), kinds: ['tcpflags'] };
       }
       return null;
     }
@@ -102,12 +105,6 @@ function payload(json: JsonObject, family: Family): Expression | null {
 
 function isIcmp({ protocol }: Flow): boolean {
   return protocol === ICMP || protocol === ICMPV6;
-}
-
-const FLAG_BITS = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16, URG: 32 } as const;
-
-function flagBits({ flags }: Flow): number {
-  return flags.reduce((sum, flag) => sum | FLAG_BITS[flag], 0);
 }
 
 function meta(key: string, { family, runtime }: NftContext): Expression | null {
@@ -351,8 +348,7 @@ function mapped(json: JsonObject, context: NftContext): Expression | null {
     get: (flow) => {
       const value = key.get(flow);
       if (value === null) return null;
-      const found = map(value, flow);
-      return found === null ? null : found;
+      return map(value);
     },
     kinds: ['int'],
   };

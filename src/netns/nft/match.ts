@@ -7,6 +7,11 @@ import { literal, pattern, type ValueTest } from './value.js';
 
 type NftTest = (flow: Flow) => boolean;
 
+/** The test of a match statement; null where the statement is of another kind. */
+export function matchOf(json: unknown, context: NftContext): NftTest | null {
+  return isObject(json) && isObject(json['match']) ? compileNftMatch(json['match'], context) : null;
+}
+
 /** Never null: what is not understood forks, with the words of the rule. */
 export function compileNftMatch(json: JsonObject, context: NftContext): NftTest {
   return understood(json, context) ?? fork(json, context);

@@ -1,5 +1,4 @@
 import { isObject } from '../../formats/netns-json.js';
-import type { Flow } from '../flow.js';
 import type { NftContext } from './expression.js';
 import { pattern, type Kind, type Pattern, type Value } from './value.js';
 
@@ -112,7 +111,7 @@ export function compileMap<T>(
   kinds: readonly Kind[],
   context: NftContext,
   read: (json: unknown, context: NftContext) => T | null,
-): ((value: Value, flow: Flow) => T | null) | null {
+): ((value: Value) => T | null) | null {
   const elements = elementsOf(json, context);
   if (elements === null) return null;
   const lookup = new Lookup<T>();

@@ -2,9 +2,10 @@ import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js
 import { parseCidr } from '../../formats/ip.js';
 import type { Addr } from '../address.js';
 import { FactMissing } from '../choices.js';
-import { ACCEPT, DROP, TCP, UDP, type Flow } from '../flow.js';
-import { setTemplate } from '../hooks.js';
-import { masquerade, natSummary, redirect, setupNat, translate, type Manip, type NatRange } from '../nat.js';
+import { ACCEPT, CONTINUE, DROP, REJECT, RETURN, TCP, UDP, type Flow, type Verdict } from '../flow.js';
+import { setTemplate } from '../track.js';
+import { setConnmark, setMark } from '../marks.js';
+import { bindNat, masquerade, redirect, setupNat, type Manip, type NatRange } from '../nat.js';
 import { placeOf, unsupported } from '../runtime.js';
 import { tproxyDeliver } from '../tproxy.js';
 import { compileExpression, type Expression, type NftContext } from './expression.js';
@@ -13,23 +14,25 @@ import { compileMap } from './sets.js';
 import { literal, type Value } from './value.js';
 
 /** The next statement. */
-export const NEXT = 0;
+export const NEXT = CONTINUE;
 /** The rule ends without a verdict. */
-export const BREAK = 1;
+export const BREAK = 5;
 
-export type NftVerdict =
-  | { readonly kind: 'accept' | 'drop' | 'return' | 'continue' | 'reject' }
-  | { readonly kind: 'jump' | 'goto'; readonly target: string };
+/** What one statement does: go on, leave the rule, or a verdict (RETURN: leave the chain). */
+export type Statement = (flow: Flow) => Verdict | typeof BREAK;
 
-/** What one statement does: go on, leave the rule, or a verdict. */
-export type Statement = (flow: Flow) => typeof NEXT | typeof BREAK | NftVerdict;
+/** Whether a statement decides no path: it counts, logs, limits nothing by itself, or changes sets for later packets. */
+export function isSilent(json: unknown): boolean {
+  return SILENT.has(keyOf(json));
+}
 
-const ACCEPTED: NftVerdict = { kind: 'accept' };
-const DROPPED: NftVerdict = { kind: 'drop' };
-const REJECTED: NftVerdict = { kind: 'reject' };
+function keyOf(json: unknown): string {
+  return isObject(json) ? (Object.keys(json)[0] ?? '') : typeof json === 'string' ? json : '';
+}
 
+/** Never null: what is not understood ends the flow as unknown when a packet reaches it. */
 export function compileStatement(json: unknown, context: NftContext): Statement {
-  const key = isObject(json) ? (Object.keys(json)[0] ?? '') : typeof json === 'string' ? json : '';
+  const key = keyOf(json);
   const body = isObject(json) ? json[key] : null;
   return understood(key, body, context) ?? unknownStatement(json, context);
 }
@@ -41,7 +44,6 @@ function unknownStatement(json: unknown, context: NftContext): Statement {
   };
 }
 
-/** Statements that decide no path: they count, log, limit nothing by themselves, or change sets for later packets. */
 const SILENT: ReadonlySet<string> = new Set([
   'counter',
   'log',
@@ -73,15 +75,8 @@ function understood(key: string, body: unknown, context: NftContext): Statement 
     case 'return':
     case 'continue':
     case 'jump':
-    case 'goto': {
-      const verdict = readVerdict({ [key]: body });
-      if (verdict === null) return null;
-      return (flow) => {
-        if (verdict.kind === 'drop') flow.note('netfilter', 'drop', context.evidence);
-        else if (verdict.kind === 'accept') flow.decidedBy = context.evidence;
-        return verdict;
-      };
-    }
+    case 'goto':
+      return verdictStatement({ [key]: body }, context);
     case 'vmap':
       return isObject(body) ? vmap(body, context) : null;
     case 'mangle':
@@ -118,23 +113,45 @@ function understood(key: string, body: unknown, context: NftContext): Statement 
   }
 }
 
-function readVerdict(json: unknown): NftVerdict | null {
-  const key = isObject(json) ? Object.keys(json)[0] : typeof json === 'string' ? json : undefined;
-  const body = isObject(json) && key !== undefined ? json[key] : null;
+/** A verdict, as a statement of its own or as the right side of a verdict map. */
+function verdictStatement(json: unknown, context: NftContext): Statement | null {
+  const key = keyOf(json);
+  const { evidence } = context;
   switch (key) {
     case 'accept':
+      return (flow) => {
+        flow.decidedBy = evidence;
+        return ACCEPT;
+      };
     case 'drop':
+      return (flow) => {
+        flow.note('netfilter', 'drop', evidence);
+        return DROP;
+      };
     case 'return':
+      return () => RETURN;
     case 'continue':
-      return { kind: key };
+      return () => BREAK;
     case 'jump':
     case 'goto': {
-      const target = isObject(body) ? stringOf(body['target']) : stringOf(body);
-      return target === null ? null : { kind: key, target };
+      const target = targetChain(json);
+      if (target === null) return null;
+      if (key === 'goto') return context.goTo(target);
+      const run = context.jump(target);
+      return (flow) => {
+        const result = run(flow);
+        return result === CONTINUE ? BREAK : result;
+      };
     }
     default:
       return null;
   }
+}
+
+/** The chain that a `jump` or `goto` names. */
+export function targetChain(json: unknown): string | null {
+  const body = isObject(json) ? json[keyOf(json)] : null;
+  return isObject(body) ? stringOf(body['target']) : stringOf(body);
 }
 
 function undecidable(key: string, body: unknown, { evidence }: NftContext): Statement {
@@ -160,16 +177,12 @@ function xt(body: JsonObject, context: NftContext): Statement | null {
 function vmap(body: JsonObject, context: NftContext): Statement | null {
   const key = compileExpression(body['key'], context);
   if (key === null || key.owner !== undefined) return null;
-  const map = compileMap(body['data'], key.kinds, context, readVerdict);
+  const map = compileMap(body['data'], key.kinds, context, verdictStatement);
   if (map === null) return null;
   return (flow) => {
     const value = key.get(flow);
     if (value === null) return BREAK;
-    const verdict = map(value, flow);
-    if (verdict === null) return BREAK;
-    if (verdict.kind === 'drop') flow.note('netfilter', 'drop', context.evidence);
-    else if (verdict.kind === 'accept') flow.decidedBy = context.evidence;
-    return verdict;
+    return map(value)?.(flow) ?? BREAK;
   };
 }
 
@@ -191,10 +204,7 @@ function mangle(body: JsonObject, context: NftContext): Statement | null {
     return (flow) => {
       const mark = value.get(flow);
       if (typeof mark !== 'number') return BREAK;
-      if (mark !== flow.mark) {
-        flow.mark = mark;
-        flow.note('netfilter', () => `mark becomes 0x${mark.toString(16)}`, evidence);
-      }
+      setMark(flow, mark, evidence);
       return NEXT;
     };
   }
@@ -202,10 +212,7 @@ function mangle(body: JsonObject, context: NftContext): Statement | null {
     return (flow) => {
       const mark = value.get(flow);
       if (typeof mark !== 'number') return BREAK;
-      if (flow.ct !== null && !flow.ct.template && flow.ct.mark !== mark) {
-        flow.ct.mark = mark;
-        flow.note('netfilter', () => `connection mark becomes 0x${mark.toString(16)}`, evidence);
-      }
+      if (flow.ct?.template === false) setConnmark(flow, mark, evidence);
       return NEXT;
     };
   }
@@ -298,21 +305,6 @@ function otherFamily(body: JsonObject, { family }: NftContext): boolean {
   return named !== null && (named === 'ip') !== (family === 4);
 }
 
-function done(flow: Flow, manip: Manip, verdict: number, context: NftContext): NftVerdict {
-  if (verdict === DROP || flow.ct === null) {
-    flow.note('netfilter', 'address translation is not possible: dropped', context.evidence);
-    return DROPPED;
-  }
-  translate(flow, flow.ct, manip);
-  if (manip === 'DST') flow.directedBy = context.evidence;
-  flow.note(
-    'netfilter',
-    () => `${manip === 'SRC' ? 'source' : 'destination'} becomes ${natSummary(flow, manip)}`,
-    context.evidence,
-  );
-  return ACCEPTED;
-}
-
 function nat(manip: Manip, body: JsonObject, context: NftContext): Statement | null {
   if (otherFamily(body, context)) return () => BREAK;
   const address =
@@ -327,9 +319,8 @@ function nat(manip: Manip, body: JsonObject, context: NftContext): Statement | n
     if (target === null) return BREAK;
     const named = target.ports === null ? port(flow) : target;
     if (named === null) return BREAK;
-    const { ports } = named;
-    const verdict = setupNat(flow, manip, { addresses: target.addresses, ports, random, netmap: null, basePort: null });
-    return done(flow, manip, verdict === DROP ? DROP : ACCEPT, context);
+    const range = { addresses: target.addresses, ports: named.ports, random, netmap: null, basePort: null };
+    return bindNat(flow, manip, setupNat(flow, manip, range), context.evidence);
   };
 }
 
@@ -339,10 +330,8 @@ function prefixNat(manip: Manip, body: JsonObject, context: NftContext): Stateme
   const cidr = parseCidr(`${String(addr['prefix']['addr'])}/${String(addr['prefix']['len'])}`);
   if (cidr === null || cidr.ip.family !== context.family) return null;
   const netmap = { network: cidr.ip.value, prefix: cidr.prefix };
-  return (flow) => {
-    const verdict = setupNat(flow, manip, { addresses: null, ports: null, random: false, netmap, basePort: null });
-    return done(flow, manip, verdict === DROP ? DROP : ACCEPT, context);
-  };
+  const range = { addresses: null, ports: null, random: false, netmap, basePort: null };
+  return (flow) => bindNat(flow, manip, setupNat(flow, manip, range), context.evidence);
 }
 
 function local(key: 'masquerade' | 'redirect', body: JsonObject, context: NftContext): Statement | null {
@@ -355,8 +344,7 @@ function local(key: 'masquerade' | 'redirect', body: JsonObject, context: NftCon
     if (flow.ct === null) return BREAK;
     const named = port(flow);
     if (named === null) return BREAK;
-    const verdict = apply(flow, context.runtime.devices, named.ports, random);
-    return done(flow, manip, verdict === DROP ? DROP : ACCEPT, context);
+    return bindNat(flow, manip, apply(flow, context.runtime.devices, named.ports, random), context.evidence);
   };
 }
 
@@ -387,6 +375,6 @@ function reject(body: JsonObject, context: NftContext): Statement {
     if (reset && flow.protocol !== TCP) return BREAK;
     flow.rejectsByReset = reset;
     flow.note('netfilter', reset ? 'rejected with a RST' : 'rejected with an ICMP error', evidence);
-    return REJECTED;
+    return REJECT;
   };
 }

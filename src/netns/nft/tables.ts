@@ -1,18 +1,26 @@
-import type { Evidence } from '../../formats/evidence.js';
-import type { NftChain, NftTable } from '../../formats/nft-ruleset.js';
+import { isObject } from '../../formats/netns-json.js';
+import type { NftChain, NftRule, NftTable } from '../../formats/nft-ruleset.js';
 import type { Family } from '../address.js';
+import { Chain, conjunction, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
-import { ACCEPT, CONTINUE, DROP, REJECT, RETURN, type Flow, type HookName, type Verdict } from '../flow.js';
+import {
+  ACCEPT,
+  CONTINUE,
+  DROP,
+  type Action,
+  type Flow,
+  type HookName,
+  type Predicate,
+  type Verdict,
+} from '../flow.js';
 import type { BaseChain } from '../hooks.js';
 import type { Runtime } from '../runtime.js';
-import { BREAK, compileStatement, NEXT, type Statement } from './statement.js';
+import type { NftContext } from './expression.js';
+import { laneOfMatch } from './lane.js';
+import { matchOf } from './match.js';
+import { BREAK, compileStatement, isSilent, NEXT, targetChain, type Statement } from './statement.js';
 
 const MAX_DEPTH = 32;
-
-interface CompiledRule {
-  readonly statements: readonly Statement[];
-  readonly evidence: Evidence;
-}
 
 const HOOKS: Readonly<Record<string, HookName>> = {
   prerouting: 'PREROUTING',
@@ -28,7 +36,7 @@ export class CompiledNftTable {
   private readonly family: Family;
   private readonly runtime: Runtime;
   private readonly chains: ReadonlyMap<string, NftChain>;
-  private readonly compiled = new Map<string, readonly CompiledRule[]>();
+  private readonly compiled = new Map<string, Chain>();
 
   constructor(table: NftTable, family: Family, runtime: Runtime) {
     this.table = table;
@@ -45,61 +53,91 @@ export class CompiledNftTable {
       if (base === null || hook === undefined) return [];
       const type = base.type === 'nat' || base.type === 'route' ? base.type : 'filter';
       const label = `${this.table.family} ${this.table.name} ${chain.name}`;
-      return [{ hook, priority: base.priority, type, order: chain.order, label, run: (flow) => this.run(chain, flow) }];
+      const rules = this.chain(chain.name);
+      return [
+        {
+          hook,
+          priority: base.priority,
+          type,
+          order: chain.order,
+          label,
+          run: (flow) => this.run(chain, rules, flow),
+          idle: (lane) => base.policy !== 'drop' && rules.idle(lane),
+        },
+      ];
     });
   }
 
-  private run(chain: NftChain, flow: Flow): Verdict {
-    const verdict = this.runChain(chain.name, flow, 0);
-    if (verdict !== CONTINUE && verdict !== RETURN) return verdict;
+  private run(chain: NftChain, rules: Chain, flow: Flow): Verdict {
+    const verdict = rules.run(flow);
+    if (verdict !== CONTINUE) return verdict;
     if (chain.base?.policy !== 'drop') return ACCEPT;
     flow.note('netfilter', `policy of ${chain.evidence.text} drops`, chain.evidence);
     return DROP;
   }
 
-  /** CONTINUE: the chain was run to its end; a goto ends the chain that it leaves. */
-  private runChain(name: string, flow: Flow, depth: number): Verdict {
-    if (depth > MAX_DEPTH) {
-      throw new FactMissing({ fact: `end of chain ${name} in table ${this.table.name}`, reason: 'jumps in a loop' });
+  private chain(name: string): Chain {
+    let chain = this.compiled.get(name);
+    if (chain === undefined) {
+      const rules = this.chains.get(name)?.rules ?? [];
+      chain = new Chain(rules.length, () => rules.map((rule) => this.compileRule(rule)));
+      this.compiled.set(name, chain);
     }
-    rules: for (const { statements } of this.rulesOf(name)) {
-      for (const statement of statements) {
-        const result = statement(flow);
-        if (result === NEXT) continue;
-        if (result === BREAK) continue rules;
-        switch (result.kind) {
-          case 'accept':
-            return ACCEPT;
-          case 'drop':
-            return DROP;
-          case 'reject':
-            return REJECT;
-          case 'return':
-            return CONTINUE;
-          case 'continue':
-            continue rules;
-          case 'goto':
-            return this.runChain(result.target, flow, depth + 1);
-          case 'jump': {
-            const verdict = this.runChain(result.target, flow, depth + 1);
-            if (verdict !== CONTINUE) return verdict;
-            continue rules;
-          }
-        }
-      }
-    }
-    return CONTINUE;
+    return chain;
   }
 
-  private rulesOf(name: string): readonly CompiledRule[] {
-    const known = this.compiled.get(name);
-    if (known !== undefined) return known;
-    const { family, runtime } = this;
-    const rules = (this.chains.get(name)?.rules ?? []).map(({ expr, evidence }) => ({
-      statements: expr.map((json) => compileStatement(json, { family, runtime, evidence, sets: this.table.sets })),
-      evidence,
-    }));
-    this.compiled.set(name, rules);
-    return rules;
+  private tooDeep(name: string): () => FactMissing {
+    return () =>
+      new FactMissing({ fact: `end of chain ${name} in table ${this.table.name}`, reason: 'jumps in a loop' });
   }
+
+  /** The matches that a rule begins with, then whatever it does. */
+  private compileRule({ expr, evidence }: NftRule): Rule {
+    const context: NftContext = {
+      family: this.family,
+      runtime: this.runtime,
+      evidence,
+      sets: this.table.sets,
+      jump: (target) => jump(this.chain(target), MAX_DEPTH, this.tooDeep(target)),
+      goTo: (target) => goTo(this.chain(target), MAX_DEPTH, this.tooDeep(target)),
+    };
+    const loud = expr.filter((json) => !isSilent(json));
+    const tests: Predicate[] = [];
+    for (const json of loud) {
+      const test = matchOf(json, context);
+      if (test === null) break;
+      tests.push(test);
+    }
+    const rest = loud.slice(tests.length);
+    const target = rest.length === 1 && isJump(rest[0]) ? targetChain(rest[0]) : null;
+    return {
+      test: conjunction(tests),
+      act: inTurn(rest.map((json) => compileStatement(json, context))),
+      protocol: laneOfMatch(loud.slice(0, tests.length)),
+      dst: null,
+      jumpsTo: target === null ? null : this.chain(target),
+    };
+  }
+}
+
+function isJump(json: unknown): boolean {
+  return isObject(json) && 'jump' in json;
+}
+
+function inTurn(statements: readonly Statement[]): Action {
+  const [only] = statements;
+  if (statements.length === 1 && only !== undefined) {
+    return (flow) => {
+      const result = only(flow);
+      return result === BREAK ? CONTINUE : result;
+    };
+  }
+  return (flow) => {
+    for (const statement of statements) {
+      const result = statement(flow);
+      if (result === NEXT) continue;
+      return result === BREAK ? CONTINUE : result;
+    }
+    return CONTINUE;
+  };
 }

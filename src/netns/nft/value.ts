@@ -2,7 +2,7 @@ import { parseCidr, parseIp } from '../../formats/ip.js';
 import { isObject } from '../../formats/netns-json.js';
 import { ipv4Mask } from '../../formats/ip.js';
 import { prefixMask6, type Addr, type Family } from '../address.js';
-import { protocolNumber } from '../routing.js';
+import { protocolNumber } from '../protocols.js';
 
 /** What an nft expression yields: an address, a number, a device name, or several of them (concatenation). */
 export type Value = Addr | string | readonly Value[];

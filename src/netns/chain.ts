@@ -1,0 +1,160 @@
+import type { Addr } from './address.js';
+import { FactMissing } from './choices.js';
+import { CONTINUE, RETURN, type Action, type Flow, type Lane, type Predicate, type Verdict } from './flow.js';
+
+/** A compiled rule, of iptables or nft. */
+export interface Rule {
+  /** Asked only of packets of the lane that `protocol` names. */
+  readonly test: Predicate;
+  /** CONTINUE: the next rule; RETURN: the chain ends here. */
+  readonly act: Action;
+  /**
+   * Packets of any other protocol fail the test, whatever else is asked before and without a fork; null: it may match any.
+   */
+  readonly protocol: Lane | null;
+  /** Likewise the only destination that it matches (a host's address); null: any. */
+  readonly dst: Addr | null;
+  /** Set where matching does nothing but run this chain (-j, not -g). */
+  readonly jumpsTo: Chain | null;
+}
+
+/** From here on an index pays. */
+const INDEX_FROM = 24;
+
+interface List {
+  readonly rules: readonly Rule[];
+  /** Rules by destination address, for long chains: kube-proxy has one rule per Service and port. */
+  readonly index: { readonly byDst: ReadonlyMap<Addr, readonly number[]>; readonly rest: readonly number[] } | null;
+}
+
+/**
+ * A chain, compiled when the first packet enters it; per lane only with the rules that its packets can meet. Rules that jump
+ * to a chain without any such rule are left out as well.
+ */
+export class Chain {
+  readonly size: number;
+  private readonly compile: () => readonly Rule[];
+  private compiled: readonly Rule[] | null = null;
+  private readonly lists: (List | null)[] = [null, null, null];
+  private entered = false;
+
+  /** `size`: how many rules it has, known before they are read. */
+  constructor(size: number, compile: () => readonly Rule[]) {
+    this.size = size;
+    this.compile = compile;
+  }
+
+  /** CONTINUE: no rule gave a verdict, or one said RETURN. */
+  run(flow: Flow): Verdict {
+    const list = this.list(flow.lane);
+    if (list.index !== null) return runIndexed(list.rules, list.index, flow);
+    const { rules } = list;
+    for (let at = 0; at < rules.length; at++) {
+      const rule = rules[at];
+      if (rule?.test(flow) !== true) continue;
+      const verdict = rule.act(flow);
+      if (verdict !== CONTINUE) return verdict === RETURN ? CONTINUE : verdict;
+    }
+    return CONTINUE;
+  }
+
+  /** Whether no packet of this lane can meet a rule here. A long chain, or one that calls itself, is not looked into. */
+  idle(lane: Lane): boolean {
+    if (this.size === 0) return true;
+    if (this.size >= INDEX_FROM || this.entered) return false;
+    return this.list(lane).rules.length === 0;
+  }
+
+  private list(lane: Lane): List {
+    return this.lists[lane] ?? this.listFor(lane);
+  }
+
+  private listFor(lane: Lane): List {
+    this.entered = true;
+    this.compiled ??= this.compile();
+    const rules = this.compiled.filter(
+      ({ protocol, jumpsTo }) => (protocol === null || protocol === lane) && jumpsTo?.idle(lane) !== true,
+    );
+    const [only] = rules;
+    const through = rules.length === 1 && only?.test === ALWAYS ? only.jumpsTo : null;
+    // "-A PREROUTING -j ISTIO_PRERT" and nothing else: the other chain's rules are run in its place
+    const list = through !== null && !through.entered ? through.list(lane) : { rules, index: indexOf(rules) };
+    this.lists[lane] = list;
+    this.entered = false;
+    return list;
+  }
+}
+
+function indexOf(rules: readonly Rule[]): List['index'] {
+  if (rules.length < INDEX_FROM) return null;
+  const byDst = new Map<Addr, number[]>();
+  const rest: number[] = [];
+  rules.forEach(({ dst }, at) => {
+    if (dst === null) {
+      rest.push(at);
+      return;
+    }
+    const list = byDst.get(dst);
+    if (list === undefined) byDst.set(dst, [at]);
+    else list.push(at);
+  });
+  return byDst.size > 1 ? { byDst, rest } : null;
+}
+
+const NONE: readonly number[] = [];
+
+function runIndexed(rules: readonly Rule[], index: NonNullable<List['index']>, flow: Flow): Verdict {
+  // the destination cannot change inside a chain that goes on: only nat targets change it, and they end the chain
+  const own = index.byDst.get(flow.dst) ?? NONE;
+  const { rest } = index;
+  let a = 0;
+  let b = 0;
+  while (a < own.length || b < rest.length) {
+    const left = own[a] ?? Infinity;
+    const right = rest[b] ?? Infinity;
+    const at = left < right ? left : right;
+    if (left < right) a++;
+    else b++;
+    const rule = rules[at];
+    if (rule?.test(flow) !== true) continue;
+    const verdict = rule.act(flow);
+    if (verdict !== CONTINUE) return verdict === RETURN ? CONTINUE : verdict;
+  }
+  return CONTINUE;
+}
+
+/** -j to a user-defined chain; `tooDeep` says what cannot be known where chains call each other without an end. */
+export function jump(chain: Chain, maxDepth: number, tooDeep: () => FactMissing): Action {
+  return (flow) => {
+    if (++flow.depth > maxDepth) throw tooDeep();
+    const verdict = chain.run(flow);
+    flow.depth--;
+    return verdict;
+  };
+}
+
+/** -g: what the chain leaves undecided goes back to where this one was called from. */
+export function goTo(chain: Chain, maxDepth: number, tooDeep: () => FactMissing): Action {
+  const run = jump(chain, maxDepth, tooDeep);
+  return (flow) => {
+    const verdict = run(flow);
+    return verdict === CONTINUE ? RETURN : verdict;
+  };
+}
+
+const ALWAYS: Predicate = () => true;
+
+/** All of them, in order, up to the first that fails. */
+export function conjunction(tests: readonly Predicate[]): Predicate {
+  const [a, b, c] = tests;
+  if (a === undefined) return ALWAYS;
+  if (b === undefined) return a;
+  if (c === undefined) return (flow) => a(flow) && b(flow);
+  if (tests.length === 3) return (flow) => a(flow) && b(flow) && c(flow);
+  const d = tests[3];
+  if (tests.length === 4 && d !== undefined) return (flow) => a(flow) && b(flow) && c(flow) && d(flow);
+  return (flow) => {
+    for (const test of tests) if (!test(flow)) return false;
+    return true;
+  };
+}

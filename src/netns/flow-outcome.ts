@@ -1,0 +1,181 @@
+import type { Evidence, Unknown } from '../formats/evidence.js';
+import { textOf, type Addr } from './address.js';
+import type { Address, ConntrackEntry, NetnsOutcome, NetnsStep, NetnsVerdict } from './face.js';
+import type { Cause, Flow, TraceStep } from './flow.js';
+import type { End } from './pipeline.js';
+import type { LocalSocket } from './socket-table.js';
+
+/**
+ * An outcome as the engine hands it out: verdict, share and what they hang on are there, all else is written out of the
+ * engine's numbers when it is read. The properties are getters: `plainOutcome` copies them where an object of data is
+ * needed (a spread would lose them), JSON has them all.
+ */
+export class FlowOutcome implements NetnsOutcome {
+  declare readonly probability: number | null;
+  declare readonly verdict: NetnsVerdict;
+  declare readonly conditions: readonly string[];
+  declare readonly unknowns: readonly Unknown[];
+  readonly #flow: Flow;
+  readonly #socket: LocalSocket | null;
+  #steps: readonly NetnsStep[] | null = null;
+
+  constructor(end: End, probability: number | null, conditions: readonly string[], unknowns: readonly Unknown[]) {
+    const { verdict, unknown } = end;
+    this.probability = verdict === 'unknown' ? null : probability;
+    this.verdict = verdict;
+    this.conditions = conditions;
+    this.unknowns = unknown === null ? unknowns : [unknown, ...unknowns.filter(({ fact }) => fact !== unknown.fact)];
+    this.#flow = end.flow;
+    this.#socket = end.socket;
+  }
+
+  get src(): Address {
+    const { src, sport, givenSrc, packet } = this.#flow;
+    return src === givenSrc && isDotted(packet.src.ip) ? { ip: packet.src.ip, port: sport } : addressOf(src, sport);
+  }
+
+  get dst(): Address {
+    const { dst, dport, givenDst, packet } = this.#flow;
+    return dst === givenDst && isDotted(packet.dst.ip) ? { ip: packet.dst.ip, port: dport } : addressOf(dst, dport);
+  }
+
+  get mark(): number {
+    return this.#flow.mark;
+  }
+
+  get connmark(): number {
+    return this.#flow.ct?.mark ?? 0;
+  }
+
+  get #leaves(): boolean {
+    return this.verdict === 'forwarded' || this.verdict === 'sent';
+  }
+
+  get oif(): string | null {
+    return this.#leaves ? this.#flow.oif : null;
+  }
+
+  get nexthop(): string | null {
+    return this.#leaves ? (this.#flow.route?.nexthop?.gateway ?? null) : null;
+  }
+
+  get socket(): NetnsOutcome['socket'] {
+    return this.#socket === null ? null : shown(this.#socket);
+  }
+
+  get originalDst(): Address {
+    const { ct, ctReply, tproxy } = this.#flow;
+    if (ct === null || !ct.dstNat || ctReply || tproxy !== null) return this.dst;
+    return addressOf(ct.original.dst, ct.original.dport);
+  }
+
+  get conntrack(): ConntrackEntry | null {
+    return entryOf(this.#flow);
+  }
+
+  get steps(): readonly NetnsStep[] {
+    this.#steps ??= stepsOf(this.#flow);
+    return this.#steps;
+  }
+
+  get decidedBy(): Evidence | null {
+    return decidedBy(this.#flow, this.verdict);
+  }
+
+  get sourcePortRandom(): boolean {
+    return this.#flow.ct?.randomPort === true && !this.#flow.ctReply;
+  }
+
+  toJSON(): NetnsOutcome {
+    return plainOutcome(this);
+  }
+}
+
+/** All properties of an outcome as data: to be spread, changed or compared. */
+export function plainOutcome(outcome: NetnsOutcome): NetnsOutcome {
+  return {
+    probability: outcome.probability,
+    verdict: outcome.verdict,
+    src: outcome.src,
+    dst: outcome.dst,
+    mark: outcome.mark,
+    connmark: outcome.connmark,
+    oif: outcome.oif,
+    nexthop: outcome.nexthop,
+    socket: outcome.socket,
+    originalDst: outcome.originalDst,
+    conntrack: outcome.conntrack,
+    steps: outcome.steps,
+    decidedBy: outcome.decidedBy,
+    conditions: outcome.conditions,
+    unknowns: outcome.unknowns,
+    sourcePortRandom: outcome.sourcePortRandom === true,
+  };
+}
+
+/** Of an IPv4 packet: not written as an IPv4-mapped IPv6 address. */
+function isDotted(text: string): boolean {
+  return !text.includes(':');
+}
+
+function addressOf(addr: Addr, port: number): Address {
+  return { ip: textOf(addr), port };
+}
+
+function shown({ name, process, evidence }: LocalSocket): NetnsOutcome['socket'] {
+  return { name, process, evidence };
+}
+
+/**
+ * The line that decided. Of what was stopped: the last one that spoke. Else the rule that gave the packet its destination
+ * or socket, else the route that it took.
+ */
+function decidedBy(flow: Flow, verdict: NetnsVerdict): Evidence | null {
+  if (verdict === 'dropped' || verdict === 'rejected' || verdict === 'unknown') return lastOf(flow.decidedBy);
+  if (flow.directedBy !== null) return flow.directedBy;
+  for (let step = flow.trail; step !== null; step = step.before) {
+    const last = step.kind === 'route' ? lastOf(step.cause) : null;
+    if (last !== null) return last;
+  }
+  return lastOf(flow.decidedBy);
+}
+
+function listOf(cause: Cause): readonly Evidence[] {
+  if (cause === null) return [];
+  return 'file' in cause ? [cause] : cause;
+}
+
+function lastOf(cause: Cause): Evidence | null {
+  return listOf(cause).at(-1) ?? null;
+}
+
+function entryOf({ ct, packet, ctReply }: Flow): ConntrackEntry | null {
+  if (ct === null || ct.template) return null;
+  const { original, reply } = ct;
+  return {
+    protocol: packet.protocol,
+    original: { src: addressOf(original.src, original.sport), dst: addressOf(original.dst, original.dport) },
+    reply: { src: addressOf(reply.src, reply.sport), dst: addressOf(reply.dst, reply.dport) },
+    mark: ct.mark,
+    zone: ct.zone,
+    seenReply: ct.seenReply || ctReply,
+  };
+}
+
+function stepsOf({ trail }: Flow): readonly NetnsStep[] {
+  const steps: NetnsStep[] = [];
+  for (let step = trail; step !== null; step = step.before) steps.push(toStep(step));
+  return steps.reverse();
+}
+
+function toStep(step: TraceStep): NetnsStep {
+  return {
+    kind: step.kind,
+    summary: typeof step.summary === 'string' ? step.summary : step.summary(step),
+    evidence: listOf(step.cause),
+    src: addressOf(step.src, step.sport),
+    dst: addressOf(step.dst, step.dport),
+    mark: step.mark,
+    dev: step.dev,
+  };
+}

@@ -1,0 +1,128 @@
+import { ipv4Mask } from '../formats/ip.js';
+import type { IpRoute, Nexthop } from '../formats/ip-route.js';
+import { prefixMask6, type Addr, type Family } from './address.js';
+import type { RouteResult } from './routing.js';
+
+/** A route with what look-ups ask of it again and again. */
+export class TableRoute {
+  readonly route: IpRoute;
+  /** An error or `throw`: no device is needed to use it. */
+  readonly deviceless: boolean;
+  /** Usable where no device is asked for, without a look at sysctls: no TOS, and its first living next hop is linked. */
+  readonly plain: boolean;
+  /** What the last look-up that ended here said: the same for the same rule and next hop. */
+  last: RouteResult | null = null;
+
+  constructor(route: IpRoute) {
+    this.route = route;
+    this.deviceless = DEVICELESS.has(route.type);
+    const first = route.nexthops.find((hop) => !hop.dead);
+    this.plain = !route.tos && (this.deviceless || (first !== undefined && !first.linkdown));
+  }
+}
+
+const DEVICELESS: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole', 'throw']);
+
+/** Up to here a scan of all routes is faster than one hash per prefix length. */
+const SCAN_UP_TO = 16;
+
+/** One table: its routes from the longest prefix to the shortest; hashed per length where there are many. */
+export class RouteTable {
+  private readonly family: Family;
+  private readonly linkdownMatters: (device: string) => boolean;
+  private readonly lengths: number[] = [];
+  private readonly byLength = new Map<number, Map<Addr, TableRoute[]>>();
+  /** All routes in order, with network and mask as signed 32-bit numbers; only of small IPv4 tables. */
+  private readonly scanned: readonly TableRoute[] | null;
+  private readonly networks: Int32Array;
+  private readonly masks: Int32Array;
+
+  /** `linkdownMatters`: whether routes through a device without a link are left out. */
+  constructor(family: Family, routes: readonly IpRoute[], linkdownMatters: (device: string) => boolean) {
+    this.family = family;
+    this.linkdownMatters = linkdownMatters;
+    for (const route of routes) {
+      let table = this.byLength.get(route.dst.prefix);
+      if (table === undefined) {
+        table = new Map();
+        this.byLength.set(route.dst.prefix, table);
+        this.lengths.push(route.dst.prefix);
+      }
+      const key = this.mask(route.dst.ip.value, route.dst.prefix);
+      const list = table.get(key);
+      if (list === undefined) table.set(key, [new TableRoute(route)]);
+      else list.push(new TableRoute(route));
+    }
+    this.lengths.sort((a, b) => b - a);
+    // the kernel keeps equal prefixes by table (only where local and main are merged), then metric (fib_insert_alias);
+    // equal metrics stay in the order of the listing
+    const rank = ({ route }: TableRoute): number => (tableName(route.table) === 'local' ? 0 : 1);
+    for (const table of this.byLength.values()) {
+      for (const list of table.values()) list.sort((a, b) => rank(a) - rank(b) || a.route.metric - b.route.metric);
+    }
+    const small = family === 4 && routes.length <= SCAN_UP_TO;
+    const all = small ? this.lengths.flatMap((length) => [...(this.byLength.get(length)?.values() ?? [])].flat()) : [];
+    this.scanned = small ? all : null;
+    this.networks = Int32Array.from(all, ({ route }) => Number(this.mask(route.dst.ip.value, route.dst.prefix)));
+    this.masks = Int32Array.from(all, ({ route }) => ipv4Mask(route.dst.prefix));
+  }
+
+  private mask(addr: Addr, prefix: number): Addr {
+    return this.family === 4 ? (Number(addr) & ipv4Mask(prefix)) >>> 0 : BigInt(addr) & prefixMask6(prefix);
+  }
+
+  /** The first route, from the longest prefix to the shortest, that can be used (through `oif`, where it is given). */
+  find(dst: Addr, oif: string | null): TableRoute | null {
+    if (this.scanned !== null) return this.scan(this.scanned, Number(dst), oif);
+    for (const length of this.lengths) {
+      const list = this.byLength.get(length)?.get(this.mask(dst, length));
+      if (list === undefined) continue;
+      for (const route of list) if (this.usable(route, oif)) return route;
+    }
+    return null;
+  }
+
+  private scan(routes: readonly TableRoute[], dst: number, oif: string | null): TableRoute | null {
+    const { networks, masks } = this;
+    for (let at = 0; at < networks.length; at++) {
+      if ((dst & (masks[at] ?? 0)) !== networks[at]) continue;
+      const route = routes[at];
+      if (route !== undefined && this.usable(route, oif)) return route;
+    }
+    return null;
+  }
+
+  /** The first route that covers the address, usable or not. */
+  covering(dst: Addr): IpRoute | null {
+    for (const length of this.lengths) {
+      const first = this.byLength.get(length)?.get(this.mask(dst, length))?.[0];
+      if (first !== undefined) return first.route;
+    }
+    return null;
+  }
+
+  private usable(one: TableRoute, oif: string | null): boolean {
+    if (one.plain && oif === null) return true;
+    const { route } = one;
+    if (route.tos) return false;
+    return one.deviceless || route.nexthops.some((hop) => this.hopUsable(hop, oif));
+  }
+
+  hopUsable(hop: Nexthop, oif: string | null): boolean {
+    if (hop.dead) return false;
+    if (hop.linkdown && hop.device !== null && this.linkdownMatters(hop.device)) return false;
+    return oif === null || hop.device === oif;
+  }
+}
+
+/** Names that /etc/iproute2/rt_tables gives to the three tables of the kernel. */
+const TABLE_NAMES: ReadonlyMap<string, string> = new Map([
+  ['255', 'local'],
+  ['254', 'main'],
+  ['253', 'default'],
+]);
+
+/** One name per table, however it was printed. */
+export function tableName(name: string): string {
+  return TABLE_NAMES.get(name) ?? name;
+}
