@@ -161,7 +161,11 @@ export class Pipeline {
     flow.iif = this.upperDevice(iif);
     this.ingress.pass(flow, iif);
     const loopback = isLoopback(flow.family, flow.src) || isLoopback(flow.family, flow.dst);
-    // ip6_rcv_core: ::1 never comes from outside
+    // ip6_rcv_core: a group is no source, and ::1 never comes from outside
+    if (flow.family === 6 && isMulticast(6, flow.src)) {
+      flow.note('route', 'the source is a multicast address: dropped', null);
+      return end(flow, 'dropped');
+    }
     if (flow.family === 6 && loopback && flow.iif !== 'lo') {
       flow.note('route', 'the loopback address ::1 from outside: dropped', null);
       return end(flow, 'dropped');
@@ -258,8 +262,6 @@ export class Pipeline {
     // a reply belongs to the socket that asked: it is not among the listeners
     if (flow.protocol === TCP && flow.ctReply) return end(flow, 'delivered');
     const broadcast = flow.route?.kind === 'broadcast' || flow.route?.kind === 'multicast';
-    // tcp_v4_conn_request: nobody connects to a broadcast or a group, and no RST answers
-    if (broadcast && flow.protocol === TCP) return end(flow, 'dropped');
     const sockets = this.runtime.facts.sockets();
     if (sockets.kind === 'unknown') return { ...end(flow, 'delivered'), unknown: sockets.unknown };
     if (flow.protocol === SCTP) {
@@ -300,8 +302,12 @@ export class Pipeline {
       flow.note('route', 'a packet that belongs to a socket is not forwarded: dropped', null);
       return end(flow, 'dropped');
     }
-    if (flow.family === 6) {
-      if (isMulticast(6, flow.src) || flow.src === 0n) return end(flow, 'dropped');
+    // ip6_forward: where a redirect would be sent instead, the source is not looked at
+    if (flow.family === 6 && device !== flow.iif) {
+      if (flow.src === 0n) {
+        flow.note('route', 'a packet without a source is not forwarded: dropped', null);
+        return end(flow, 'dropped');
+      }
       if (isLinkLocal6(flow.src)) {
         flow.note('route', 'a link-local source is not forwarded', null);
         return end(flow, this.answers(flow, false) ? 'rejected' : 'dropped');

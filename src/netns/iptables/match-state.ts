@@ -125,7 +125,8 @@ function statusTest(option: RuleOption): ((flow: Flow) => boolean) | null {
   return (flow) => {
     const established = flow.ct !== null && (flow.ct.seenReply || flow.ctReply);
     let hit = names.has('SEEN_REPLY') && established;
-    if (names.has('CONFIRMED') && established) hit = true;
+    // what comes over lo has left POSTROUTING: nf_confirm has run
+    if (names.has('CONFIRMED') && (established || flow.iif === 'lo')) hit = true;
     if (!hit && names.has('ASSURED') && established) {
       hit = flow.choices.either('assured', 'conntrack has seen enough to call the connection assured', null);
     }

@@ -179,7 +179,9 @@ function statusBits(flow: Flow): number | null {
   if (ct === null) return null;
   const { ctReply, ctState } = flow;
   const established = ct.seenReply || ctReply || ctState === 'ESTABLISHED';
-  return (established ? 2 | 8 : 0) | (ct.srcNat ? 16 : 0) | (ct.dstNat ? 32 : 0);
+  // what comes over lo has left POSTROUTING: nf_confirm has run
+  const confirmed = established || flow.iif === 'lo';
+  return (established ? 2 : 0) | (confirmed ? 8 : 0) | (ct.srcNat ? 16 : 0) | (ct.dstNat ? 32 : 0);
 }
 
 function tuple(key: string, direction: string | null, family: Family): Expression | null {
@@ -247,7 +249,8 @@ function fibType6(runtime: Runtime, addr: Addr, device: string | null, flow: Flo
     const own = runtime.devices.get(device)?.addresses ?? [];
     if (own.some(({ ip }) => ip.family === 6 && ip.value === addr)) return RTN.local;
   }
-  const kind = runtime.addressType(6, addr, device, flow);
+  // unlike xt_addrtype, nft_fib6 leaves the device out of the look-up
+  const kind = runtime.addressType(6, addr, null, flow);
   if (kind === 'blackhole' || kind === 'prohibit' || kind === 'unreachable' || kind === 'anycast') return RTN[kind];
   if (kind === 'local' && device === null) return RTN.local;
   if (isMulticast(6, addr)) return RTN.multicast;
@@ -261,7 +264,8 @@ function fibDevice(
   device: string | null,
   daddr: boolean,
 ): string | null {
-  if (flow.hook === 'PREROUTING' && flow.iif === 'lo') return 'lo';
+  // nft_fib_can_skip, as seen on Linux 6.18 (nft_fib_ipv4.c of v6.12 asks it in PREROUTING alone)
+  if ((flow.hook === 'PREROUTING' || flow.hook === 'INPUT') && flow.iif === 'lo') return 'lo';
   const { family } = flow;
   const strict = family === 6 && device !== null;
   const back = runtime.routing(family).lookup(
