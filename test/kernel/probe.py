@@ -67,7 +67,8 @@ rule add pref 0 lookup local
 rule add pref 32766 lookup main
 route flush table 100
 route flush table 101
-route flush table 102"""
+route flush table 102
+route flush table main proto 99"""
 
 
 def sysctls():
@@ -298,7 +299,7 @@ class Bench:
 
     def load(self, command):
         """Clears the namespace, loads what the command brings; what the kernel refuses is the answer."""
-        run("nft flush ruleset; ipset destroy; conntrack -F 2>/dev/null; for v in -4 -6; do ip $v -force -batch - 2>/dev/null <<E\n%s\nE\ndone\n"
+        run("nft flush ruleset; ipset flush; for n in 1 2 3 4; do ipset destroy 2>/dev/null && break; sleep 0.02; done; conntrack -F 2>/dev/null; for v in -4 -6; do ip $v -force -batch - 2>/dev/null <<E\n%s\nE\ndone\n"
             "ip rule add pref 32767 lookup default" % CLEAR)
         for tool, text in (
             ("ipset restore", command.get("ipset")),
