@@ -1,5 +1,5 @@
 import type { Evidence } from '../formats/evidence.js';
-import { boolean, list, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
+import { object, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
 import { findChain, isLocal } from './chain-match.js';
 import { addressText, ending, type Connection, type End, type Payload } from './connection.js';
 import type { Engine } from './engine.js';
@@ -7,9 +7,10 @@ import type { FilterChain, ListenerModel } from './listener.js';
 import { runListenerFilters } from './listener-filters.js';
 import { matchTree, type Input } from './matcher-tree.js';
 import { runNetworkFilters } from './network.js';
-import { step, withUnknown, type Path } from './path.js';
-import { stringMatcher } from './strings.js';
-import { any, doubt } from './tri.js';
+import { refusal } from './handshake.js';
+import { openFields } from './open-fields.js';
+import { fork, step, withUnknown, type Path } from './path.js';
+import { doubt } from './tri.js';
 
 /** Takes a connection at a listener: listener filters, chain, TLS, network filters. */
 export function accept(
@@ -23,9 +24,15 @@ export function accept(
   const evidence = engine.evidence(listener.entry, `listener ${listener.name ?? addressesOf(listener)}`);
   const connection = { ...arrived, listener: listener.name, filterChain: null };
   const taken = step(path, `listener ${listener.name ?? addressesOf(listener)} takes the connection`, evidence);
-  runListenerFilters(listener.body(), engine.dump.file, connection, taken, {
-    next: (filtered, next) => chooseChain(engine, listener, filtered, next, depth, end),
-    stop: (action, reason, at, next) => end(ending(connection, action, at, { reason }), next),
+  const filter = (branch: Path): void =>
+    runListenerFilters(listener.body(), engine.dump.file, connection, branch, {
+      next: (filtered, next) => chooseChain(engine, listener, filtered, next, depth, end),
+      stop: (action, reason, at, next) => end(ending(connection, action, at, { reason }), next),
+    });
+  const open = openFields(engine, 'listener', listener.entry.value, listener.entry.pointer);
+  if (open === null) return filter(taken);
+  fork(taken, open, 'unknown', filter, (no) => {
+    end(ending(connection, 'unknown', evidence, { reason: open.reason }), no);
   });
 }
 
@@ -125,6 +132,12 @@ const TLS_CONTEXT = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsCont
 function enterChain(engine: Engine, chain: FilterChain, found: Connection, path: Path, depth: number, end: End): void {
   const { file } = engine.dump;
   const evidence: Evidence = { file, pointer: chain.pointer, text: `filter chain ${chain.name ?? '(no name)'}` };
+  const open = openFields(engine, 'filter chain', chain.value, chain.pointer);
+  if (open !== null) {
+    const named = { ...found, filterChain: chain.name };
+    end(ending(named, 'unknown', evidence, { reason: open.reason }), withUnknown(path, open.fact, open.reason));
+    return;
+  }
   const connection = { ...found, filterChain: chain.name };
   const next = step(path, `filter chain ${chain.name ?? '(no name)'}`, evidence);
   const go = (ready: Connection, after: Path): void => runNetworkFilters(engine, chain, 0, ready, after, depth, end);
@@ -138,52 +151,23 @@ function enterChain(engine: Engine, chain: FilterChain, found: Connection, path:
     return;
   }
   const at: Evidence = { file, pointer: chain.transport.pointer, text: 'DownstreamTlsContext' };
-  const refused = refusal(chain.transport.config, connection);
-  if (refused !== null) {
-    end(ending(connection, 'error', at, { reason: `downstream_tls:${refused}` }), step(next, refused, at));
-    return;
-  }
+  const refuse = (why: string, branch: Path): void =>
+    end(ending(connection, 'error', at, { reason: `downstream_tls:${why}` }), step(branch, why, at));
+  const refused = refusal(engine, chain.transport.config, connection);
+  if (typeof refused === 'string') return refuse(refused, next);
   const { tls } = connection.payload;
   const inner: Payload = { tls: null, app: connection.payload.app };
   const peer = tls?.peer ?? null;
   const text = `TLS ends here, the client is ${peer ?? 'without a certificate'}`;
-  go(
-    { ...connection, payload: inner, terminated: tls ?? undefined, negotiated: negotiate(chain.transport.config, tls) },
-    step(next, text, at),
-  );
+  const negotiated = negotiate(chain.transport.config, tls);
+  const admit = (branch: Path): void =>
+    go({ ...connection, payload: inner, terminated: tls ?? undefined, negotiated }, step(branch, text, at));
+  if (refused === null) return admit(next);
+  fork(next, refused, 'unknown', admit, (no) => refuse('CERTIFICATE_VERIFY_FAILED', no));
 }
 
 /** The server's order decides among what the client offers. */
 function negotiate(config: JsonObject, tls: Connection['payload']['tls']): string | null {
   const offered = tls?.alpn ?? [];
   return strings(object(config['common_tls_context'])['alpn_protocols']).find((name) => offered.includes(name)) ?? null;
-}
-
-/**
- * Why the handshake fails, null where it succeeds. Names to check make a client certificate obligatory (envoy 1.40
- * source/common/tls/cert_validator/default_validator.cc, initializeSslContexts).
- */
-function refusal(config: JsonObject, connection: Connection): string | null {
-  const { tls } = connection.payload;
-  if (tls === null) return 'the chain ends TLS, and the connection is plain text';
-  const context = object(config['common_tls_context']);
-  const combined = object(context['combined_validation_context']);
-  const validation = objectOrNull(combined['default_validation_context']) ?? object(context['validation_context']);
-  const matchers = [
-    ...list(validation['match_subject_alt_names']).map(object),
-    ...list(validation['match_typed_subject_alt_names']).map((item) => object(object(item)['matcher'])),
-  ];
-  const pinned =
-    list(validation['verify_certificate_hash']).length > 0 || list(validation['verify_certificate_spki']).length > 0;
-  if (tls.peer === null) {
-    const untrusted = validation['trust_chain_verification'] === 'ACCEPT_UNTRUSTED';
-    const checked = (matchers.length > 0 || pinned) && !untrusted;
-    if (!checked && boolean(config['require_client_certificate']) !== true) return null;
-    return 'PEER_DID_NOT_RETURN_A_CERTIFICATE: the chain demands a client certificate';
-  }
-  const { peer } = tls;
-  if (matchers.length === 0) return null;
-  return any(matchers, (matcher) => stringMatcher(matcher)(peer)) === false
-    ? `CERTIFICATE_VERIFY_FAILED: ${peer} is none of the accepted names`
-    : null;
 }

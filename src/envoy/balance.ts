@@ -1,5 +1,7 @@
-import { boolean, list, number, object, objectOrNull, string, typed, type JsonObject } from '../formats/envoy-json.js';
+import { boolean, object, type JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel, Health, Host, HostSet } from './cluster.js';
+import type { Engine } from './engine.js';
+import { openShares, policy, type Policy } from './lb-policy.js';
 import { subset } from './subset.js';
 
 /** Share of each host that the load balancer may choose. `p` null: the share is not known. */
@@ -18,56 +20,6 @@ export interface Balance {
   readonly unknown: string | null;
   /** A fact that would change the shares, where it is not known. */
   readonly open: string | null;
-}
-
-interface Policy {
-  readonly kind: 'turn' | 'random' | 'hash' | 'unknown';
-  readonly name: string;
-  readonly localityWeighted: boolean;
-  readonly panicThreshold: number;
-  readonly failOnPanic: boolean;
-  readonly zoneAware: boolean;
-}
-
-const POLICIES: Readonly<Record<string, Policy['kind']>> = {
-  ROUND_ROBIN: 'turn',
-  LEAST_REQUEST: 'turn',
-  RANDOM: 'random',
-  RING_HASH: 'hash',
-  MAGLEV: 'hash',
-  CLUSTER_PROVIDED: 'turn',
-  'envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin': 'turn',
-  'envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest': 'turn',
-  'envoy.extensions.load_balancing_policies.random.v3.Random': 'random',
-  'envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash': 'hash',
-  'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': 'hash',
-};
-
-function policy(cluster: JsonObject): Policy {
-  const common = object(cluster['common_lb_config']);
-  const threshold = objectOrNull(common['healthy_panic_threshold']);
-  const zone = object(common['zone_aware_lb_config']);
-  const base = {
-    localityWeighted: common['locality_weighted_lb_config'] !== undefined,
-    panicThreshold: threshold === null ? 50 : (number(threshold['value']) ?? 0),
-    failOnPanic: boolean(zone['fail_traffic_on_panic']) === true,
-    zoneAware: false,
-  };
-  const extension = objectOrNull(cluster['load_balancing_policy']);
-  if (extension === null) {
-    const name = string(cluster['lb_policy']) ?? 'ROUND_ROBIN';
-    return { ...base, kind: POLICIES[name] ?? 'unknown', name };
-  }
-  let config = typed(object(object(list(extension['policies'])[0])['typed_extension_config'])['typed_config']);
-  let weighted = base.localityWeighted;
-  if (config.type.endsWith('.WrrLocality')) {
-    weighted = true;
-    const inner = object(config.value['endpoint_picking_policy']);
-    config = typed(object(object(list(inner['policies'])[0])['typed_extension_config'])['typed_config']);
-  }
-  const locality = object(config.value['locality_lb_config']);
-  if (locality['locality_weighted_lb_config'] !== undefined) weighted = true;
-  return { ...base, localityWeighted: weighted, kind: POLICIES[config.type] ?? 'unknown', name: config.type };
 }
 
 /** Shares that add up to 1, or nothing at all. */
@@ -241,8 +193,8 @@ const EMPTY: Balance = { shares: [], dependsOn: null, notes: [], unknown: null, 
  * Which hosts a new connection (or request) can go to, and how often. `criteria`: the `envoy.lb` metadata of the route
  * (or tcp_proxy), null without. No hosts: no healthy upstream.
  */
-export function balance(cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balance {
-  const by = policy(cluster.entry.value);
+export function balance(engine: Engine, cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balance {
+  const by = policy(cluster.entry.value, engine.runtime);
   const chosen = subset(cluster.entry.value, set.hosts, criteria);
   const notes: string[] = [];
   if (chosen.kind === 'unknown') return { ...EMPTY, unknown: `${chosen.note} is not understood by this program` };
@@ -257,9 +209,11 @@ export function balance(cluster: ClusterModel, set: HostSet, criteria: JsonObjec
   const together = open ? new Map([...weights, ...other]) : weights;
   const single = together.size === 1;
   const hashed = by.kind === 'hash' || by.kind === 'unknown';
-  const shares = [...together].map(([host, p]) => ({ host, p: (hashed || open) && !single ? null : p }));
+  const more = openShares(engine, cluster.entry.value, by, hosts, set, single);
+  const unknownShares = (hashed || open || more !== null) && !(single && set.incomplete === null);
+  const shares = [...together].map(([host, p]) => ({ host, p: unknownShares ? null : p }));
   const dependsOn = hashed && !single && shares.length > 0 ? `load-balancing policy ${by.name}` : null;
-  return { shares, dependsOn, notes, unknown: null, open: open ? DRAINING : null };
+  return { shares, dependsOn, notes, unknown: null, open: open ? DRAINING : more };
 }
 
 const DRAINING = 'which of the UNHEALTHY endpoints are DRAINING: /clusters?format=json tells, the config dump does not';

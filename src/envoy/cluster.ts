@@ -13,6 +13,7 @@ import {
 import type { DumpEntry, EnvoyDump } from '../formats/envoy-dump.js';
 import type { ClustersFile, HostStatus } from '../formats/envoy-clusters.js';
 import { joinHostPort } from '../formats/ip.js';
+import { percent, shareOf } from './percent.js';
 
 export type Health = 'healthy' | 'degraded' | 'unhealthy';
 
@@ -46,6 +47,10 @@ export interface HostSet {
   readonly localities: readonly Locality[];
   readonly overprovisioning: number;
   readonly weightedPriorityHealth: boolean;
+  /** Share of the requests that are dropped before a host is chosen (`drop_overloads`). */
+  readonly dropped: number;
+  /** Why the hosts may be others than these, null where they are all here. */
+  readonly incomplete: string | null;
   readonly file: string;
 }
 
@@ -73,8 +78,10 @@ export interface ClusterModel {
   readonly sockets: readonly SocketMatch[];
   readonly protocol: 'http1' | 'http2' | 'http3' | 'downstream' | 'auto';
   readonly sourceBind: string | null;
-  /** Null: the dump has no endpoints of it (taken without `include_eds`). */
+  /** Null: the dump has no endpoints of it. */
   hosts(): HostSet | null;
+  /** Where `drop_overloads` and the like stand, null where there is no list. */
+  assignment(): DumpEntry | null;
 }
 
 function hostText(at: DumpAddress): string {
@@ -116,16 +123,23 @@ function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostS
     statuses.length === 0 ? null : new Map(statuses.map((status) => [`${status.priority} ${status.address}`, status]));
   const hosts: Host[] = [];
   const localities: Locality[] = [];
+  let incomplete: string | null = null;
   list(assignment.value['endpoints']).forEach((group, i) => {
     const locality = object(group);
     const priority = number(locality['priority']) ?? 0;
     const pointer = `${assignment.pointer}/endpoints/${i}/lb_endpoints/`;
     localities.push({ weight: number(locality['load_balancing_weight']) ?? 0, priority });
+    for (const key of ['leds_cluster_locality_config', 'load_balancer_endpoints']) {
+      if (locality[key] !== undefined) incomplete ??= `locality ${i} takes its endpoints from ${key}`;
+    }
     list(locality['lb_endpoints']).forEach((item, j) => {
       const lb = object(item);
       const endpoint = object(lb['endpoint']);
       const at = address(endpoint['address']);
-      if (at === null) return;
+      if (at === null) {
+        incomplete ??= `the address of ${pointer}${j} is not understood`;
+        return;
+      }
       const text = hostText(at);
       const status = byAddress?.get(`${priority} ${text}`);
       const { health, note } = healthOf(string(lb['health_status']) ?? '', status);
@@ -151,6 +165,14 @@ function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostS
     localities,
     overprovisioning: number(policy['overprovisioning_factor']) ?? 140,
     weightedPriorityHealth: boolean(policy['weighted_priority_health']) === true,
+    dropped: Math.min(
+      1,
+      list(policy['drop_overloads']).reduce<number>(
+        (sum, item) => sum + shareOf(percent(object(object(item)['drop_percentage']))),
+        0,
+      ),
+    ),
+    incomplete,
     file,
   };
 }
@@ -229,8 +251,8 @@ export function clusterModel(entry: DumpEntry, dump: EnvoyDump, health: Clusters
     if (inline !== null && kind === 'STATIC')
       return { name, value: inline, pointer: `${entry.pointer}/load_assignment` };
     if (kind === 'STATIC') return { name, value: {}, pointer: entry.pointer };
-    // With include_eds, a cluster that is not listed has no hosts.
-    return dump.hasEndpoints ? { name, value: {}, pointer: entry.pointer } : null;
+    // With include_eds every cluster is listed, those without hosts too.
+    return null;
   };
   return {
     entry,
@@ -239,6 +261,7 @@ export function clusterModel(entry: DumpEntry, dump: EnvoyDump, health: Clusters
     sockets: sockets(value, entry.pointer),
     protocol: protocol(value),
     sourceBind: bind(value),
+    assignment,
     hosts: () => {
       if (made === undefined) {
         const found = assignment();

@@ -7,6 +7,7 @@ import type { Connection, End } from './connection.js';
 import type { ListenerModel } from './listener.js';
 import type { Path } from './path.js';
 import type { RouteTable } from './routes.js';
+import type { Runtime } from './runtime.js';
 
 /**
  * What the parts of the engine share. The functions tie the knot (a cluster's endpoint may be an internal listener of
@@ -15,6 +16,7 @@ import type { RouteTable } from './routes.js';
 export interface Engine {
   readonly dump: EnvoyDump;
   readonly health: ClustersFile | null;
+  readonly runtime: Runtime;
   readonly listeners: readonly ListenerModel[];
   cluster(name: string): ClusterModel | null;
   routeTable(config: DumpEntry): RouteTable;

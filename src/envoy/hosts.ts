@@ -2,12 +2,13 @@ import type { Evidence } from '../formats/evidence.js';
 import type { JsonObject } from '../formats/envoy-json.js';
 import { balance, type Balance } from './balance.js';
 import type { ClusterModel, Host, HostSet } from './cluster.js';
-import type { End, Spread, Way } from './connection.js';
+import { ending, type End, type Spread, type Way } from './connection.js';
 import type { Engine } from './engine.js';
 import { toInternal } from './internal.js';
+import { openFields } from './open-fields.js';
 import { step, stepsKept, weigh, withCondition, withUnknown, type Path } from './path.js';
 import { transport } from './transport.js';
-import { alpnOf, connected, noUpstream, unknownEnd, type Upstream } from './upstream-end.js';
+import { alpnOf, connected, localStatus, noUpstream, unknownEnd, type Upstream } from './upstream-end.js';
 import { hostFields, hostSteps, wayTo } from './ways.js';
 
 /** Distributions by subset criteria: the same for every request. */
@@ -28,7 +29,7 @@ function balanced(engine: Engine, cluster: ClusterModel, set: HostSet, criteria:
   if (known === undefined) balances.set(set, (known = new Map()));
   const key = criteria === null ? '' : JSON.stringify(criteria);
   let found = known.get(key);
-  if (found === undefined) known.set(key, (found = prepared(engine, cluster, balance(cluster, set, criteria))));
+  if (found === undefined) known.set(key, (found = prepared(engine, cluster, balance(engine, cluster, set, criteria))));
   return found;
 }
 
@@ -59,10 +60,45 @@ export function chooseHost(
 ): void {
   const set = cluster.hosts();
   if (set === null) {
-    const reason = 'the dump was taken without ?include_eds';
+    const reason = engine.dump.hasEndpoints ? 'the dump does not list them' : 'the dump was taken without ?include_eds';
     unknownEnd(upstream, `endpoints of cluster ${cluster.name}`, reason, evidence, path, end);
     return;
   }
+  const assignment = cluster.assignment();
+  const extra =
+    assignment === null ? null : openFields(engine, 'load assignment', assignment.value, assignment.pointer);
+  if (extra !== null) {
+    unknownEnd(upstream, extra.fact, extra.reason, evidence, path, end);
+    return;
+  }
+  if (set.dropped > 0) {
+    const told = step(path, `drops ${100 * set.dropped} % of the requests (drop_overloads)`, evidence);
+    const fields = {
+      ...upstream.fields,
+      reason: 'drop_overload',
+      status: upstream.http ? localStatus(503, upstream.grpc) : null,
+    };
+    if (!upstream.http) {
+      unknownEnd(upstream, 'drop_overloads of a TCP connection', 'not known to this program', evidence, told, end);
+      return;
+    }
+    end(ending(upstream.connection, 'error', evidence, fields), weigh(told, set.dropped));
+    if (set.dropped >= 1) return;
+    fromSet(engine, cluster, set, evidence, upstream, weigh(told, 1 - set.dropped), end);
+    return;
+  }
+  fromSet(engine, cluster, set, evidence, upstream, path, end);
+}
+
+function fromSet(
+  engine: Engine,
+  cluster: ClusterModel,
+  set: HostSet,
+  evidence: Evidence,
+  upstream: Upstream,
+  path: Path,
+  end: End,
+): void {
   const { choice, ways, known, internal } = balanced(engine, cluster, set, upstream.criteria);
   let next = path;
   for (const note of choice.notes) next = step(next, note, evidence);
@@ -71,6 +107,10 @@ export function chooseHost(
     return;
   }
   if (choice.open !== null) next = withUnknown(next, choice.open, `endpoints of cluster ${cluster.name}`);
+  if (choice.shares.length === 0 && choice.open !== null) {
+    unknownEnd(upstream, choice.open, `endpoints of cluster ${cluster.name}`, evidence, next, end);
+    return;
+  }
   if (choice.shares.length === 0) {
     noUpstream(upstream, evidence, next, end);
     return;
@@ -116,7 +156,7 @@ function toHost(
     end({ connection, known: upstream.fields, ways: [way], shares: [1], alpn }, path);
     return;
   }
-  const socket = transport(cluster, host);
+  const socket = transport(engine, cluster, host);
   const fields = hostFields(engine, host);
   const next = stepsKept(path, hostSteps(engine, host, socket));
   switch (host.address.kind) {

@@ -9,17 +9,44 @@ import {
   type JsonObject,
 } from '../formats/envoy-json.js';
 import { reply, type FilterRun } from './filter-run.js';
-import { fork, step, weigh, type Path } from './path.js';
-import { percent } from './routes.js';
+import { fork, step, weigh, withUnknown, type Path } from './path.js';
+import { percent, shareOf } from './percent.js';
+import type { Runtime } from './runtime.js';
 import { headerMatchers, objects, stringMatcher } from './strings.js';
-import { all, any, doubt, type Tri } from './tri.js';
+import { all, any, doubt, type Doubt, type Tri } from './tri.js';
 import { uriTemplate, withoutQuery } from './http-path.js';
 import { regex } from './regex.js';
 
-/** Share of requests as a fraction of 1. */
-function share(value: JsonObject): number {
-  const { numerator, denominator } = percent(value);
-  return Math.min(1, numerator / denominator);
+/** Share of requests as a fraction of 1; a doubt where a runtime layer that is not in the dump may change it. */
+function share(runtime: Runtime, key: string | null, value: JsonObject): number | Doubt {
+  const found = runtime.percent(key, percent(value));
+  return 'fact' in found ? found : shareOf(found);
+}
+
+/** Goes on with the share, or in both ways where it is not known. */
+function draws(found: number | Doubt, path: Path, hit: (path: Path) => void, miss: (path: Path) => void): void {
+  if (typeof found !== 'number') return fork(path, found, 'unknown', hit, miss);
+  if (found > 0) hit(weigh(path, found));
+  if (found < 1) miss(weigh(path, 1 - found));
+}
+
+/** Status of an injected abort: fixed, or as the request asks for it; null where it asks for none. */
+function abortStatus(abort: JsonObject, stream: FilterRun['stream']): number | null {
+  if (abort['header_abort'] === undefined) return number(abort['http_status']) ?? 200;
+  const asked = stream.headers.get('x-envoy-fault-abort-request');
+  const status = asked === null || !/^\d+$/.test(asked) ? 0 : Number(asked);
+  return status >= 200 && status < 600 ? status : null;
+}
+
+/** `percentage`, which a header of the request may lower where the fault comes from headers. */
+function abortShare(config: JsonObject, abort: JsonObject, { stream }: FilterRun): number | Doubt {
+  const written = object(abort['percentage']);
+  const key = string(config['abort_percent_runtime']) ?? '';
+  const found = share(stream.engine.runtime, key === '' ? 'fault.http.abort.abort_percent' : key, written);
+  const asked = stream.headers.get('x-envoy-fault-abort-request-percentage');
+  if (abort['header_abort'] === undefined || asked === null || !/^\d+$/.test(asked) || typeof found !== 'number')
+    return found;
+  return Math.min(found, Number(asked) / percent(written).denominator);
 }
 
 /** envoy.extensions.filters.http.fault: an abort as a share of the requests, a delay as a remark. */
@@ -33,25 +60,25 @@ export function fault(run: FilterRun, config: JsonObject): void {
   const nodes = strings(config['downstream_nodes']);
   const node = stream.headers.get('x-envoy-downstream-service-node');
   if (nodes.length > 0 && (node === null || !nodes.includes(node))) return next(stream, path);
+  const { runtime } = stream.engine;
   const delay = objectOrNull(config['delay']);
-  const delayed =
-    delay === null
-      ? path
-      : step(
-          path,
-          `fault: ${string(delay['fixed_delay']) ?? 'some'} delay for ${100 * share(object(delay['percentage']))} %`,
-          run.evidence,
-        );
+  const share100 = delay === null ? 0 : 100 * shareOf(percent(object(delay['percentage'])));
+  const told = `fault: ${string(delay?.['fixed_delay']) ?? 'some'} delay for ${share100} %`;
+  const delayed = delay === null ? path : step(path, told, run.evidence);
   const abort = objectOrNull(config['abort']);
-  if (abort === null) return next(stream, delayed);
-  const inject = (branch: Path): void => {
-    const aborted = share(object(abort['percentage']));
-    if (aborted > 0) {
-      const status = number(abort['http_status']) ?? 200;
-      end(reply(run, 'respond', status, 'fault_filter_abort'), weigh(branch, aborted));
-    }
-    if (aborted < 1) next(stream, weigh(branch, 1 - aborted));
-  };
+  const status = abort === null ? null : abortStatus(abort, stream);
+  if (abort === null || status === null) return next(stream, delayed);
+  const key = string(config['abort_http_status_runtime']) ?? '';
+  const overridden = runtime.value(key === '' ? 'fault.http.abort.http_status' : key);
+  const open = typeof overridden === 'object' && overridden !== null && 'fact' in overridden;
+  const final = (!open && number(overridden ?? undefined)) || status;
+  const inject = (branch: Path): void =>
+    draws(
+      abortShare(config, abort, run),
+      branch,
+      (yes) => end(reply(run, 'respond', final, 'fault_filter_abort'), yes),
+      (no) => next(stream, no),
+    );
   if (applies === true) return inject(delayed);
   fork(delayed, applies, 'unknown', inject, (no) => next(stream, no));
 }
@@ -67,9 +94,19 @@ export function cors(run: FilterRun, own: JsonObject | null): void {
   const preflight = stream.request.method === 'OPTIONS' && stream.headers.get('access-control-request-method') !== null;
   if (policy === null || origin === null || origin === '' || !preflight) return next(stream, path);
   const enabled = objectOrNull(policy['filter_enabled']);
-  if (enabled !== null && share(object(enabled['default_value'])) === 0) return next(stream, path);
+  const part =
+    enabled === null
+      ? 1
+      : share(stream.engine.runtime, string(enabled['runtime_key']), object(enabled['default_value']));
+  if (part === 0) return next(stream, path);
   const allowed = any(objects(policy['allow_origin_string_match']), (item) => stringMatcher(item)(origin));
-  const answer = (branch: Path): void => end(reply(run, 'respond', 200, 'cors_response'), branch);
+  const answer = (branch: Path): void =>
+    draws(
+      part,
+      branch,
+      (yes) => end(reply(run, 'respond', 200, 'cors_response'), yes),
+      (no) => next(stream, no),
+    );
   if (allowed === true) return answer(path);
   if (allowed === false) {
     // 1.31 on: preflights that match no origin are answered too unless they are to be forwarded
@@ -150,6 +187,12 @@ function hasToken(provider: JsonObject, { stream }: FilterRun): boolean {
   );
 }
 
+/** `clear_route_cache`: the route is chosen again, by the claims of the token. */
+function rerouted(config: JsonObject, path: Path): Path {
+  const again = Object.values(object(config['providers'])).some((item) => object(item)['clear_route_cache'] === true);
+  return again ? withUnknown(path, 'claims of the JWT', 'the route is chosen again by them') : path;
+}
+
 /** envoy.filters.http.jwt_authn: the first rule that matches; a token's validity is an open question. */
 export function jwt(run: FilterRun, own: JsonObject | null): void {
   const { filter, stream, path, end, next } = run;
@@ -163,7 +206,7 @@ export function jwt(run: FilterRun, own: JsonObject | null): void {
     switch (requirement(required, config, run)) {
       case 'pass': {
         const carries = Object.values(object(config['providers'])).some((item) => hasToken(object(item), run));
-        return next(carries ? opened : stream, branch);
+        return next(carries ? opened : stream, carries ? rerouted(config, branch) : branch);
       }
       case 'fail':
         return end(reply(run, 'deny', 401, 'jwt_authn_access_denied{Jwt_is_missing}', { policy: filter.name }), branch);
@@ -173,7 +216,7 @@ export function jwt(run: FilterRun, own: JsonObject | null): void {
           branch,
           question,
           'condition',
-          (yes) => next(opened, yes),
+          (yes) => next(opened, rerouted(config, yes)),
           (no) => end(reply(run, 'deny', 401, 'jwt_authn_access_denied', { policy: filter.name }), no),
         );
       }
@@ -192,7 +235,18 @@ export function jwt(run: FilterRun, own: JsonObject | null): void {
   const rules = objects(config['rules']);
   const from = (index: number, branch: Path): void => {
     const rule = rules[index];
-    if (rule === undefined) return next(stream, branch);
+    if (rule === undefined) {
+      if (config['filter_state_rules'] === undefined) return next(stream, branch);
+      const question = doubt(`no JWT is demanded by filter_state_rules of ${filter.name}`, 'they are not evaluated');
+      const denied = reply(run, 'deny', 401, 'jwt_authn_access_denied', { policy: filter.name });
+      return fork(
+        branch,
+        question,
+        'unknown',
+        (yes) => next(stream, yes),
+        (no) => end(denied, no),
+      );
+    }
     const match = object(rule['match']);
     const required =
       objectOrNull(rule['requires']) ??

@@ -10,34 +10,27 @@ import { filter as readFilter, type Filter } from './listener.js';
 import { AUTHORITY_PORT_STATE, AUTHORITY_STATE } from './listener-filters.js';
 import { networkSubject, runRbac } from './rbac-run.js';
 import { builtInTelemetry, setFilterState } from './filter-state.js';
-import { fork, withUnknown, type Path } from './path.js';
+import { fork, weigh, withUnknown, type Path } from './path.js';
+import { percent, shareOf } from './percent.js';
 import type { RbacSubject } from './rbac.js';
+import { PASSIVE_HTTP } from './passive-filters.js';
 import { routeRequest } from './router.js';
 import { perRoute, type Stream } from './stream.js';
 import { doubt } from './tri.js';
 
-/** Filters that count, tell or change what routing does not look at. */
-const PASSIVE = new Set([
-  'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig',
-  'envoy.extensions.filters.http.compressor.v3.Compressor',
-  'envoy.extensions.filters.http.decompressor.v3.Decompressor',
-  'envoy.extensions.filters.http.grpc_web.v3.GrpcWeb',
-  'envoy.extensions.filters.http.buffer.v3.Buffer',
-  'envoy.extensions.filters.http.tap.v3.Tap',
-  'stats.PluginConfig',
-  'io.istio.http.peer_metadata.Config',
-  'io.istio.http.connect_baggage.Config',
-  'io.istio.stats.Config',
-  'istio.envoy.config.filter.http.authn.v2alpha1.FilterConfig',
-  'istio.envoy.config.filter.http.authn.v2alpha2.FilterConfig',
-]);
+/** Where a list of HTTP filters stands: the connection manager's own, or that of an upgrade. */
+export interface FilterList {
+  readonly holder: JsonObject;
+  readonly field: string;
+  /** Of the list. */
+  readonly pointer: string;
+}
 
 /** Runs the HTTP filters in order; the router at the end sends the request on. */
-export function runHttpFilters(stream: Stream, path: Path, end: End): void {
-  const { config, pointer } = stream.hcm;
-  const filters = stream.engine.compiled('http filters', config, () =>
-    list(config['http_filters']).map((item, i) =>
-      located(resolve(readFilter(object(item), `${pointer}/http_filters/${i}`), stream.engine), stream.engine),
+export function runHttpFilters(stream: Stream, { holder, field, pointer }: FilterList, path: Path, end: End): void {
+  const filters = stream.engine.compiled('http filters', holder, () =>
+    list(holder[field]).map((item, i) =>
+      located(resolve(readFilter(object(item), `${pointer}/${i}`), stream.engine), stream.engine),
     ),
   );
   const from = (index: number, current: Stream, branch: Path): void => {
@@ -117,7 +110,7 @@ function runOne(run: FilterRun): void {
   const written = perRoute(stream, filter);
   if (isDisabled(run, written)) return next(stream, path);
   const own = routeConfig(written);
-  if (PASSIVE.has(filter.type) || builtInTelemetry(filter.config)) return next(stream, path);
+  if (PASSIVE_HTTP.has(filter.type) || builtInTelemetry(filter.config)) return next(stream, path);
   const { request, connection } = stream;
   switch (filter.type) {
     case 'envoy.extensions.filters.http.router.v3.Router':
@@ -233,23 +226,48 @@ function alpnOverride(config: JsonObject, stream: Stream): Stream['alpn'] {
 function extAuthz(run: FilterRun, own: JsonObject | null): void {
   const { filter, stream, path, end, next } = run;
   if (own !== null && boolean(own['disabled']) === true) return next(stream, path);
+  if (filter.config['shadow_mode'] === true) return next(stream, path);
   const ask = (branch: Path): void => {
     const question = doubt(`external authorization ${filter.name} answers OK`, 'asked while it runs');
     fork(
       branch,
       question,
       'condition',
-      (yes) => next({ ...stream, openMetadata: opened(stream, filter) }, yes),
+      (yes) => next({ ...stream, openMetadata: opened(stream, filter) }, reroutedBy(filter, yes)),
       (no) => end(reply(run, 'deny', 403, 'ext_authz_denied', { policy: filter.name }), no),
     );
   };
   const enabled = objectOrNull(filter.config['filter_enabled_metadata']);
-  if (enabled === null) return ask(path);
+  if (enabled === null) return partly(run, ask);
   const test = stream.engine.compiled('metadata', enabled, () => metadataTest(enabled));
   const result = test(stream.connection.metadata);
   if (result === true) return ask(path);
   if (result === false) return next(stream, path);
   fork(path, result, 'unknown', ask, (no) => next(stream, no));
+}
+
+/** Headers that the service adds may lead to another route, where the route is chosen again. */
+function reroutedBy({ name, config }: Filter, path: Path): Path {
+  if (boolean(config['clear_route_cache']) !== true) return path;
+  return withUnknown(path, `headers that ${name} adds`, 'the route is chosen again with them');
+}
+
+/** `filter_enabled`: a share of the requests is asked about at all; 403 for the rest where `deny_at_disable` says so. */
+function partly(run: FilterRun, ask: (path: Path) => void): void {
+  const { filter, stream, path, end, next } = run;
+  const enabled = objectOrNull(filter.config['filter_enabled']);
+  if (enabled === null) return ask(path);
+  const { runtime } = stream.engine;
+  const found = runtime.percent(string(enabled['runtime_key']), percent(object(enabled['default_value'])));
+  const deny = boolean(object(filter.config['deny_at_disable'])['default_value']) === true;
+  const spare = (branch: Path): void => {
+    if (deny) end(reply(run, 'deny', 403, 'ext_authz_denied', { policy: filter.name }), branch);
+    else next(stream, branch);
+  };
+  if ('fact' in found) return fork(path, found, 'unknown', ask, spare);
+  const share = shareOf(found);
+  if (share > 0) ask(weigh(path, share));
+  if (share < 1) spare(weigh(path, 1 - share));
 }
 
 function metadataTest(value: JsonObject) {

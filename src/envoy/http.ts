@@ -11,13 +11,17 @@ import {
 } from './connection.js';
 import type { Engine } from './engine.js';
 import type { HttpRequest } from './face.js';
-import { runHttpFilters } from './http-filters.js';
+import { runHttpFilters, type FilterList } from './http-filters.js';
 import { ESCAPED_SLASH, mergeSlashes, normalized, unescapeSlashes } from './http-path.js';
 import type { Filter } from './listener.js';
-import { step, withUnknown, type Path } from './path.js';
+import { fork, step, withUnknown, type Path } from './path.js';
 import type { RouteTable } from './routes.js';
 import { chooseRoute } from './route-choice.js';
 import { headersOf, type Stream } from './stream.js';
+import { localReplies } from './local-reply.js';
+import { openFields } from './open-fields.js';
+import { lowerCased, openHeaders, refusesHeaders, sanitized, schemeOf, upgradeOf } from './request-headers.js';
+import { routeName } from './filter-run.js';
 import { localStatus } from './upstream-end.js';
 
 /** An HTTP connection manager gets the connection: the request is read, normalised, routed and filtered. */
@@ -41,27 +45,56 @@ export function httpConnection(
     return;
   }
   const request = requestOf(app);
+  const open = openFields(engine, 'HTTP connection manager', filter.config, filter.pointer);
+  const manage = (branch: Path): void => managed(engine, filter, connection, request, app, branch, depth, end);
+  if (open === null) return manage(path);
+  const unknown = { reason: open.reason };
+  fork(path, open, 'unknown', manage, (no) => end(ending(connection, 'unknown', evidence, unknown), no));
+}
+
+function managed(
+  engine: Engine,
+  filter: Filter,
+  connection: Connection,
+  request: HttpRequest,
+  app: Exclude<Application, { kind: 'tcp' }>,
+  path: Path,
+  depth: number,
+  end: End,
+): void {
+  const { config } = filter;
+  const evidence: Evidence = { file: engine.dump.file, pointer: filter.pointer, text: 'HTTP connection manager' };
+  const isConnect = request.method === 'CONNECT';
+  const grpc = isGrpc(request);
+  const scheme = schemeOf(config, connection);
+  const bare = headersOf(request, scheme, openHeaders(config, connection, request, undefined));
+  const finish = localReplies(config, connection, bare, grpc, end);
   const refuse = (status: number, reason: string): void => {
     const action = status < 400 ? 'respond' : 'error';
-    end(ending(connection, action, evidence, { status, reason }), step(path, reason, evidence));
+    finish(ending(connection, action, evidence, { status, reason }), step(path, reason, evidence));
   };
-  const isConnect = request.method === 'CONNECT';
-  if (isConnect && !allowsConnect(filter.config)) return refuse(403, 'upgrade_failed');
-  const prepared = prepare(filter.config, connection, request, isConnect);
+  if (refusesHeaders(config, request)) return refuse(400, 'http1.unexpected_underscore');
+  const fragment = engine.runtime.feature('http_reject_path_with_fragment', true);
+  if (typeof fragment !== 'boolean' && request.path.includes('#')) {
+    const next = withUnknown(path, fragment.fact, fragment.reason);
+    finish(ending(connection, 'unknown', evidence, { reason: fragment.reason }), next);
+    return;
+  }
+  const prepared = prepare(config, connection, request, isConnect, fragment === true);
   if ('status' in prepared) return refuse(prepared.status, prepared.reason);
-  const seen = forwarded(filter.config, connection, prepared.request);
+  const seen = sanitized(config, connection, prepared.request);
   const stream: Stream = {
     engine,
     connection,
     hcm: filter,
     evidence,
     request: seen,
-    headers: headersOf(seen, scheme(connection)),
+    headers: headersOf(seen, scheme, openHeaders(config, connection, seen, undefined)),
     isConnect,
     inner: app.kind === 'connect' ? app.inner : null,
-    grpc: isGrpc(prepared.request),
-    scheme: scheme(connection),
-    remoteIp: clientAddress(filter.config, connection, prepared.request),
+    grpc,
+    scheme,
+    remoteIp: clientAddress(config, connection, prepared.request),
     openMetadata: new Set(),
     alpn: null,
     depth,
@@ -70,9 +103,19 @@ export function httpConnection(
     route: null,
     cluster: null,
   };
-  withRoutes(stream, path, end, (table, next) => {
-    const routed: Stream = { ...stream, table };
-    chooseRoute(routed, next, end, (chosen, after) => runHttpFilters(chosen, after, end));
+  const run = (chosen: Stream, after: Path): void => {
+    const filters = filtersOf(chosen, isConnect ? 'CONNECT' : upgradeOf(seen));
+    if (filters !== null) return runHttpFilters(chosen, filters, after, finish);
+    const fields = { status: localStatus(403, grpc), reason: 'upgrade_failed', route: routeName(chosen) };
+    finish(ending(connection, 'error', evidence, fields), step(after, 'upgrade_failed', evidence));
+  };
+  withRoutes(stream, path, finish, (table, next) => {
+    const internalOnly = table.entry.value['internal_only_headers'];
+    const headers =
+      internalOnly === undefined
+        ? stream.headers
+        : headersOf(seen, scheme, openHeaders(config, connection, seen, internalOnly));
+    chooseRoute({ ...stream, headers, table }, next, finish, run);
   });
 }
 
@@ -81,21 +124,34 @@ function requestOf(app: Exclude<Application, { kind: 'tcp' }>): HttpRequest {
   return lowerCased({ method: 'CONNECT', authority: app.authority, path: '', headers: app.headers });
 }
 
-function lowerCased(request: HttpRequest): HttpRequest {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(request.headers)) headers[name.toLowerCase()] = value;
-  return { ...request, headers };
-}
-
-function scheme(connection: Connection): string {
-  return connection.terminated === undefined ? 'http' : 'https';
-}
-
-function allowsConnect(config: JsonObject): boolean {
-  return list(config['upgrade_configs']).some((item) => {
+/** `enabled` of the upgrade of this type; null where it is not named. */
+function upgradeEnabled(
+  configs: JsonObject[string],
+  type: string,
+): { readonly enabled: boolean; readonly config: JsonObject } | null {
+  for (const item of list(configs)) {
     const upgrade = object(item);
-    return (string(upgrade['upgrade_type']) ?? '').toUpperCase() === 'CONNECT' && boolean(upgrade['enabled']) !== false;
-  });
+    if ((string(upgrade['upgrade_type']) ?? '').toUpperCase() !== type.toUpperCase()) continue;
+    return { enabled: boolean(upgrade['enabled']) !== false, config: upgrade };
+  }
+  return null;
+}
+
+/**
+ * The HTTP filters for this request, null where its upgrade is not allowed: the route decides before the connection
+ * manager (HttpConnectionManagerConfig::createUpgradeFilterChain).
+ */
+function filtersOf(stream: Stream, upgrade: string | null): FilterList | null {
+  const { config, pointer } = stream.hcm;
+  const usual: FilterList = { holder: config, field: 'http_filters', pointer: `${pointer}/http_filters` };
+  if (upgrade === null) return usual;
+  const ofRoute = upgradeEnabled(object(stream.route?.value['route'])['upgrade_configs'], upgrade);
+  if (ofRoute?.enabled === false) return null;
+  const own = upgradeEnabled(config['upgrade_configs'], upgrade);
+  if (own?.enabled !== true && ofRoute === null) return null;
+  if (own === null || list(own.config['filters']).length === 0) return usual;
+  const index = list(config['upgrade_configs']).indexOf(own.config);
+  return { holder: own.config, field: 'filters', pointer: `${pointer}/upgrade_configs/${index}/filters` };
 }
 
 /** content-type application/grpc or application/grpc+…  (Grpc::Common::isGrpcRequestHeaders). */
@@ -121,11 +177,19 @@ function stripHost(config: JsonObject, connection: Connection, authority: string
 }
 
 /** Host and path as ConnectionManagerUtility makes them before routing. */
-function prepare(config: JsonObject, connection: Connection, request: HttpRequest, connect: boolean): Prepared {
+function prepare(
+  config: JsonObject,
+  connection: Connection,
+  request: HttpRequest,
+  connect: boolean,
+  rejectFragment: boolean,
+): Prepared {
   const authority = stripHost(config, connection, request.authority);
   if (connect) return { request: { ...request, authority } };
   let path = request.path;
-  if (path.includes('#')) return { status: 400, reason: 'path_normalization_failed' };
+  const fragment = path.indexOf('#');
+  if (fragment >= 0 && rejectFragment) return { status: 400, reason: 'path_normalization_failed' };
+  if (fragment >= 0) path = path.slice(0, fragment);
   const slashes = string(config['path_with_escaped_slashes_action']) ?? 'KEEP_UNCHANGED';
   const escaped = ESCAPED_SLASH.test(path.split(/[?#]/)[0] ?? '');
   if (escaped && slashes === 'REJECT_REQUEST') return { status: 400, reason: 'path_normalization_failed' };
@@ -138,18 +202,6 @@ function prepare(config: JsonObject, connection: Connection, request: HttpReques
   }
   if (boolean(config['merge_slashes']) === true) path = mergeSlashes(path);
   return { request: { ...request, authority, path } };
-}
-
-/** x-forwarded-for and x-forwarded-proto as routes and filters see them, behind `use_remote_address`. */
-function forwarded(config: JsonObject, connection: Connection, request: HttpRequest): HttpRequest {
-  if (boolean(config['use_remote_address']) !== true) return request;
-  const headers = { ...request.headers };
-  if ((number(config['xff_num_trusted_hops']) ?? 0) === 0) headers['x-forwarded-proto'] = scheme(connection);
-  if (boolean(config['skip_xff_append']) !== true && connection.remote?.kind === 'ip') {
-    const before = headers['x-forwarded-for'];
-    headers['x-forwarded-for'] = before === undefined ? connection.remote.host : `${before},${connection.remote.host}`;
-  }
-  return { ...request, headers };
 }
 
 /** The client as HTTP filters know it (ConnectionManagerUtility::mutateRequestHeaders). */

@@ -19,6 +19,7 @@ export interface FilterChain {
   readonly filters: readonly Filter[];
   /** Transport socket that ends TLS here; null for plain. */
   readonly transport: { readonly type: string; readonly config: JsonObject; readonly pointer: string } | null;
+  readonly value: JsonObject;
   readonly pointer: string;
 }
 
@@ -70,6 +71,7 @@ function chain(value: JsonObject, pointer: string): FilterChain {
             config: config.value,
             pointer: `${pointer}/transport_socket/typed_config${config.inner}`,
           },
+    value,
     pointer,
   };
 }

@@ -12,6 +12,7 @@ import { accept } from './accept.js';
 import { gather } from './outcome.js';
 import { START, step, withUnknown } from './path.js';
 import { routeTable, type RouteTable } from './routes.js';
+import { readRuntime } from './runtime.js';
 
 /** Reads `/config_dump?include_eds` (and `/clusters?format=json`, for health). Never throws. */
 export function loadEnvoy(file: string, text: string, clusters: { file: string; text: string } | null): Envoy {
@@ -53,6 +54,7 @@ function makeEngine(
   const engine: Engine = {
     dump,
     health,
+    runtime: readRuntime(dump.bootstrap),
     listeners,
     cluster: (name) => {
       const known = clusters.get(name);

@@ -178,6 +178,8 @@ function tcpProxy(engine: Engine, filter: Filter, connection: Connection, path: 
         http: false,
         grpc: false,
         headers: {},
+        changesHeader: () => false,
+        onDemand: config['on_demand'] !== undefined,
         alpn: null,
         notFoundStatus: 503,
         terminates: false,

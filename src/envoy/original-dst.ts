@@ -36,6 +36,10 @@ export function originalDestination(
   if (chosen === null && config['use_http_header'] === true) {
     const name = string(config['http_header_name']) ?? 'x-envoy-original-dst-host';
     const value = upstream.headers[name.toLowerCase()];
+    if (upstream.changesHeader(name.toLowerCase())) {
+      unknownEnd(upstream, `header ${name}`, 'the route changes it', evidence, path, end);
+      return;
+    }
     chosen = value === undefined ? null : ipAddress(value);
     if (chosen !== null) why = `header ${name}`;
   }
@@ -53,7 +57,7 @@ export function originalDestination(
   }
   const port = number(config['upstream_port_override']) ?? chosen.port;
   const to = joinHostPort(chosen.host, port);
-  const socket = transport(cluster, null);
+  const socket = transport(engine, cluster, null);
   const next = stepsKept(step(path, `connects to ${why}: ${to}`, evidence), [transportStep(engine, socket)]);
   const fields: Partial<Ending> = {
     endpoint: to,

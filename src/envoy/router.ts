@@ -1,10 +1,12 @@
-import { list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
+import { boolean, list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import type { Evidence } from '../formats/evidence.js';
 import { ending, type Payload } from './connection.js';
 import { reply, routeName, type FilterRun } from './filter-run.js';
 import type { HttpRequest } from './face.js';
 import { withoutQuery } from './http-path.js';
-import { step, withUnknown, type Path } from './path.js';
+import { mutatedHeaders, mutates } from './header-mutation.js';
+import { openFields } from './open-fields.js';
+import { fork, step, withUnknown, type Path } from './path.js';
 import { regex } from './regex.js';
 import type { Route } from './routes.js';
 import type { Stream } from './stream.js';
@@ -59,7 +61,19 @@ export function routeRequest(run: FilterRun): void {
     );
     return;
   }
-  forward(run, route, action, evidence, path);
+  const { engine } = stream;
+  const open =
+    openFields(engine, 'route action', action, `${route.pointer}/route`) ??
+    openFields(engine, 'route', route.value, route.pointer);
+  if (open === null) return forward(run, route, action, evidence, path);
+  const unknown = { route: routeName(stream), reason: open.reason };
+  fork(
+    path,
+    open,
+    'unknown',
+    (yes) => forward(run, route, action, evidence, yes),
+    (no) => end(ending(stream.connection, 'unknown', evidence, unknown), no),
+  );
 }
 
 function hostEvidence(stream: Stream): Evidence {
@@ -132,6 +146,7 @@ function forward(run: FilterRun, route: Route, action: JsonObject, evidence: Evi
       http: true,
       grpc: stream.grpc,
       headers: stream.request.headers,
+      changesHeader: (name) => mutates(stream, name),
       alpn: stream.alpn,
       notFoundStatus: NOT_FOUND[string(action['cluster_not_found_response_code']) ?? 'SERVICE_UNAVAILABLE'] ?? 503,
       terminates,
@@ -186,6 +201,8 @@ function facts(action: JsonObject): readonly string[] {
   for (const item of list(action['request_mirror_policies'])) {
     found.push(`mirrors to ${string(object(item)['cluster']) ?? '?'}`);
   }
+  const own = action['internal_redirect_policy'] !== undefined || action['internal_redirect_action'] !== undefined;
+  if (own) found.push('retries by itself where the upstream answers with a redirect');
   return found;
 }
 
@@ -225,5 +242,14 @@ function rewrite(
   } else if (object(action['auto_host_rewrite'])['value'] === true || action['auto_host_rewrite'] === true) {
     unknown = 'the host becomes that of the chosen endpoint (auto_host_rewrite)';
   }
-  return { rewritten: { ...request, path, authority }, unknown };
+  const added = mutatedHeaders(stream);
+  let { headers } = added;
+  if (boolean(action['append_x_forwarded_host']) === true && authority !== request.authority) {
+    const before = headers['x-forwarded-host'];
+    headers = {
+      ...headers,
+      'x-forwarded-host': before === undefined ? request.authority : `${before},${request.authority}`,
+    };
+  }
+  return { rewritten: { ...request, path, authority, headers }, unknown: unknown ?? added.unknown };
 }

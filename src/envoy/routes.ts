@@ -1,7 +1,6 @@
 import {
   boolean,
   list,
-  number,
   object,
   objectOrNull,
   oneof,
@@ -14,6 +13,7 @@ import {
 import type { DumpEntry } from '../formats/envoy-dump.js';
 import type { StateValue } from './connection.js';
 import { uriTemplate, withoutQuery } from './http-path.js';
+import { percent } from './percent.js';
 import { filterStateMatcher, metadataMatcher } from './metadata.js';
 import { regex } from './regex.js';
 import { asciiLower, headerMatchers, objects, queryMatcher, type Headers } from './strings.js';
@@ -62,16 +62,6 @@ export interface RouteTable {
   readonly entry: DumpEntry;
   /** Null: no virtual host for this authority. */
   find(host: string): VirtualHost | null;
-}
-
-const DENOMINATORS: Readonly<Record<string, number>> = { HUNDRED: 100, TEN_THOUSAND: 10_000, MILLION: 1_000_000 };
-
-/** A FractionalPercent; absent numerator is 0. */
-export function percent(value: JsonObject): { readonly numerator: number; readonly denominator: number } {
-  return {
-    numerator: number(value['numerator']) ?? 0,
-    denominator: DENOMINATORS[string(value['denominator']) ?? 'HUNDRED'] ?? 100,
-  };
 }
 
 function fraction(value: JsonObject): Fraction | null {

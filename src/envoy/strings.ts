@@ -62,9 +62,17 @@ export function asciiLower(text: string): string {
 export interface Headers {
   /** Value by lower-case name, pseudo headers included; null where the request has none. */
   get(name: string): string | null;
+  /** Set where the value is not known to this program, whatever the client sent. */
+  open(name: string): OpenHeader | null;
 }
 
-export const NO_HEADERS: Headers = { get: () => null };
+/** A header that Envoy itself writes, changes or removes. `present` null: it may be there or not. */
+export interface OpenHeader {
+  readonly present: boolean | null;
+  readonly reason: string;
+}
+
+export const NO_HEADERS: Headers = { get: () => null, open: () => null };
 
 type HeaderTest = (headers: Headers) => Tri;
 
@@ -135,13 +143,19 @@ export function headerMatcher(value: JsonObject): HeaderTest {
   if (kind === 'present_match') {
     const present = value[kind] === undefined ? true : boolean(value[kind]) === true;
     return (headers) => {
-      const found = headers.get(name) !== null || empty;
+      const open = headers.open(name);
+      if (open?.present === null && !empty) return doubt(`request has header ${name}`, open.reason);
+      const found = (open?.present ?? headers.get(name) !== null) || empty;
       return (found === present) !== invert;
     };
   }
   const test = headerValueTest(value, kind);
   return (headers) => {
-    const found = headers.get(name);
+    const open = headers.open(name);
+    if (open !== null && open.present !== false) {
+      return doubt(`${invert ? 'not: ' : ''}header ${name} fits`, open.reason);
+    }
+    const found = open === null ? headers.get(name) : null;
     if (found === null && !empty) return false;
     const result = test(found ?? '');
     if (typeof result !== 'boolean') return invert ? { ...result, fact: `not (${result.fact})` } : result;

@@ -1,6 +1,8 @@
 import { list, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
 import { type ClusterModel, type Host, type SocketMatch } from './cluster.js';
 import type { Ending } from './connection.js';
+import type { Engine } from './engine.js';
+import { missingSecret } from './handshake.js';
 
 /** Transport of a connection to an endpoint, after `transport_socket_matches` was asked. */
 export interface Transport {
@@ -12,7 +14,7 @@ export interface Transport {
   /** Name of the TLS certificate (SDS secret), null where it is written into the dump. */
   readonly certificate: string | null;
   readonly match: SocketMatch;
-  /** Set where the transport is not known to this program. */
+  /** Why the transport is not known, null where it is. */
   readonly unknown: string | null;
 }
 
@@ -73,7 +75,7 @@ function read(match: SocketMatch, type: string, config: JsonObject): Transport {
       return read(match, inner.type, inner.value);
     }
     default:
-      return { ...base, tls: null, unknown: type };
+      return { ...base, tls: null, unknown: `transport socket ${type} is not known` };
   }
 }
 
@@ -93,15 +95,22 @@ function fits(match: JsonObject, host: Host | null): boolean {
 const compiled = new WeakMap<SocketMatch, Transport>();
 
 /** The transport socket of a connection to `host` (null: an original-destination host, which has no metadata). */
-export function transport(cluster: ClusterModel, host: Host | null): Transport {
+export function transport(engine: Engine, cluster: ClusterModel, host: Host | null): Transport {
   const found = cluster.sockets.find((socket) => socket.match === null || fits(socket.match, host));
   if (found === undefined) return plain({ name: '', match: null, socket: null, pointer: cluster.entry.pointer });
   let made = compiled.get(found);
   if (made === undefined) {
-    made = found.socket === null ? plain(found) : read(found, found.socket.type, found.socket.config);
+    made = found.socket === null ? plain(found) : supplied(engine, found, found.socket);
     compiled.set(found, made);
   }
   return made;
+}
+
+/** Without its secrets a socket connects to nobody (envoy 1.40 source/common/tls/ssl_socket.cc, NotReadySslSocket). */
+function supplied(engine: Engine, match: SocketMatch, socket: NonNullable<SocketMatch['socket']>): Transport {
+  const made = read(match, socket.type, socket.config);
+  const secret = missingSecret(engine, object(socket.config['common_tls_context']));
+  return secret === null ? made : { ...made, unknown: `secret ${secret} has not come yet: without it there is no TLS` };
 }
 
 function plain(match: SocketMatch): Transport {

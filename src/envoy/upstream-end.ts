@@ -20,6 +20,8 @@ export interface Upstream {
   readonly grpc: boolean;
   /** Lower-case request headers, for `use_http_header`. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Whether the route sets or removes this header before the upstream is chosen. */
+  readonly changesHeader: (name: string) => boolean;
   /** ALPN that the istio.alpn filter puts in place of the cluster's, by upstream protocol. */
   readonly alpn: ((cluster: ClusterModel) => readonly string[] | null) | null;
   /** Status of a cluster that does not exist. */
@@ -27,6 +29,8 @@ export interface Upstream {
   /** True where the CONNECT ends here: the inner connection is what the outcome is about. */
   readonly terminates: boolean;
   readonly depth: number;
+  /** A cluster that does not exist is asked for (ODCDS). */
+  readonly onDemand?: boolean;
 }
 
 /** Local replies to gRPC requests are HTTP 200 with the error in grpc-status. */
@@ -78,10 +82,7 @@ export function connected(
   path: Path,
   end: End,
 ): void {
-  const next =
-    socket.unknown === null
-      ? path
-      : withUnknown(path, `transport to ${fields.to ?? '?'}`, `transport socket ${socket.unknown} is not known`);
+  const next = socket.unknown === null ? path : withUnknown(path, `transport to ${fields.to ?? '?'}`, socket.unknown);
   const { certificate } = socket;
   end(
     ending(upstream.connection, 'forward', fields.decidedBy ?? null, {

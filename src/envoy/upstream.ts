@@ -1,17 +1,27 @@
 import type { Evidence } from '../formats/evidence.js';
-import { list, type JsonObject } from '../formats/envoy-json.js';
+import { list, object, typed, type JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel } from './cluster.js';
 import { ending, type End, type Ending } from './connection.js';
 import type { Engine } from './engine.js';
 import { chooseHost } from './hosts.js';
 import { originalDestination } from './original-dst.js';
-import { step, type Path } from './path.js';
+import { openFields } from './open-fields.js';
+import { PASSIVE_HTTP } from './passive-filters.js';
+import { doubt, type Doubt } from './tri.js';
+import { fork, step, withUnknown, type Path } from './path.js';
 import { localStatus, unknownEnd, type Upstream } from './upstream-end.js';
 
 /** A connection or request goes to a cluster by name. */
 export function toCluster(engine: Engine, name: string, upstream: Upstream, path: Path, end: End): void {
   const cluster = engine.cluster(name);
   if (cluster === null) {
+    const open = mayExist(engine, name, upstream);
+    if (open !== null) {
+      const { decidedBy } = upstream.fields;
+      const next = withUnknown(path, `cluster ${name}`, open);
+      end(ending(upstream.connection, 'unknown', decidedBy ?? null, { ...upstream.fields, reason: open }), next);
+      return;
+    }
     const reason = upstream.http ? 'cluster_not_found' : 'NC';
     const status = upstream.http ? localStatus(upstream.notFoundStatus, upstream.grpc) : null;
     const next = step(path, `cluster ${name} does not exist in this Envoy`, null);
@@ -21,6 +31,26 @@ export function toCluster(engine: Engine, name: string, upstream: Upstream, path
     );
     return;
   }
+  const open =
+    openFields(engine, 'cluster', cluster.entry.value, cluster.entry.pointer) ??
+    (upstream.http ? upstreamFilters(engine, cluster) : null);
+  if (open === null) return inCluster(engine, cluster, upstream, path, end);
+  const evidence = engine.evidence(cluster.entry, `cluster ${name}`);
+  fork(
+    path,
+    open,
+    'unknown',
+    (yes) => inCluster(engine, cluster, upstream, yes, end),
+    (no) =>
+      end(
+        ending(upstream.connection, 'unknown', evidence, { ...upstream.fields, cluster: name, reason: open.reason }),
+        no,
+      ),
+  );
+}
+
+function inCluster(engine: Engine, cluster: ClusterModel, upstream: Upstream, path: Path, end: End): void {
+  const { name } = cluster;
   const evidence = engine.evidence(cluster.entry, `cluster ${name}`);
   const next = step(path, `cluster ${name}`, evidence);
   const fields: Partial<Ending> = { ...upstream.fields, cluster: name, sourceBind: cluster.sourceBind };
@@ -33,6 +63,25 @@ export function toCluster(engine: Engine, name: string, upstream: Upstream, path
     return;
   }
   chooseHost(engine, cluster, evidence, { ...upstream, fields }, next, end);
+}
+
+/** HTTP filters behind the choice of the cluster (`HttpProtocolOptions.http_filters`) may refuse or change the request. */
+function upstreamFilters(engine: Engine, { name, entry }: ClusterModel): Doubt | null {
+  return engine.compiled('upstream filters', entry.value, () => {
+    const all = object(entry.value['typed_extension_protocol_options']);
+    const options = object(all['envoy.extensions.upstreams.http.v3.HttpProtocolOptions']);
+    const filters = list(options['http_filters']).map((item) => typed(object(item)['typed_config']).type);
+    const other = filters.filter((type) => !PASSIVE_HTTP.has(type));
+    if (other.length === 0) return null;
+    return doubt(`upstream HTTP filters of cluster ${name} let the request pass`, `${other.join(', ')} is not known`);
+  });
+}
+
+/** Why a cluster that is not among those in use may be there all the same, null where it is not. */
+function mayExist({ dump }: Engine, name: string, upstream: Upstream): string | null {
+  if (!dump.hasClusters) return `${dump.file} has no clusters`;
+  if (dump.warmingClusters.has(name)) return 'it is warming: its endpoints or secrets have not come yet';
+  return upstream.onDemand === true ? 'it is asked for when it is needed (on_demand)' : null;
 }
 
 function customCluster(

@@ -34,7 +34,7 @@ export function hostSteps(engine: Engine, host: Host, socket: Transport): readon
 
 /** The way to a host, whoever goes it; null where it depends on more than the host. */
 export function wayTo(engine: Engine, cluster: ClusterModel, host: Host): Way | null {
-  const socket = transport(cluster, host);
+  const socket = transport(engine, cluster, host);
   if (socket.unknown !== null) return null;
   const { address } = host;
   switch (address.kind) {
@@ -126,6 +126,7 @@ function run(
     http: false,
     grpc: false,
     headers: {},
+    changesHeader: () => false,
     alpn: null,
     notFoundStatus: 503,
     terminates: false,
@@ -207,7 +208,7 @@ function originator(
   const proxy: JsonObject = object(chains[0]?.filters[0]?.config);
   const through = engine.cluster(string(proxy['cluster']) ?? '');
   const passed = socket.passthrough.filter(({ name }) => name === DESTINATION);
-  const outer = through?.discovery === 'ORIGINAL_DST' ? transport(through, null) : null;
+  const outer = through?.discovery === 'ORIGINAL_DST' ? transport(engine, through, null) : null;
   const settings = object(through?.entry.value['original_dst_lb_config']);
   const key = objectOrNull(settings['metadata_key']);
   const plain =

@@ -21,6 +21,11 @@ export interface EnvoyDump {
   /** Active and static ones, in the order of the dump; names need not be unique (empty for unnamed static ones). */
   readonly listeners: readonly DumpEntry[];
   readonly clusters: ReadonlyMap<string, DumpEntry>;
+  /** False where the dump has no list of them: then a cluster that is not here may exist. */
+  readonly hasClusters: boolean;
+  /** Not in use yet, and no older version of them is: what becomes of them is not decided. */
+  readonly warmingClusters: ReadonlyMap<string, DumpEntry>;
+  readonly warmingListeners: readonly DumpEntry[];
   /** Host lists by EDS service name or cluster name, of every type of cluster. */
   readonly endpoints: ReadonlyMap<string, DumpEntry>;
   /** False where the dump was taken without `include_eds`: then every endpoint is unknown. */
@@ -29,6 +34,8 @@ export interface EnvoyDump {
   readonly scopedRoutes: ReadonlyMap<string, readonly DumpEntry[]>;
   /** Extension configurations by name (ECDS). */
   readonly extensions: ReadonlyMap<string, DumpEntry>;
+  /** Secrets by name (SDS): `warming` ones were asked for and did not come. Null: the dump does not list them. */
+  readonly secrets: ReadonlyMap<string, { readonly state: 'active' | 'warming'; readonly entry: DumpEntry }> | null;
   readonly problems: readonly ParseProblem[];
 }
 
@@ -38,11 +45,15 @@ interface Builder {
   bootstrap: DumpEntry | null;
   listeners: DumpEntry[];
   clusters: Map<string, DumpEntry>;
+  hasClusters: boolean;
+  warmingClusters: Map<string, DumpEntry>;
+  warmingListeners: DumpEntry[];
   endpoints: Map<string, DumpEntry>;
   hasEndpoints: boolean;
   routes: Map<string, DumpEntry>;
   scopedRoutes: Map<string, readonly DumpEntry[]>;
   extensions: Map<string, DumpEntry>;
+  secrets: Map<string, { readonly state: 'active' | 'warming'; readonly entry: DumpEntry }> | null;
   problems: ParseProblem[];
 }
 
@@ -74,11 +85,16 @@ function readListeners(builder: Builder, config: JsonObject, base: string): void
       });
     } else if (state['warming_state'] !== undefined) {
       problem(builder, `${pointer}/warming_state`, `listener ${name} is warming: it takes no connections yet`);
+      const warming = objectOrNull(object(state['warming_state'])['listener']);
+      if (warming !== null) {
+        builder.warmingListeners.push({ name, value: warming, pointer: `${pointer}/warming_state/listener` });
+      }
     }
   });
 }
 
 function readClusters(builder: Builder, config: JsonObject, base: string): void {
+  builder.hasClusters = true;
   for (const part of ['static_clusters', 'dynamic_active_clusters']) {
     list(config[part]).forEach((item, i) => {
       const cluster = objectOrNull(object(item)['cluster']);
@@ -92,9 +108,12 @@ function readClusters(builder: Builder, config: JsonObject, base: string): void 
     });
   }
   list(config['dynamic_warming_clusters']).forEach((item, i) => {
-    const name = string(object(object(item)['cluster'])['name']) ?? '';
+    const value = object(object(item)['cluster']);
+    const name = string(value['name']) ?? '';
+    const pointer = `${base}/dynamic_warming_clusters/${i}`;
     if (!builder.clusters.has(name)) {
-      problem(builder, `${base}/dynamic_warming_clusters/${i}`, `cluster ${name} is warming: it takes no traffic yet`);
+      builder.warmingClusters.set(name, { name, value, pointer: `${pointer}/cluster` });
+      problem(builder, pointer, `cluster ${name} is warming: it takes no traffic yet`);
     }
   });
 }
@@ -149,6 +168,19 @@ function readExtensions(builder: Builder, config: JsonObject, base: string): voi
   });
 }
 
+/** Certificates: who presents which is said by the names in the TLS contexts. Here is whether they came. */
+function readSecrets(builder: Builder, config: JsonObject, base: string): void {
+  builder.secrets ??= new Map();
+  for (const part of ['static_secrets', 'dynamic_warming_secrets', 'dynamic_active_secrets']) {
+    const state = part === 'dynamic_warming_secrets' ? 'warming' : 'active';
+    for (const [i, item] of list(config[part]).entries()) {
+      const name = string(object(item)['name']) ?? '';
+      const entry = { name, value: object(object(item)['secret']), pointer: `${base}/${part}/${i}` };
+      builder.secrets.set(name, { state, entry });
+    }
+  }
+}
+
 function readConfig(builder: Builder, item: Json, base: string): void {
   const config = object(item);
   const type = string(config['@type']) ?? '';
@@ -173,8 +205,7 @@ function readConfig(builder: Builder, item: Json, base: string): void {
     case 'EcdsConfigDump':
       return readExtensions(builder, config, base);
     case 'SecretsConfigDump':
-      // Certificates: who presents which is said by the names in the TLS contexts.
-      return;
+      return readSecrets(builder, config, base);
     default:
       problem(builder, base, `part ${type === '' ? 'without @type' : type} of the dump is not known to this program`);
   }
@@ -188,11 +219,15 @@ export function readEnvoyDump(file: string, text: string): EnvoyDump {
     bootstrap: null,
     listeners: [],
     clusters: new Map(),
+    hasClusters: false,
+    warmingClusters: new Map(),
+    warmingListeners: [],
     endpoints: new Map(),
     hasEndpoints: false,
     routes: new Map(),
     scopedRoutes: new Map(),
     extensions: new Map(),
+    secrets: null,
     problems: [],
   };
   const parsed = parseJson(text);

@@ -1,0 +1,117 @@
+import { boolean, list, number, object, string, strings, type JsonObject } from '../formats/envoy-json.js';
+import type { Connection } from './connection.js';
+import type { HttpRequest } from './face.js';
+import type { OpenHeader } from './strings.js';
+
+/** `http` or `https`, as `:scheme` says it to routes and filters. */
+export function schemeOf(config: JsonObject, connection: Connection): string {
+  const overwritten = string(object(config['scheme_header_transformation'])['scheme_to_overwrite']);
+  return overwritten ?? (connection.terminated === undefined ? 'http' : 'https');
+}
+
+/** Names in lower case, as Envoy keeps them. */
+export function lowerCased(request: HttpRequest): HttpRequest {
+  for (const name in request.headers) {
+    if (name !== name.toLowerCase()) return { ...request, headers: lowered(request.headers) };
+  }
+  return request;
+}
+
+function lowered(written: HttpRequest['headers']): HttpRequest['headers'] {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(written)) headers[name.toLowerCase()] = value;
+  return headers;
+}
+
+function mentions(header: string | undefined, token: string): boolean {
+  return (header ?? '').split(',').some((item) => item.trim().toLowerCase() === token);
+}
+
+/** `Connection: upgrade` with the protocol that it asks for; null for any other request (Http::Utility::isUpgrade). */
+export function upgradeOf(request: HttpRequest): string | null {
+  const wanted = request.headers['upgrade'];
+  return wanted !== undefined && wanted !== '' && mentions(request.headers['connection'], 'upgrade') ? wanted : null;
+}
+
+const HOP_BY_HOP = ['keep-alive', 'proxy-connection', 'transfer-encoding'] as const;
+
+/**
+ * Headers as routes and filters see them (ConnectionManagerUtility::mutateRequestHeaders): hop-by-hop headers go,
+ * x-forwarded-for and x-forwarded-proto are written behind `use_remote_address`.
+ */
+export function sanitized(config: JsonObject, connection: Connection, request: HttpRequest): HttpRequest {
+  const { headers } = request;
+  const gone: string[] = HOP_BY_HOP.filter((name) => headers[name] !== undefined);
+  if (upgradeOf(request) === null) {
+    for (const name of ['connection', 'upgrade']) if (headers[name] !== undefined) gone.push(name);
+    if (headers['te'] !== undefined && !mentions(headers['te'], 'trailers')) gone.push('te');
+  }
+  const dropped = object(config['common_http_protocol_options'])['headers_with_underscores_action'] === 'DROP_HEADER';
+  for (const name in headers) if (dropped && name.includes('_')) gone.push(name);
+  const trusting = boolean(config['use_remote_address']) === true;
+  if (gone.length === 0 && !trusting) return request;
+  const left: Record<string, string> = { ...headers };
+  for (const name of gone) delete left[name];
+  if (trusting) {
+    if ((number(config['xff_num_trusted_hops']) ?? 0) === 0) left['x-forwarded-proto'] = schemeOf(config, connection);
+    if (boolean(config['skip_xff_append']) !== true && connection.remote?.kind === 'ip') {
+      const before = left['x-forwarded-for'];
+      left['x-forwarded-for'] = before === undefined ? connection.remote.host : `${before},${connection.remote.host}`;
+    }
+  }
+  return { ...request, headers: left };
+}
+
+/** Headers with an underscore are refused: envoy 1.40 source/common/http/http1/codec_impl.cc. */
+export function refusesHeaders(config: JsonObject, request: HttpRequest): boolean {
+  const action = object(config['common_http_protocol_options'])['headers_with_underscores_action'];
+  return action === 'REJECT_REQUEST' && Object.keys(request.headers).some((name) => name.includes('_'));
+}
+
+const MADE_HERE = 'this Envoy writes it, and its value is not known';
+
+/** What this Envoy does with x-forwarded-client-cert (ConnectionManagerUtility::mutateXfccRequestHeader). */
+function clientCertificate(config: JsonObject, connection: Connection, request: HttpRequest): OpenHeader | null {
+  const written = string(config['forward_client_cert_details']) ?? 'SANITIZE';
+  const mutual = connection.terminated !== undefined && connection.terminated.peer !== null;
+  if (written === 'ALWAYS_FORWARD_ONLY') return null;
+  if (written === 'SANITIZE' || !mutual) return { present: false, reason: 'this Envoy removes it' };
+  if (written === 'FORWARD_ONLY') return null;
+  const reason = `${MADE_HERE} (${request.headers['x-forwarded-client-cert'] === undefined ? 'it is set' : 'it is changed'})`;
+  return { present: true, reason };
+}
+
+/** Headers whose value this program does not know: what Envoy itself sets, changes or removes before it routes. */
+export function openHeaders(
+  config: JsonObject,
+  connection: Connection,
+  request: HttpRequest,
+  internalOnly: JsonObject[string],
+): ReadonlyMap<string, OpenHeader> {
+  const found = new Map<string, OpenHeader>();
+  const trusting = boolean(config['use_remote_address']) === true;
+  const certificate = clientCertificate(config, connection, request);
+  if (certificate !== null) found.set('x-forwarded-client-cert', certificate);
+  const named = request.headers['x-request-id'] !== undefined;
+  const kept = named && (!trusting || boolean(config['preserve_external_request_id']) === true);
+  if (boolean(config['generate_request_id']) !== false && !kept) {
+    found.set('x-request-id', { present: true, reason: MADE_HERE });
+  }
+  if (boolean(config['append_x_forwarded_port']) === true) {
+    found.set('x-forwarded-port', { present: true, reason: MADE_HERE });
+  }
+  if ((string(config['via']) ?? '') !== '') found.set('via', { present: true, reason: MADE_HERE });
+  const internal = 'whether the request counts as internal is not decided by this program';
+  found.set('x-envoy-internal', { present: null, reason: internal });
+  if (trusting) {
+    found.set('x-envoy-external-address', { present: null, reason: internal });
+    for (const name in request.headers) {
+      if (name.startsWith('x-envoy-')) found.set(name, { present: null, reason: internal });
+    }
+    for (const name of strings(list(internalOnly))) {
+      if (request.headers[name.toLowerCase()] !== undefined)
+        found.set(name.toLowerCase(), { present: null, reason: internal });
+    }
+  }
+  return found;
+}
