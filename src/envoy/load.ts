@@ -3,14 +3,14 @@ import { readEnvoyClusters, type ClustersFile } from '../formats/envoy-clusters.
 import { readEnvoyDump, type DumpEntry } from '../formats/envoy-dump.js';
 import { object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import { clusterModel, type ClusterModel } from './cluster.js';
-import { addressText, ending, ipAddress, type Connection, type Payload } from './connection.js';
+import { addressText, ending, ipAddress, type Address, type Connection, type Payload } from './connection.js';
 import { endpointsOf } from './endpoints.js';
 import type { Engine } from './engine.js';
 import type { Envoy, EnvoyOutcome, EnvoyRequest } from './face.js';
-import { listenerIndex, listenerModel, type ListenerIndex } from './listener.js';
+import { listenerIndex, listenerModel, type ListenerIndex, type ListenerModel } from './listener.js';
 import { accept } from './accept.js';
 import { gather } from './outcome.js';
-import { START, step, withUnknown } from './path.js';
+import { START, step, withUnknown, type Path } from './path.js';
 import { routeTable, type RouteTable } from './routes.js';
 import { readRuntime } from './runtime.js';
 
@@ -26,6 +26,7 @@ export function loadEnvoy(file: string, text: string, clusters: { file: string; 
   }));
   if (health?.problem != null) problems.push({ fact: health.file, reason: health.problem });
   const engine = makeEngine(dump, health, listeners, index);
+  const warming = listenerIndex(dump.warmingListeners.map(listenerModel));
   const node = object(dump.bootstrap?.value['node']);
   const metadata = object(node['metadata']);
   return {
@@ -38,7 +39,7 @@ export function loadEnvoy(file: string, text: string, clusters: { file: string; 
     listeners: dump.listeners.map((entry) => entry.name).filter((name) => name !== ''),
     clusters: [...dump.clusters.keys()],
     endpoints: (name) => endpointsOf(engine, name),
-    decide: (request) => decide(engine, index, identityOf(node), request),
+    decide: (request) => decide(engine, { index, warming }, identityOf(node), request),
   };
 }
 
@@ -115,9 +116,30 @@ function payloadOf(request: EnvoyRequest): Payload {
   return { tls: request.tls, app: { kind: 'connect', authority, headers, inner: { tls: request.innerTls, app } } };
 }
 
+function stillWarming(path: Path, { name }: ListenerModel): Path {
+  return withUnknown(path, `listener ${name ?? ''}`, 'it is warming: its routes or secrets have not come yet');
+}
+
+/** Whether this listener takes connections to the address before the other one. */
+function isMoreExact(listener: ListenerModel, other: ListenerModel, at: Address): boolean {
+  const exact = ({ addresses }: ListenerModel): number =>
+    addresses.some((item) => item.kind === 'ip' && at.kind === 'ip' && item.host === at.host && item.port === at.port)
+      ? 2
+      : addresses.some((item) => item.kind === 'ip' && at.kind === 'ip' && item.port === at.port)
+        ? 1
+        : 0;
+  return exact(listener) > exact(other);
+}
+
+interface Listeners {
+  readonly index: ListenerIndex;
+  /** Those that wait for their routes or secrets, without an older version that takes their connections meanwhile. */
+  readonly warming: ListenerIndex;
+}
+
 function decide(
   engine: Engine,
-  index: ListenerIndex,
+  { index, warming }: Listeners,
   identity: string | null,
   request: EnvoyRequest,
 ): readonly EnvoyOutcome[] {
@@ -133,8 +155,14 @@ function decide(
   const listener = index.find(bound, true);
   if (listener === null) {
     const reason = `no listener is bound to ${request.listener}`;
-    const missing = engine.listeners.length === 0;
-    const next = missing ? withUnknown(START, `listeners of ${engine.dump.file}`, 'the dump has none') : START;
+    const waiting = warming.find(bound, true);
+    const missing = engine.listeners.length === 0 || waiting !== null;
+    const next =
+      waiting !== null
+        ? stillWarming(START, waiting)
+        : missing
+          ? withUnknown(START, `listeners of ${engine.dump.file}`, 'the dump has none')
+          : START;
     end(ending(null, missing ? 'unknown' : 'error', null, { reason }), step(next, reason, null));
     return outcomes();
   }
@@ -163,7 +191,16 @@ function decide(
       target === listener
         ? START
         : step(START, text, engine.evidence(listener.entry, `listener ${listener.name ?? ''}`));
-    accept(engine, target, { ...connection, localRestored: true }, path, 0, end);
+    const waiting = warming.find(local, false);
+    const replaced = waiting !== null && !isMoreExact(target, waiting, local);
+    accept(
+      engine,
+      target,
+      { ...connection, localRestored: true },
+      replaced ? stillWarming(path, waiting) : path,
+      0,
+      end,
+    );
   } else {
     accept(engine, listener, connection, START, 0, end);
   }

@@ -1,5 +1,5 @@
 import type { Evidence } from '../formats/evidence.js';
-import { list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
+import { boolean, list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import { eachEnding, ending, type Connection, type End, type Ending } from './connection.js';
 import type { Engine } from './engine.js';
 import { builtInTelemetry, setFilterState } from './filter-state.js';
@@ -7,6 +7,7 @@ import { formatted } from './format.js';
 import { httpConnection } from './http.js';
 import type { Filter, FilterChain } from './listener.js';
 import { AUTHORITY_PORT_STATE, AUTHORITY_STATE } from './listener-filters.js';
+import { openFields } from './open-fields.js';
 import { fork, step, weigh, withUnknown, type Path } from './path.js';
 import { networkSubject, runRbac } from './rbac-run.js';
 import { doubt } from './tri.js';
@@ -163,6 +164,11 @@ function tcpProxy(engine: Engine, filter: Filter, connection: Connection, path: 
   const { config } = filter;
   const evidence: Evidence = { file: engine.dump.file, pointer: filter.pointer, text: 'tcp_proxy' };
   const criteria = subsetCriteria(objectOrNull(config['metadata_match']));
+  const open = openFields(engine, 'tcp_proxy', config, filter.pointer);
+  if (open !== null) {
+    end(ending(connection, 'unknown', evidence, { reason: open.reason }), withUnknown(path, open.fact, open.reason));
+    return;
+  }
   const send = (name: string, own: JsonObject | null, next: Path): void => {
     const merged = criteria === null ? own : own === null ? criteria : { ...criteria, ...own };
     const tunnel = objectOrNull(config['tunneling_config']);
@@ -217,7 +223,8 @@ function tunnelled(tunnel: JsonObject, connection: Connection, end: End): End {
   const wrap = (result: Ending, path: Path): void => {
     if (result.to === null) return end(result, path);
     const text = string(tunnel['hostname']) ?? '';
-    const authority = formatted(text, { connection, request: null });
+    const posts = boolean(tunnel['use_post']) === true;
+    const authority = posts ? null : formatted(text, { connection, request: null });
     const next = authority === null ? withUnknown(path, `CONNECT authority ${text}`, 'its value is not known') : path;
     const shown = authority ?? text;
     if (result.hbone !== null) return end({ ...result, innerAuthority: shown }, next);

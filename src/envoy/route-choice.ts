@@ -1,6 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
-import { list, number, object, objectOrNull, string } from '../formats/envoy-json.js';
+import { boolean, list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import { ending, type End } from './connection.js';
+import { openFields } from './open-fields.js';
 import { draw, fork, step, withUnknown, type Path } from './path.js';
 import type { Route, RouteSubject } from './routes.js';
 import type { Stream } from './stream.js';
@@ -13,6 +14,7 @@ function subject(stream: Stream): RouteSubject {
   return {
     host: stream.request.authority,
     path,
+    ignorePathParameters: boolean(stream.table?.entry.value['ignore_path_parameters_in_path_matching']) === true,
     connect: stream.isConnect,
     grpc: stream.grpc,
     headers: stream.headers,
@@ -28,7 +30,9 @@ export function chooseRoute(stream: Stream, path: Path, end: End, next: Next): v
   const { table } = stream;
   if (table === null) return next(stream, path);
   const { file } = stream.engine.dump;
-  const host = stream.request.authority === '' ? null : table.find(stream.request.authority);
+  const named = string(table.entry.value['vhost_header']);
+  const authority = named === null || named === '' ? stream.request.authority : stream.headers.get(named.toLowerCase());
+  const host = authority === null || authority === '' ? null : table.find(authority);
   if (host === null) {
     const evidence = stream.engine.evidence(table.entry, `route configuration ${table.name ?? ''}`);
     const text = `no virtual host for ${stream.request.authority} in route configuration ${table.name ?? ''}`;
@@ -42,9 +46,19 @@ export function chooseRoute(stream: Stream, path: Path, end: End, next: Next): v
   }
   const evidence: Evidence = { file, pointer: host.pointer, text: `virtual host ${host.name}` };
   const routed: Stream = { ...stream, virtualHost: host };
+  const open =
+    openFields(stream.engine, 'route configuration', table.entry.value, table.entry.pointer) ??
+    openFields(stream.engine, 'virtual host', host.value, host.pointer);
+  if (open !== null) {
+    end(
+      ending(stream.connection, 'unknown', evidence, { reason: open.reason }),
+      withUnknown(path, open.fact, open.reason),
+    );
+    return;
+  }
   const after = step(path, `virtual host ${host.name}`, evidence);
   if (host.value['matcher'] !== undefined) return byMatcherTree(routed, `${host.pointer}/matcher`, after, end);
-  fromRoute(routed, subject(stream), host.routes(), 0, after, next);
+  fromRoute(routed, subject(stream), host.routes(), 0, after, end, next);
 }
 
 function fromRoute(
@@ -53,6 +67,7 @@ function fromRoute(
   routes: readonly Route[],
   from: number,
   path: Path,
+  end: End,
   next: Next,
 ): void {
   const { file } = stream.engine.dump;
@@ -64,12 +79,14 @@ function fromRoute(
     const take = (branch: Path): void => {
       const name = route.name ?? `#${i}`;
       const evidence: Evidence = { file, pointer: route.pointer, text: `route ${name}` };
-      chooseCluster({ ...stream, route }, step(branch, `route ${name}`, evidence), next);
+      chooseCluster({ ...stream, route }, step(branch, `route ${name}`, evidence), end, next);
     };
-    const skip = (branch: Path): void => fromRoute(stream, request, routes, i + 1, branch, next);
+    const skip = (branch: Path): void => fromRoute(stream, request, routes, i + 1, branch, end, next);
     const hit = (branch: Path): void => {
       if (route.fraction === null) return take(branch);
-      const { numerator, denominator } = route.fraction;
+      const found = stream.engine.runtime.percent(route.fraction.key, route.fraction);
+      if ('fact' in found) return fork(branch, found, 'unknown', take, skip);
+      const { numerator, denominator } = found;
       const inside = draw(branch, denominator, 0, Math.min(numerator, denominator));
       const outside = draw(branch, denominator, Math.min(numerator, denominator), denominator);
       if (inside !== null) take(inside);
@@ -82,7 +99,7 @@ function fromRoute(
 }
 
 /** Weighted clusters are chosen with the route, by the same random number. */
-function chooseCluster(stream: Stream, path: Path, next: Next): void {
+function chooseCluster(stream: Stream, path: Path, end: End, next: Next): void {
   const action = object(stream.route?.value['route']);
   const weighted = objectOrNull(action['weighted_clusters']);
   if (weighted === null) return next(stream, path);
@@ -91,6 +108,17 @@ function chooseCluster(stream: Stream, path: Path, next: Next): void {
   const header = string(weighted['header_name']);
   const given = header === null ? null : stream.headers.get(header.toLowerCase());
   const random = given !== null && /^\d+$/.test(given) ? BigInt(given) : null;
+  const prefix = string(weighted['runtime_key_prefix']) ?? '';
+  const overridden = prefix === '' ? null : overriddenWeight(stream, prefix, clusters);
+  if (overridden !== null) {
+    const evidence: Evidence = { file: stream.engine.dump.file, pointer: stream.route?.pointer ?? '', text: 'weights' };
+    const unknown = { reason: overridden, route: stream.route?.name ?? null };
+    end(
+      ending(stream.connection, 'unknown', evidence, unknown),
+      withUnknown(path, 'weights of the clusters', overridden),
+    );
+    return;
+  }
   let low = 0;
   for (const item of clusters) {
     const weight = number(item['weight']) ?? 0;
@@ -106,6 +134,15 @@ function chooseCluster(stream: Stream, path: Path, next: Next): void {
     const branch = draw(path, total, from, low);
     if (branch !== null) next(choice, branch);
   }
+}
+
+/** `runtime_key_prefix` + cluster: the runtime's weight takes the place of the configured one. */
+function overriddenWeight({ engine }: Stream, prefix: string, clusters: readonly JsonObject[]): string | null {
+  for (const item of clusters) {
+    const key = `${prefix}.${string(item['name']) ?? ''}`;
+    if (engine.runtime.value(key) !== null) return `runtime ${key} may change them`;
+  }
+  return null;
 }
 
 /** A virtual host that chooses by a matcher tree: its actions are routes that this program does not take apart. */

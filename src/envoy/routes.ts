@@ -24,6 +24,8 @@ export interface RouteSubject {
   readonly host: string;
   /** With query; null for a CONNECT, which has none. */
   readonly path: string | null;
+  /** `;…` does not count (`ignore_path_parameters_in_path_matching`). */
+  readonly ignorePathParameters: boolean;
   readonly connect: boolean;
   readonly grpc: boolean;
   readonly headers: Headers;
@@ -95,7 +97,12 @@ const MATCH_FIELDS = new Set<string>([
 type Test = (subject: RouteSubject) => Tri;
 
 function onPath(test: (path: string) => Tri): Test {
-  return (subject) => (subject.path === null ? false : test(withoutQuery(subject.path)));
+  return (subject) => {
+    if (subject.path === null) return false;
+    const path = withoutQuery(subject.path);
+    const cut = subject.ignorePathParameters ? path.indexOf(';') : -1;
+    return test(cut < 0 ? path : path.slice(0, cut));
+  };
 }
 
 function pathTest(value: JsonObject): { readonly test: Test; readonly prefix: string | null } {
