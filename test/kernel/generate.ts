@@ -100,8 +100,16 @@ export function ruleSetOf(pieces: Pieces): RuleSet {
     iptables: restoreText(pieces.rules4, pieces.policies),
     ip6tables: restoreText(pieces.rules6, []),
     nft: nftText(pieces.nft),
-    shell: pieces.shell.join('\n'),
+    shell: shellText(pieces.shell),
   };
+}
+
+/** Many settings in one command: each process costs more than the setting. */
+function shellText(lines: readonly string[]): string {
+  const head = 'sysctl -q -w ';
+  const settings = lines.filter((line) => line.startsWith(head)).map((line) => line.slice(head.length));
+  const others = lines.filter((line) => !line.startsWith(head));
+  return [...(settings.length === 0 ? [] : [head + settings.join(' ')]), ...others].join('\n');
 }
 
 export interface Pools {

@@ -2,15 +2,15 @@ import type { RuleOption } from '../../formats/iptables-save.js';
 import { compileSet, type Dimension, type SetTest } from '../ipset.js';
 import type { Evidence } from '../../formats/evidence.js';
 import type { Family } from '../address.js';
-import { TCP, UDP, type CtTuple, type Flow, type Predicate } from '../flow.js';
-import type { Choices } from '../choices.js';
+import { ICMP, ICMPV6, TCP, UDP, type CtTuple, type Flow, type Predicate } from '../flow.js';
+import { FactMissing, type Choices } from '../choices.js';
 import { protocolNumber } from '../protocols.js';
 import type { RouteKey, RouteResult, Routing } from '../routing.js';
 import { placeOf, type Runtime } from '../runtime.js';
 import type { RuleMatch } from '../../formats/iptables-save.js';
 import { findsConnected } from '../tproxy.js';
 import { addressTest } from './match-address.js';
-import { maskedValue, numberRange, Options } from './values.js';
+import { maskedValue, numberRange, Options, type NumberRange } from './values.js';
 
 /** Matches on what the kernel knows beside the packet. Each returns null where it does not understand an option. */
 export type StateMatchCompiler = (
@@ -105,7 +105,9 @@ function tupleTests(options: Options, family: Family, tests: ((flow: Flow) => bo
         const range = numberRange(port.values[0], 65535);
         if (range === null) return false;
         const key = side === 'src' ? 'sport' : 'dport';
+        const icmp = icmpValue(prefix, side, range);
         tests.push((flow) => {
+          if (flow.protocol === ICMP || flow.protocol === ICMPV6) return icmp(flow) !== port.negated;
           const value = tuple(flow)[key];
           return (value >= range.from && value <= range.to) !== port.negated;
         });
@@ -113,6 +115,21 @@ function tupleTests(options: Options, family: Family, tests: ((flow: Flow) => bo
     }
   }
   return true;
+}
+
+/** In a tuple of ICMP the identifier stands for the source port; type and code for the destination port. */
+function icmpValue(prefix: 'orig' | 'repl', side: 'src' | 'dst', { from, to }: NumberRange): (flow: Flow) => boolean {
+  const words = `the identifier of the ICMP echo is in ${from}-${to}`;
+  return (flow) => {
+    if (flow.ct === null || flow.ct.template) return from === 0;
+    if (side === 'src') {
+      const unknown = { fact: 'identifier of the ICMP echo', reason: 'the packet does not say' };
+      return flow.choices.either(`icmp id ${from}-${to}`, words, unknown);
+    }
+    // echo request and echo reply: 8 and 0, of ICMPv6 128 and 129
+    const type = prefix === 'orig' ? flow.icmpType : flow.family === 4 ? 0 : 129;
+    return type * 256 >= from && type * 256 <= to;
+  };
 }
 
 const NO_TUPLE: CtTuple = { src: 0, sport: 0, dst: 0, dport: 0 };
@@ -189,13 +206,27 @@ export const socket: StateMatchCompiler = (match, _family, runtime, evidence) =>
   const nowildcard = options.flag('--nowildcard');
   const restore = options.flag('--restore-skmark');
   if (!options.done) return null;
-  return (flow) => socketMatches(flow, runtime, { transparent, nowildcard, restore }, evidence);
+  return (flow) => {
+    if (!socketMatches(flow, runtime, { transparent, nowildcard }, evidence)) return false;
+    if (restore) restoreMark(flow, evidence);
+    return true;
+  };
 };
+
+/** --restore-skmark: the packet gets the SO_MARK of the socket, which `ss -l` does not print. */
+function restoreMark(flow: Flow, evidence: Evidence): void {
+  const unknown = { fact: `SO_MARK of the socket found at ${placeOf(evidence)}`, reason: 'ss does not print it' };
+  if (!flow.choices.either(`skmark ${placeOf(evidence)}`, 'the socket has no mark', unknown)) {
+    throw new FactMissing(unknown);
+  }
+  if (flow.mark === 0) return;
+  flow.mark = 0;
+  flow.note('netfilter', 'mark becomes 0x0, as that of the socket', evidence);
+}
 
 interface SocketQuestion {
   readonly transparent: boolean;
   readonly nowildcard: boolean;
-  readonly restore: boolean;
 }
 
 export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion, evidence: Evidence): boolean {

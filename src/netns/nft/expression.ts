@@ -1,9 +1,9 @@
 import type { Evidence } from '../../formats/evidence.js';
 import { isObject, numberOf, stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
-import { isMulticast, type Addr, type Family } from '../address.js';
+import { isLinkLocal6, isMulticast, type Addr, type Family } from '../address.js';
 import { FactMissing } from '../choices.js';
 import { ICMP, ICMPV6, SCTP, TCP, UDP, type Action, type Connection, type Flow } from '../flow.js';
-import type { RouteResult } from '../routing.js';
+import type { RouteKey, RouteResult } from '../routing.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { socketMatches } from '../iptables/match-state.js';
 import type { NftSet } from '../../formats/nft-ruleset.js';
@@ -228,7 +228,7 @@ function fib(json: JsonObject, { family, runtime }: NftContext): Expression | nu
         const addr = daddr ? flow.dst : flow.src;
         const device = deviceOf(flow);
         if (family === 4) return RTN[runtime.addressType(4, addr, device, flow)];
-        return fibType6(runtime, addr, device, flow);
+        return fibType6(runtime, fibKey(flow, flags, 'lo'), device, flow);
       },
       kinds: ['fibtype'],
     };
@@ -236,7 +236,7 @@ function fib(json: JsonObject, { family, runtime }: NftContext): Expression | nu
   if (result !== 'oif' && result !== 'oifname') return null;
   return {
     get: (flow) => {
-      const found = fibDevice(flow, runtime, flags, deviceOf(flow), daddr);
+      const found = fibDevice(flow, runtime, flags, deviceOf(flow));
       if (result === 'oifname') return found ?? '';
       return found === null ? 0 : 1;
     },
@@ -244,44 +244,46 @@ function fib(json: JsonObject, { family, runtime }: NftContext): Expression | nu
   };
 }
 
-function fibType6(runtime: Runtime, addr: Addr, device: string | null, flow: Flow): number {
+/**
+ * What is looked up. IPv6 alone names the protocol, and a device only for link-local addresses (nft_fib6_flowi_init,
+ * linux net/ipv6/netfilter/nft_fib_ipv6.c, v6.12).
+ */
+function fibKey(flow: Flow, flags: ReadonlySet<string>, iif: string): RouteKey {
+  const daddr = flags.has('daddr');
+  const dst = daddr ? flow.dst : flow.src;
+  const six = flow.family === 6;
+  return {
+    dst,
+    src: daddr ? flow.src : flow.dst,
+    iif,
+    oif: six && isLinkLocal6(dst) ? (flags.has('oif') ? flow.oif : flow.iif) : null,
+    mark: flags.has('mark') ? flow.mark : 0,
+    uid: 0,
+    protocol: six ? flow.protocol : 0,
+    sport: 0,
+    dport: 0,
+  };
+}
+
+function fibType6(runtime: Runtime, key: RouteKey, device: string | null, flow: Flow): number {
+  const addr = key.dst;
   if (device !== null) {
     const own = runtime.devices.get(device)?.addresses ?? [];
     if (own.some(({ ip }) => ip.family === 6 && ip.value === addr)) return RTN.local;
   }
-  // unlike xt_addrtype, nft_fib6 leaves the device out of the look-up
-  const kind = runtime.addressType(6, addr, null, flow);
+  const { kind } = runtime.routing(6).lookup(key, flow.choices);
   if (kind === 'blackhole' || kind === 'prohibit' || kind === 'unreachable' || kind === 'anycast') return RTN[kind];
   if (kind === 'local' && device === null) return RTN.local;
   if (isMulticast(6, addr)) return RTN.multicast;
   return addr === 0n ? 0 : RTN.unicast;
 }
 
-function fibDevice(
-  flow: Flow,
-  runtime: Runtime,
-  flags: ReadonlySet<string>,
-  device: string | null,
-  daddr: boolean,
-): string | null {
+function fibDevice(flow: Flow, runtime: Runtime, flags: ReadonlySet<string>, device: string | null): string | null {
   // nft_fib_can_skip, as seen on Linux 6.18 (nft_fib_ipv4.c of v6.12 asks it in PREROUTING alone)
   if ((flow.hook === 'PREROUTING' || flow.hook === 'INPUT') && flow.iif === 'lo') return 'lo';
-  const { family } = flow;
-  const strict = family === 6 && device !== null;
-  const back = runtime.routing(family).lookup(
-    {
-      dst: daddr ? flow.dst : flow.src,
-      src: daddr ? flow.src : flow.dst,
-      iif: 'lo',
-      oif: strict ? device : null,
-      mark: flags.has('mark') ? flow.mark : 0,
-      uid: 0,
-      protocol: 0,
-      sport: 0,
-      dport: 0,
-    },
-    flow.choices,
-  );
+  const passing = flow.hook === 'FORWARD' && flags.has('iif') && !flags.has('daddr');
+  const key = fibKey(flow, flags, passing ? (flow.oif ?? 'lo') : 'lo');
+  const back = runtime.routing(flow.family).lookup(key, flow.choices);
   if (back.kind !== 'unicast') return null;
   if (device === null) return back.nexthop?.device ?? null;
   return back.route?.nexthops.some((hop) => hop.device === device) === true ? device : null;
@@ -289,7 +291,7 @@ function fibDevice(
 
 function socket(json: JsonObject, { runtime, evidence }: NftContext): Expression | null {
   const key = stringOf(json['key']);
-  const ask = { nowildcard: true, restore: false };
+  const ask = { nowildcard: true };
   if (key === 'transparent') {
     return {
       get: (flow) => {
