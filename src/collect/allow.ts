@@ -5,7 +5,7 @@ import { KINDS } from './kinds.js';
  * wire: a request that is not in this list is a defect of meshpath, never a request.
  */
 interface Permission {
-  readonly method: 'GET' | 'POST' | 'PATCH';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly path: RegExp;
   readonly why: string;
   /** Only with --allow-debug-container. */
@@ -41,6 +41,18 @@ export const PERMISSIONS: readonly Permission[] = [
     method: 'PATCH',
     path: new RegExp(`^${PODS}/ephemeralcontainers$`),
     why: 'a debug container where nothing else reads the network namespace',
+    grant: 'debug-container',
+  },
+  {
+    method: 'POST',
+    path: new RegExp(`^/api/v1/namespaces/${NAME}/pods$`),
+    why: 'a debug pod on the host network of a node that nothing else reads',
+    grant: 'debug-container',
+  },
+  {
+    method: 'DELETE',
+    path: new RegExp(`^/api/v1/namespaces/${NAME}/pods/meshpath-[a-z0-9]{6}$`),
+    why: 'takes that debug pod away again',
     grant: 'debug-container',
   },
 ];

@@ -40,9 +40,13 @@ export async function discover(session: Session): Promise<Served> {
   return (kind) => builtInVersion(kind.group) ?? served.get(`${kind.plural}.${kind.group}`) ?? null;
 }
 
+/** It becomes part of a path. */
+const VERSION = /^v[0-9][0-9a-z]*$/;
+
 /** Versions come in order of preference: the first that has the kind is the one to read. */
 function note(served: Map<string, string>, group: unknown, plural: unknown, version: unknown): void {
   if (typeof group !== 'string' || typeof plural !== 'string' || typeof version !== 'string') return;
+  if (!VERSION.test(version)) return;
   const key = `${plural}.${group}`;
   if (!served.has(key)) served.set(key, version);
 }
@@ -52,6 +56,7 @@ async function discoverGroup(session: Session, group: unknown, served: Map<strin
   const preferred = asString(at(group, 'preferredVersion', 'version'));
   const versions = asArray(at(group, 'versions')).flatMap((version) => asString(at(version, 'version')) ?? []);
   for (const version of [...(preferred === null ? [] : [preferred]), ...versions.filter((v) => v !== preferred)]) {
+    if (!VERSION.test(version)) continue;
     const path = `/apis/${name}/${version}`;
     const list = parseJson(await getBody(session, path), path);
     for (const resource of asArray(at(list, 'resources'))) note(served, name, at(resource, 'name'), version);
@@ -72,6 +77,8 @@ function collectionPath(kind: Kind, version: string, namespace: string | undefin
 }
 
 const PAGE = 500;
+/** More objects of one kind than any API server holds: a list that still goes on does not end. */
+const PAGES = 4000;
 const RESTARTS = 3;
 
 /**
@@ -88,9 +95,12 @@ export async function listAll(session: Session, kind: Kind, version: string, sel
       if (narrow) return (await page(session, kind, path, { ...base, resourceVersion: '0' })).items;
       const items: Doc[] = [];
       let token: string | undefined;
+      let pages = 0;
       do {
+        if (++pages > PAGES) throw endless(path);
         const next = await page(session, kind, path, { ...base, limit: PAGE, continue: token });
         items.push(...next.items);
+        if (next.token !== undefined && next.token === token) throw endless(path);
         token = next.token;
       } while (token !== undefined);
       return items;
@@ -100,6 +110,10 @@ export async function listAll(session: Session, kind: Kind, version: string, sel
       session.count.retries++;
     }
   }
+}
+
+function endless(path: string): CollectError {
+  return new CollectError('refused', `${path}: the list does not end`);
 }
 
 async function page(

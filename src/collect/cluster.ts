@@ -3,7 +3,7 @@ import { redactObject } from '../snapshot/redact.js';
 import type { SnapshotSink } from '../snapshot/write.js';
 import { listAll, type Selection, type Served } from './api.js';
 import { asCollectError, CollectError } from './errors.js';
-import { asString, at, type Doc } from './json.js';
+import { asString, at, isName, type Doc } from './json.js';
 import { kindFile, KINDS, type Kind } from './kinds.js';
 import type { Progress } from './plan.js';
 import type { Session } from './request.js';
@@ -27,6 +27,7 @@ export class Cluster {
   private readonly selections = new Map<string, Promise<readonly Doc[]>>();
   readonly problems = new Map<string, string>();
   readonly sources = new Map<string, string>();
+  private readonly held: Promise<unknown>[] = [];
   private total = 0;
   private done = 0;
 
@@ -72,6 +73,17 @@ export class Cluster {
     }
   }
 
+  /** Work that must come to its end even where the run is over: what it made is taken away again. */
+  hold<T>(work: Promise<T>): Promise<T> {
+    this.held.push(work);
+    return work;
+  }
+
+  /** When all of that has ended. */
+  async released(): Promise<void> {
+    await Promise.allSettled(this.held);
+  }
+
   took(what: string, milliseconds: number): void {
     this.progress({ kind: 'took', what, milliseconds });
   }
@@ -106,7 +118,17 @@ export class Cluster {
   private async read(kind: Kind, selection: Selection): Promise<readonly Doc[]> {
     const version = this.served(kind);
     const items = version === null ? [] : await listAll(this.session, kind, version, selection);
-    const clean = items.map((item) => redactObject(item));
+    // an API server that was tampered with, or stands in for one
+    const usable = items.filter(
+      (item) => isName(nameOf(item)) && (namespaceOf(item) === '' || isName(namespaceOf(item))),
+    );
+    if (usable.length < items.length) {
+      this.problem(
+        kindFile(kind),
+        `${items.length - usable.length} objects have names that Kubernetes does not allow: left out`,
+      );
+    }
+    const clean = usable.map((item) => redactObject(item));
     this.add(kind, clean);
     return clean;
   }

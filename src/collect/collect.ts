@@ -49,7 +49,7 @@ export async function collect(
     for (const one of tried) if (one.status === 'rejected') throw one.reason;
     rounds = await fill(sink, plan, opened);
   } finally {
-    for (const one of opened) one.end();
+    await Promise.all(opened.map((one) => one.end()));
   }
   const sum = (of: (count: Counters) => number): number =>
     opened.reduce((total, { cluster }) => total + of(cluster.session.count), 0);
@@ -68,7 +68,7 @@ interface Opened {
   readonly versionRead: Promise<void>;
   /** Brings what has been read so far to the sink. */
   readonly write: () => void;
-  readonly end: () => void;
+  readonly end: () => Promise<void>;
 }
 
 async function openOne(sink: SnapshotSink, plan: Plan, options: CollectOptions, prefix: string): Promise<Opened> {
@@ -109,7 +109,8 @@ async function openOne(sink: SnapshotSink, plan: Plan, options: CollectOptions, 
     fetcher: new Fetcher(cluster, scope, { whole: plan.kind === 'scope' && plan.ask === null }),
     versionRead,
     write,
-    end: () => {
+    end: async () => {
+      await cluster.released();
       if (options.signal.aborted) cluster.problem('.', 'the capture was interrupted: what is not here was not read');
       write();
       connection.close();

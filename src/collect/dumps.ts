@@ -1,10 +1,11 @@
+import { MAX_FILE_BYTES } from '../snapshot/inside.js';
 import { redactJson, redactLines } from '../snapshot/redact-stream.js';
 import type { Cluster } from './cluster.js';
 import { asCollectError, CollectError } from './errors.js';
 import { exec, podPath } from './exec.js';
 import { podFolder, podId, type PodFacts } from './pod.js';
 import { getThroughPod } from './port-forward.js';
-import { getStream, retried, seconds, type Session } from './request.js';
+import { getStream, limited, retried, seconds, type Session } from './request.js';
 
 /** Envoy's and ztunnel's admin port, on the loopback address of the pod. */
 const ADMIN_PORT = 15000;
@@ -54,7 +55,9 @@ export async function fetchDump(cluster: Cluster, pod: PodFacts, file: string): 
   const target = `${podFolder(pod)}/${file}`;
   try {
     await withDeadline(cluster.session, (session) =>
-      retried(session, () => cluster.stream(target, redactJson(getThroughPod(session, pod, ADMIN_PORT, path)))),
+      retried(session, () =>
+        cluster.stream(target, redactJson(limited(getThroughPod(session, pod, ADMIN_PORT, path), MAX_FILE_BYTES))),
+      ),
     );
     cluster.sources.set(target, `port-forward ${podId(pod)}:${ADMIN_PORT}`);
   } catch (error) {

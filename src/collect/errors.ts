@@ -1,3 +1,5 @@
+import { NoDumpError } from '../snapshot/redact-stream.js';
+
 /** Why something could not be read from the cluster. Each becomes one entry of the manifest's `problems`. */
 type FailureKind =
   /** 401, 403: the user may not. */
@@ -29,6 +31,7 @@ export class KubeconfigError extends Error {}
 
 export function asCollectError(error: unknown): CollectError {
   if (error instanceof CollectError) return error;
+  if (error instanceof NoDumpError) return new CollectError('refused', error.message);
   const message = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'ABORT_ERR' || (error instanceof Error && error.name === 'AbortError')) {

@@ -30,3 +30,8 @@ export function stringMap(value: unknown): Readonly<Record<string, string>> {
   for (const [key, item] of Object.entries(asRecord(value) ?? {})) if (typeof item === 'string') out[key] = item;
   return out;
 }
+
+/** A name as Kubernetes gives them: it becomes part of paths, here and in requests. */
+export function isName(text: string): boolean {
+  return /^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,251}[A-Za-z0-9])?$/.test(text) && !text.includes('..');
+}

@@ -5,6 +5,7 @@ import { asCollectError, CollectError } from './errors.js';
 import type { Doc } from './json.js';
 import { exec, type ExecResult } from './exec.js';
 import { debugContainer } from './debug-container.js';
+import { withDebugPod } from './debug-pod.js';
 import { rulesFromInitLog } from './init-log.js';
 import { DIRECT, netnsCommand, parseOutput, type Part, type ScriptOutput, type Target } from './netns-script.js';
 import { isZtunnel, podFacts, podFolder, podId, type PodFacts } from './pod.js';
@@ -61,13 +62,16 @@ export async function fetchNamespaces(cluster: Cluster, wants: NodeWants): Promi
   if (targets.size === 0) return;
   const reasons = new Map<string, string>();
   await byAgent(cluster, wants, targets, reasons);
-  for (const [id, { folder, pod }] of targets) {
-    if (!reasons.has(id)) continue;
-    const reason = reasons.get(id) ?? '';
-    const read = pod !== null && (await byOtherWays(cluster, pod));
-    if (!read) cluster.problem(`${folder}/netns`, reason);
-    else cluster.notice(`${podId(pod)}: rules read by ${cluster.sources.get(`${folder}/netns`) ?? '?'} (${reason})`);
-  }
+  await Promise.all(
+    [...targets].map(async ([id, { folder, pod }]) => {
+      const reason = reasons.get(id);
+      if (reason === undefined) return;
+      const read = await (pod === null ? byDebugPod(cluster, wants.node) : byOtherWays(cluster, pod));
+      if (!read) return cluster.problem(`${folder}/netns`, reason);
+      const what = pod === null ? `node ${wants.node}` : podId(pod);
+      cluster.notice(`${what}: rules read by ${cluster.sources.get(`${folder}/netns`) ?? '?'} (${reason})`);
+    }),
+  );
 }
 
 type Targets = ReadonlyMap<string, { readonly folder: string; readonly pod: PodFacts | null }>;
@@ -183,15 +187,40 @@ async function byOtherWays(cluster: Cluster, pod: PodFacts): Promise<boolean> {
   }
 }
 
-async function ownByExec(cluster: Cluster, pod: PodFacts, container: string): Promise<boolean> {
+/** A node's own namespace by a pod that shares it, where that was allowed. */
+async function byDebugPod(cluster: Cluster, node: string): Promise<boolean> {
+  if (cluster.debugImage === null) return false;
+  const where = { node, namespace: await agentNamespace(cluster, node), image: cluster.debugImage };
+  try {
+    return await cluster.hold(
+      withDebugPod(cluster, where, (pod, container) => ownByExec(cluster, pod, container, `nodes/${node}`)),
+    );
+  } catch (error) {
+    cluster.notice(`node ${node}: no debug pod: ${asCollectError(error).message}`);
+    return false;
+  }
+}
+
+/** Where istio-cni runs pods of the same kind may run too; kube-system otherwise. */
+async function agentNamespace(cluster: Cluster, node: string): Promise<string> {
+  const agent = await cniAgentOn(cluster, node).catch(() => null);
+  return agent?.namespace ?? 'kube-system';
+}
+
+async function ownByExec(
+  cluster: Cluster,
+  pod: PodFacts,
+  container: string,
+  folder = podFolder(pod),
+): Promise<boolean> {
   const mark = `@${Math.random().toString(36).slice(2, 10)}@`;
   const command = netnsCommand([{ kind: 'own', id: 'own' }], { mark, conntrack: false });
   try {
     const result = await withDeadline(cluster.session, (session) => exec(session, pod, container, command));
     const parts = parseOutput(result.stdout, result.stderr, mark).parts.get('own');
     if (parts === undefined) return false;
-    writeParts(cluster, podFolder(pod), parts, podId(pod));
-    cluster.sources.set(`${podFolder(pod)}/netns`, `exec ${podId(pod)}/${container}`);
+    writeParts(cluster, folder, parts, podId(pod));
+    cluster.sources.set(`${folder}/netns`, `exec ${podId(pod)}/${container}`);
     return true;
   } catch {
     return false;
@@ -221,9 +250,15 @@ function writeParts(cluster: Cluster, folder: string, parts: ReadonlyMap<string,
   for (const [name, part] of parts) {
     if (name.includes('tables-')) continue;
     // sysctl complains of the few keys that it may not read, and prints the rest
-    if (part.exit === 0 || (name === 'sysctl.txt' && part.stdout !== '')) put(name, part.stdout);
+    if (name === 'sysctl.txt' && part.stdout !== '') put(name, withoutSecrets(part.stdout));
+    else if (part.exit === 0) put(name, part.stdout);
     else cluster.problem(`${folder}/netns/${name}`, failed(name, part, where));
   }
+}
+
+/** Keys of the kernel that make cookies and addresses unguessable (`tcp_fastopen_key`, `stable_secret`). */
+function withoutSecrets(sysctl: string): string {
+  return sysctl.replace(/^net\.(?:ipv4\.tcp_fastopen_key|ipv6\.conf\..*\.stable_secret) = .*\n?/gm, '');
 }
 
 function failed(what: string, part: Part, where: string): string {

@@ -1,5 +1,5 @@
 import type { PodRef } from './exec.js';
-import { asArray, asString, at, stringMap, type Doc } from './json.js';
+import { asArray, asString, at, isName, stringMap, type Doc } from './json.js';
 import { nameOf, namespaceOf } from './cluster.js';
 
 /** The few fields of a pod that say how to read it. */
@@ -16,7 +16,9 @@ export interface PodFacts extends PodRef {
 }
 
 export function podFacts(pod: Doc): PodFacts {
-  const names = (list: unknown): string[] => asArray(list).flatMap((c) => asString(at(c, 'name')) ?? []);
+  const names = (list: unknown): string[] =>
+    asArray(list).flatMap((c) => [asString(at(c, 'name')) ?? ''].filter(isName));
+  const node = asString(at(pod, 'spec', 'nodeName')) ?? '';
   const init = asArray(at(pod, 'spec', 'initContainers'));
   const phase = asString(at(pod, 'status', 'phase'));
   const ips = asArray(at(pod, 'status', 'podIPs')).flatMap((entry) => asString(at(entry, 'ip')) ?? []);
@@ -24,7 +26,7 @@ export function podFacts(pod: Doc): PodFacts {
   return {
     namespace: namespaceOf(pod),
     name: nameOf(pod),
-    node: asString(at(pod, 'spec', 'nodeName')) ?? '',
+    node: isName(node) ? node : '',
     hostNetwork: at(pod, 'spec', 'hostNetwork') === true,
     ips: ips.length > 0 || single === null ? ips : [single],
     running: phase === 'Running' || phase === 'Pending',

@@ -42,6 +42,19 @@ export function fullPath(session: Session, path: string, query: Query): string {
 
 const ATTEMPTS = 4;
 
+/** What is longer is no page of a list. */
+const MAX_BODY = 512 * 1024 * 1024;
+
+/** A stream that is given up where it is longer than `bytes`. */
+export async function* limited(chunks: AsyncIterable<Buffer>, bytes: number): AsyncGenerator<Buffer> {
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.length;
+    if (size > bytes) throw new CollectError('refused', `it is longer than ${Math.round(bytes / 1024 / 1024)} MB`);
+    yield chunk;
+  }
+}
+
 /**
  * GET of a whole body. Retries what a busy or restarting API server answers (429, 5xx, cut connections) with back-off;
  * refusals and what is gone are not asked again. Throws CollectError.
@@ -49,7 +62,7 @@ const ATTEMPTS = 4;
 export async function getBody(session: Session, path: string, query: Query = {}, accept?: string): Promise<Buffer> {
   return retried(session, async () => {
     const chunks: Buffer[] = [];
-    for await (const chunk of await getStream(session, path, query, accept)) chunks.push(chunk);
+    for await (const chunk of limited(await getStream(session, path, query, accept), MAX_BODY)) chunks.push(chunk);
     return Buffer.concat(chunks);
   });
 }
@@ -86,6 +99,23 @@ export async function patchJson(session: Session, path: string, body: unknown): 
   const text = await smallBody(response, alive);
   if (response.statusCode !== 200) throw failureOf(response.statusCode ?? 0, text, `PATCH ${path}`);
   return text;
+}
+
+/** POST that makes an object, tried once: a second try would not know what the first has done. */
+export async function createOnce(session: Session, path: string, body: unknown): Promise<void> {
+  await once(session, 'POST', path, body);
+}
+
+/** DELETE, for the debug pods that this run has made (allow.ts). */
+export async function deleteOnce(session: Session, path: string, options: unknown): Promise<void> {
+  await once(session, 'DELETE', path, options);
+}
+
+async function once(session: Session, method: 'POST' | 'DELETE', path: string, body: unknown): Promise<void> {
+  const { response, alive } = await send(session, method, path, {}, 'application/json', JSON.stringify(body));
+  const text = await smallBody(response, alive);
+  const status = response.statusCode ?? 0;
+  if (status < 200 || status > 299) throw failureOf(status, text, `${method} ${path}`);
 }
 
 /** Runs `attempt` again where waiting may help; `Retry-After` is honoured up to ten seconds. */
@@ -135,7 +165,7 @@ interface Watch {
 
 async function send(
   session: Session,
-  method: 'GET' | 'POST' | 'PATCH',
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
   path: string,
   query: Query,
   accept: string,

@@ -1,14 +1,20 @@
 import { escapeTerminal } from '../render/escape.js';
 
+/** 128 and the number of SIGINT, as shells count. */
+export const INTERRUPTED = 130;
+
+type Exit = 2 | 3 | typeof INTERRUPTED;
+
 /**
  * An error that a person can do something about. Everything else that escapes a command is a defect (exit status 70).
- * `exit` 2: the command line or a file given to it is wrong; 3: too little could be read for a verdict.
+ * `exit` 2: the command line or a file given to it is wrong; 3: too little could be read for a verdict; 130: the person
+ * has stopped it (Ctrl-C).
  */
 export class ExpectedError extends Error {
-  readonly exit: 2 | 3;
+  readonly exit: Exit;
   readonly suggestions: readonly string[];
 
-  constructor(message: string, exit: 2 | 3, suggestions: readonly string[] = []) {
+  constructor(message: string, exit: Exit, suggestions: readonly string[] = []) {
     super(message);
     this.exit = exit;
     this.suggestions = suggestions;
@@ -17,7 +23,7 @@ export class ExpectedError extends Error {
 
 /** By its shape: the bundles of the fast lane (scripts/build.js) hold a copy of the class each. */
 export function isExpected(error: Error): error is ExpectedError {
-  return 'exit' in error && (error.exit === 2 || error.exit === 3) && 'suggestions' in error;
+  return 'exit' in error && [2, 3, INTERRUPTED].some((exit) => exit === error.exit) && 'suggestions' in error;
 }
 
 /** Says on standard error what went wrong, and sets the exit status: the person's (2, 3), or ours (70). */

@@ -1,7 +1,7 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import type { CollectOptions, Plan, Progress } from '../collect/plan.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
-import { ExpectedError } from './_errors.js';
+import { ExpectedError, INTERRUPTED } from './_errors.js';
 
 export interface ClusterFlags {
   readonly context?: readonly string[] | undefined;
@@ -39,6 +39,8 @@ export async function openSource(flags: SourceFlags, plan: Plan): Promise<Snapsh
   });
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
 /**
  * Runs `work` with the options of the flags: progress and timings on stderr, Ctrl-C as a signal, errors of the collector
  * as errors of the command line (2) or of a cluster that cannot be read (3).
@@ -49,17 +51,18 @@ export async function withCluster<T>(
 ): Promise<T> {
   const { CollectError, KubeconfigError } = await import('../collect/errors.js');
   const abort = new AbortController();
-  const onInterrupt = (): void => {
-    abort.abort();
-    process.exitCode = 130;
-  };
-  process.once('SIGINT', onInterrupt);
+  const onInterrupt = (): void => abort.abort();
+  // once: who is in a hurry presses it again
+  for (const signal of SIGNALS) process.once(signal, onInterrupt);
   const { progressOn } = await import('./_progress.js');
   const shown = progressOn(() => process.stderr, flags.timings === true);
   try {
     return await work(optionsOf(flags, abort.signal, shown.progress), flags.context ?? []);
   } catch (error) {
     if (error instanceof KubeconfigError) throw new ExpectedError(error.message, 2);
+    if (error instanceof CollectError && error.kind === 'cancelled') {
+      throw new ExpectedError('interrupted before all was read: no answer', INTERRUPTED);
+    }
     if (error instanceof CollectError) {
       throw new ExpectedError(`the cluster cannot be read: ${error.message}`, 3, [
         'A recorded snapshot is read with --snapshot; meshpath rbac prints the rights that are needed.',
@@ -67,7 +70,7 @@ export async function withCluster<T>(
     }
     throw error;
   } finally {
-    process.removeListener('SIGINT', onInterrupt);
+    for (const signal of SIGNALS) process.removeListener(signal, onInterrupt);
     shown.stop();
   }
 }

@@ -1,16 +1,28 @@
 import { REDACTED, replacementFor, scrub } from './redact.js';
 
+/** What came is no JSON that a proxy prints; asking again gives the same. */
+export class NoDumpError extends Error {
+  constructor(what: string) {
+    super(`no dump: ${what}`);
+  }
+}
+
 interface Frame {
   readonly object: boolean;
   named: string | null;
 }
+
+/** What is longer or deeper is no dump of a proxy, and would take the machine's memory. */
+const MAX_STRING = 32 * 1024 * 1024;
+const MAX_DEPTH = 1000;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 /**
  * Takes the secrets out of a JSON text while it streams, and leaves every other byte as it was: a dump of 100 MB needs the
- * memory of its longest string. A text that is cut off comes out cut off, without the string that was cut.
+ * memory of its longest string. A text that is cut off comes out cut off, without the string that was cut. Throws where it is
+ * no JSON that could be a dump.
  */
 export async function* redactJson(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const stack: Frame[] = [];
@@ -64,7 +76,9 @@ export async function* redactJson(chunks: AsyncIterable<Buffer>): AsyncGenerator
       }
       at++;
     }
+    if (stack.length > MAX_DEPTH) throw new NoDumpError(`more than ${MAX_DEPTH} levels deep`);
     const upTo = cut ? at : buffer.length;
+    if (buffer.length - upTo > MAX_STRING) throw new NoDumpError('a string that does not end');
     if (upTo > written) yield buffer.subarray(written, upTo);
     rest = buffer.subarray(upTo);
   }
@@ -100,6 +114,29 @@ function redactString(text: string, keys: readonly string[], frame: Frame | unde
   return replacementFor({ keys, named: frame?.named ?? null }, text);
 }
 
+/** Begins a block that is a secret as a whole; what follows its end is text again. */
+const KEY_BEGIN = /-----BEGIN [A-Z ]*PRIVATE KEY-----/g;
+const KEY_END = /-----END [A-Z ]*PRIVATE KEY-----/;
+/** More than any key has. */
+const KEY_LIMIT = 64 * 1024;
+
+/** Where a private key begins that does not end in this text; its length where there is none. */
+function openKey(text: string): number {
+  let open = text.length;
+  for (const match of text.matchAll(KEY_BEGIN)) {
+    if (!KEY_END.test(text.slice(match.index))) open = Math.min(open, match.index);
+  }
+  return open;
+}
+
+/** The last line end before which no key is cut in two; -1 where there is none. */
+function lastWhole(text: string): number {
+  const last = text.lastIndexOf('\n');
+  const key = openKey(text.slice(0, last + 1));
+  if (key > last || text.length - key > KEY_LIMIT) return last;
+  return key === 0 ? -1 : text.lastIndexOf('\n', key - 1);
+}
+
 /** The same for text that is read by lines (logs). A line longer than 1 MiB is left out: what is in it cannot be known. */
 export async function* redactLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const limit = 1024 * 1024;
@@ -107,7 +144,7 @@ export async function* redactLines(chunks: AsyncIterable<Buffer>): AsyncGenerato
   const decoder = new TextDecoder();
   for await (const chunk of chunks) {
     const text = rest + decoder.decode(chunk, { stream: true });
-    const last = text.lastIndexOf('\n');
+    const last = lastWhole(text);
     if (last < 0) {
       rest = text.length > limit ? REDACTED : text;
       continue;

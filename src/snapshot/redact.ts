@@ -18,9 +18,16 @@ interface Site {
 const ENV_ALLOWED =
   /^(?:(?:ISTIO_META|ISTIO_OUTBOUND|ISTIO_INBOUND|PILOT|AMBIENT|INPOD|REPAIR|CNI|CA|XDS|ENABLE|DISABLE|UNSTABLE|HOST_PROBE|ZTUNNEL)_[A-Z0-9_]*|(?:POD|NODE|HOST)_(?:NAME|NAMESPACE|IP)|INSTANCE_IP|SERVICE_ACCOUNT|TRUST_DOMAIN|CLUSTER_ID|NETWORK|NATIVE_NFTABLES|FORCE_IPTABLES_BINARY|PACKET_MARK|PROXY_(?:MODE|WORKLOADS|CONFIG)|EXCLUDE_NAMESPACES|ALLOW_SWITCH_TO_HOST_NS|GOMEMLIMIT|GOMAXPROCS|PORT|PLATFORM|EBPF_ENABLED|REVISION|ISTIO_VERSION|DROP_INVALID|INVALID_DROP|RUST_LOG|KUBERNETES_SERVICE_(?:HOST|PORT)|WATCH_ONLY|LOCALHOST_ONLY)$/;
 
-/** Names that say of themselves that they hold a secret, whatever the list above allows. */
-const SECRET_NAME =
-  /^(?:.*[_.-])?(?:passwords?|passwd|passphrase|tokens?|secrets?|secret_?keys?|api_?keys?|private_?keys?|credentials?|secret_?access_?keys?|access_?key_?ids?|session_?tokens?|client_?secrets?|hmac_?secrets?|authorization|cookie|set-cookie)$/i;
+/** Words that say of themselves that what they name is a secret. */
+const SECRET_WORD =
+  'passwords?|passwd|passphrase|tokens?|secrets?|secret[_-]?keys?|api[_-]?keys?|private[_-]?keys?|credentials?|' +
+  'secret[_-]?access[_-]?keys?|access[_-]?key[_-]?ids?|session[_-]?tokens?|client[_-]?secrets?|hmac[_-]?secrets?';
+
+/** Names of such, whatever the list above allows. */
+const SECRET_NAME = new RegExp(
+  `^(?:.*[_.-])?(?:${SECRET_WORD}|(?:proxy-)?authorization|cookie|set-cookie|json_key|stable_secret)$`,
+  'i',
+);
 
 /** The same in camel case: `accessToken`, `clientSecret`. */
 const SECRET_CAMEL =
@@ -37,11 +44,21 @@ const ANYWHERE =
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|(?<=:\/\/)[^/\s:@"']+:[^/\s@"']+(?=@)|(?<=\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{12,}|LS0tLS1CRUdJTi[A-Za-z0-9+/]{1,12}(?:UFJJVkFURSBLRVkt|BSSVZBVEUgS0VZL|gUFJJVkFURSBLRVkt)[A-Za-z0-9+/=]*/gi;
 
 /** What every match of the two expressions around this one holds: most strings are sorted out by it, ten times faster. */
-const MAY_HOLD = /PRIVATE KEY|eyJ|:\/\/|bearer|basic|LS0tLS1|^-|--/i;
+const MAY_HOLD =
+  /PRIVATE KEY|eyJ|:\/\/|bearer|basic|LS0tLS1|^-|--|(?:passw(?:or)?ds?|passphrase|tokens?|secrets?|keys?|key_?ids?|credentials?)["']? ?[=:]/i;
 
 /** An option of a command line that carries its secret with it. */
 const SECRET_OPTION =
   /(--?[\w.-]*(?:password|passwd|token|secret|api-?key|private-?key|credential)[\w.-]*[= ])(?!\$\()[^\s"']+/gi;
+
+/** `TOKEN=…` of a shell, `?token=…&` of a URL. Not what only names a file, or a variable that holds it. */
+const ASSIGNED = new RegExp(
+  `((?<![A-Za-z0-9])[A-Za-z0-9_.-]*?(?:${SECRET_WORD})=)(?![/$%]|\\[redacted)[^\\s&;"'\\\\]+`,
+  'gi',
+);
+
+/** `accessToken: …` in a document inside of a text (the mesh configuration of a ConfigMap). */
+const FIELD = /^([ \t-]*["']?([A-Za-z][A-Za-z0-9_.-]*)["']?[ \t]*:[ \t]+["']?)([^\s"',{}[\]|>&*][^\n"',]*)/gm;
 
 /** The text that takes the place of `value`, or null where it may stay as it is. */
 export function replacementFor(site: Site, value: string): string | null {
@@ -57,6 +74,8 @@ export function replacementFor(site: Site, value: string): string | null {
   if (key === 'kubectl.kubernetes.io/last-applied-configuration') return REDACTED;
   if (isSecretName(key) && !isReference(keys, value)) return REDACTED;
   if (isSecretMaterial(keys)) return REDACTED;
+  // envoy.filters.http.api_key_auth: credentials: [{key, client}]
+  if (key === 'key' && owner(keys) === 'credentials') return REDACTED;
   return scrub(value);
 }
 
@@ -65,6 +84,12 @@ export function scrub(text: string): string | null {
   if (text.length < 12 || !MAY_HOLD.test(text)) return null;
   let out = text.replace(ANYWHERE, REDACTED);
   if (out.includes('--') || out.startsWith('-')) out = out.replace(SECRET_OPTION, `$1${REDACTED}`);
+  if (out.includes('=')) out = out.replace(ASSIGNED, `$1${REDACTED}`);
+  if (out.includes(':')) {
+    out = out.replace(FIELD, (whole, head: string, name: string, value: string) =>
+      isSecretName(name) && !isReference([name], value) ? head + REDACTED : whole,
+    );
+  }
   return out === text ? null : out;
 }
 
@@ -130,7 +155,8 @@ export function redactObject(value: Json): Json {
 function walk(value: Json, keys: readonly string[], named: string | null): Json {
   if (typeof value === 'string') return replacementFor({ keys, named }, value) ?? value;
   if (value === null || typeof value !== 'object') return value;
-  if (isList(value)) return value.map((item) => walk(item, [...keys, ''], null));
+  if (isList(value))
+    return value.map((item, at) => secretArgument(item, value[at - 1]) ?? walk(item, [...keys, ''], null));
   const isSecret = value['kind'] === 'Secret';
   const beside = value['name'] ?? value['key'];
   const inner = typeof beside === 'string' ? beside : null;
@@ -141,6 +167,13 @@ function walk(value: Json, keys: readonly string[], named: string | null): Json 
     else out[key] = walk(item, [...keys, key], inner);
   }
   return out;
+}
+
+/** `["--password", "…"]`: what stands behind an option that has no value beside it. */
+function secretArgument(item: Json, before: Json | undefined): string | null {
+  if (typeof item !== 'string' || typeof before !== 'string' || !/^--?[\w.-]+$/.test(before)) return null;
+  const name = before.replace(/^--?/, '');
+  return isSecretName(name) && !isReference([name], item) && !item.startsWith('$(') ? REDACTED : null;
 }
 
 function isList(value: readonly Json[] | { readonly [key: string]: Json }): value is readonly Json[] {

@@ -185,6 +185,38 @@ describe.skipIf(started === null)('a real API server, pods that are network name
     }
   });
 
+  it('such a node is read by a debug pod where that is allowed, and the pod is gone afterwards', async () => {
+    const file = cluster.podFile('istio-system/istio-cni-node-m5m4r', 'no-shell');
+    const debugPods = '/api/v1/namespaces/istio-system/pods?labelSelector=app.kubernetes.io/managed-by=meshpath';
+    const found = async (): Promise<{ readonly metadata: { readonly name: string } }[]> =>
+      ((await cluster.plane.request('GET', debugPods)) as { items: { metadata: { name: string } }[] }).items;
+    // what the kubelet would say of it
+    const kubelet = setInterval(() => {
+      void found().then(async (pods) => {
+        for (const { metadata } of pods) {
+          const status = `/api/v1/namespaces/istio-system/pods/${metadata.name}/status`;
+          await cluster.plane.request('PATCH', status, { status: { phase: 'Running' } }, [404]);
+        }
+      });
+    }, 200);
+    writeFileSync(file, '');
+    try {
+      const sink = memorySink();
+      const options = { ...optionsFor(cluster.kubeconfig), debugImage: 'nicolaka/netshoot' };
+      await collect(sink, tracePlan(FROM, TO), options, []);
+      const rules = (text: string): string[] =>
+        text.split('\n').flatMap((line) => /-A .*/.exec(line)?.[0].trimEnd() ?? []);
+      const read = 'nodes/node-b/netns/iptables-save.txt';
+      expect(rules(textOf(sink.snapshot('x'), read))).toEqual(rules(textOf(cluster.recorded, read)));
+      expect(await found()).toEqual([]);
+      const made = cluster.audit().filter(({ uri }) => /\/pods\/meshpath-/.test(uri));
+      expect(made.map(({ verb }) => verb)).toContain('delete');
+    } finally {
+      clearInterval(kubelet);
+      rmSync(file);
+    }
+  });
+
   it('a dump of 90 MB is streamed to its place', async () => {
     const file = cluster.podFile('istio-system/ztunnel-8f85h', 'ztunnel-config_dump.json');
     const before = readFileSync(file, 'utf8');

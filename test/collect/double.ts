@@ -19,6 +19,8 @@ export interface DoubleOptions {
   readonly dump?: (file: string) => string | null;
   /** Answer of exec to anything, in the place of the files of the snapshot. */
   readonly exec?: (pod: string, command: readonly string[], container: string) => ExecAnswer | null;
+  /** Status of a debug pod once it is made; Running where it is not said. */
+  readonly debugPod?: Record<string, unknown>;
   readonly served?: (plural: string, group: string) => boolean;
 }
 
@@ -54,10 +56,27 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
   };
   const served = options.served ?? (() => true);
   const debugging = new Map<string, string>();
-  const answer = (path: string, query: URLSearchParams, body: string): { status: number; body: unknown } | string => {
+  const answer = (
+    method: string,
+    path: string,
+    query: URLSearchParams,
+    body: string,
+  ): { status: number; body: unknown } | string => {
     if (path === '/version') return { status: 200, body: { gitVersion: 'v1.34.2' } };
     if (path === '/apis') return { status: 200, body: groupList(served) };
     if (path.endsWith('/selfsubjectaccessreviews')) return { status: 201, body: review(body, options) };
+    const made = /^\/api\/v1\/namespaces\/([^/]+)\/pods(?:\/(meshpath-[a-z0-9]{6}))?$/.exec(path);
+    if (made !== null && (method === 'POST' || made[2] !== undefined)) {
+      const pods = itemsOf('kubernetes/pods.json');
+      if (method === 'POST') {
+        pods.push({ ...(JSON.parse(body) as Doc), status: options.debugPod ?? { phase: 'Running' } });
+        return { status: 201, body: {} };
+      }
+      const at = pods.findIndex((pod) => text(pod, 'metadata', 'name') === made[2]);
+      if (method === 'DELETE' && at >= 0) pods.splice(at, 1);
+      if (at < 0) return status(404, 'not found');
+      if (method === 'DELETE') return { status: 200, body: {} };
+    }
     const debug = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)\/ephemeralcontainers$/.exec(path);
     if (debug !== null) {
       const patch = JSON.parse(body) as { spec: { ephemeralContainers: { name: string }[] } };
@@ -117,7 +136,9 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
         return;
       }
       const result =
-        fault === null ? answer(url.pathname, url.searchParams, body) : status(fault.status, fault.message ?? 'fault');
+        fault === null
+          ? answer(request.method ?? '', url.pathname, url.searchParams, body)
+          : status(fault.status, fault.message ?? 'fault');
       const payload = typeof result === 'string' ? result : JSON.stringify(result.body);
       const headers = { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip', ...(fault?.headers ?? {}) };
       response.writeHead(typeof result === 'string' ? 200 : result.status, headers);
@@ -308,7 +329,10 @@ function scripted(snapshot: Snapshot, pods: readonly Doc[], agent: string, comma
   const folders = new Map<string, string>();
   if (/^nsenter .*sh \$M node\|\|/m.test(script) || /^sh -c "\$I" sh \$M node$/m.test(script))
     folders.set('node', `nodes/${node}`);
-  if (/^sh -c "\$I" sh \$M own$/m.test(script)) folders.set('own', `pods/${agent}`);
+  if (/^sh -c "\$I" sh \$M own$/m.test(script)) {
+    const host = (self?.['spec'] as Doc | undefined)?.['hostNetwork'] === true;
+    folders.set('own', host ? `nodes/${node}` : `pods/${agent}`);
+  }
   const missing: string[] = [];
   for (const pair of (/^W=" (.*) ";/m.exec(script)?.[1] ?? '').split(' ').filter((word) => word !== '')) {
     const [ip = '', id = ''] = pair.split('=');

@@ -151,9 +151,57 @@ describe('redaction of API objects', () => {
   });
 });
 
+describe('what the issue names, in the places where it hides', () => {
+  it.each([
+    ['a ConfigMap that holds a document', { data: { mesh: 'tracing:\n  lightstep:\n    accessToken: swordfish\n' } }],
+    ['the same as JSON', { data: { values: '{\n  "accessToken": "swordfish"\n}' } }],
+    ['an argument behind its option', { args: ['--password', 'swordfish'] }],
+    ['a shell command', { command: ['sh', '-c', 'export DB_PASSWORD=swordfish; run'] }],
+    ['a URL', { url: 'https://host/path?a=1&token=swordfish&b=2' }],
+    ['keys of api_key_auth', { credentials: [{ key: 'swordfish', client: 'a' }] }],
+    ['a header with dashes', { headers: { set: { 'x-api-key': 'swordfish' } } }],
+    ['a header by name', { headers: [{ name: 'X-Api-Key', value: 'swordfish' }] }],
+    ['a key file of Google', { service_account_jwt_access: { json_key: 'swordfish' } }],
+    ['cloud credentials', { inline_credential: { access_key_id: 'swordfish', secret_access_key: 'swordfish' } }],
+    ['users of basic_auth', { users: { inline_string: 'me:{SHA}swordfish' } }],
+    ['pull secrets', { imagePullSecrets: [{ name: 'swordfish' }] }],
+    ['an environment value', { env: [{ name: 'ANY', value: 'swordfish' }] }],
+    ['the annotation of kubectl', { annotations: { 'kubectl.kubernetes.io/last-applied-configuration': 'swordfish' } }],
+  ])('%s', async (_, value) => {
+    expect(JSON.stringify(redactObject(value))).not.toContain('swordfish');
+    // an argument is known by the one before it, and dumps hold none; pull secrets are in API objects only
+    if ('args' in value || 'imagePullSecrets' in value || 'env' in value) return;
+    expect(await through(JSON.stringify(value), 11, redactJson)).not.toContain('swordfish');
+  });
+
+  it('what only looks like it stays', () => {
+    const value = {
+      args: ['--token-file', '/var/run/token', '--token=$(TOKEN)', '--key', 'app'],
+      text: 'max_tokens: 100\nsecretName: tls\ntokenPath: /var/run/x',
+      env: [{ name: 'PILOT_ENABLE_AMBIENT', value: 'true' }],
+      tls: { credentialName: 'gateway-cert', secretName: 'tls' },
+    };
+    expect(redactObject(value)).toEqual(value);
+  });
+});
+
+describe('what is no dump', () => {
+  it.each([
+    ['levels without end', '['.repeat(2000)],
+    ['a string without end', `"${'x'.repeat(33 * 1024 * 1024)}`],
+  ])('%s', async (_, text) => {
+    await expect(through(text, 1024 * 1024, redactJson)).rejects.toThrow(/no dump/);
+  });
+});
+
 describe('redaction of logs', () => {
+  it.each([3, 40, 100_000])('a private key that goes over lines and chunks of %i bytes', async (size) => {
+    const out = await through(`before\n${KEY}after\n`, size, redactLines);
+    expect(out).toBe(`before\n${REDACTED}\nafter\n`);
+  });
+
   it('takes credentials out of lines, across chunks', async () => {
     const out = await through(`GET /\nAuthorization: Bearer abcdefghijklmnop\n${JWT}\nplain`, 9, redactLines);
-    expect(out).toBe(`GET /\nAuthorization: Bearer ${REDACTED}\n${REDACTED}\nplain`);
+    expect(out).toBe(`GET /\nAuthorization: ${REDACTED}\n${REDACTED}\nplain`);
   });
 });

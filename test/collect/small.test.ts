@@ -30,9 +30,24 @@ describe('what may be asked of a cluster', () => {
     ['GET', '/api/v1/nodes/n/proxy/exec'],
   ])('not %s %s', (method, path) => expect(() => assertAllowed(method, path, none)).toThrow(/must not ask/));
 
-  it('an ephemeral container only when it was allowed', () => {
-    const path = '/api/v1/namespaces/foo/pods/x/ephemeralcontainers';
-    expect(() => assertAllowed('PATCH', path, { debugContainer: true })).not.toThrow();
+  it.each([
+    ['PATCH', '/api/v1/namespaces/foo/pods/x/ephemeralcontainers'],
+    ['POST', '/api/v1/namespaces/foo/pods'],
+    ['DELETE', '/api/v1/namespaces/foo/pods/meshpath-0a1b2c'],
+  ])('%s %s only when it was allowed', (method, path) => {
+    expect(() => assertAllowed(method, path, none)).toThrow(/must not ask/);
+    expect(() => assertAllowed(method, path, { debugContainer: true })).not.toThrow();
+  });
+
+  it.each([
+    ['DELETE', '/api/v1/namespaces/foo/pods/sleep-1'],
+    ['DELETE', '/api/v1/namespaces/foo/pods'],
+    ['DELETE', '/api/v1/namespaces/foo/pods/meshpath-0a1b2c/log'],
+    ['PATCH', '/api/v1/namespaces/foo/pods/meshpath-0a1b2c'],
+    ['POST', '/api/v1/namespaces/foo/secrets'],
+    ['POST', '/api/v1/namespaces/foo/pods/x/exec'],
+  ])('%s %s never', (method, path) => {
+    expect(() => assertAllowed(method, path, { debugContainer: true })).toThrow(/must not ask/);
   });
 });
 

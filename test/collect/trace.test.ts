@@ -1,4 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -27,8 +29,11 @@ afterEach(async () => {
   double = null;
 });
 
-async function live(options: DoubleOptions = {}): Promise<CollectOptions & { readonly notices: string[] }> {
-  double = await startDouble(recorded, options);
+async function live(
+  options: DoubleOptions = {},
+  served = recorded,
+): Promise<CollectOptions & { readonly notices: string[] }> {
+  double = await startDouble(served, options);
   const kubeconfig = path.join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, double.kubeconfig);
   const notices: string[] = [];
@@ -223,6 +228,80 @@ describe('a cluster in trouble', () => {
   });
 });
 
+describe('an API server that was tampered with', () => {
+  const evil = '../../../etc/\u001b[31m';
+  const hostile = (change: (pods: Record<string, unknown>[]) => void): Snapshot => {
+    const { items } = JSON.parse(textOf('kubernetes/pods.json')) as { items: Record<string, unknown>[] };
+    change(items);
+    const file = JSON.stringify({ items });
+    return {
+      ...recorded,
+      read: (p) => (p === 'kubernetes/pods.json' ? { kind: 'text', path: p, text: file } : recorded.read(p)),
+    };
+  };
+  async function captured(snapshot: Snapshot): Promise<Snapshot> {
+    const opened = await live({}, snapshot);
+    const target = mkdtempSync(path.join(folder, 'hostile-'));
+    await collect(folderSink(target), { kind: 'scope', namespaces: ['foo'], ask: null }, opened, []);
+    return openSnapshot(target);
+  }
+
+  it('names that are paths are left out, and said', async () => {
+    const snapshot = await captured(
+      hostile((pods) => {
+        for (const name of [evil, '..', 'a/b', 'x\u0000']) {
+          pods.push({ ...pods[0], metadata: { name, namespace: 'foo', labels: {} } });
+        }
+      }),
+    );
+    expect(snapshot.manifest?.problems).toContainEqual({
+      file: 'kubernetes/pods.json',
+      reason: '4 objects have names that Kubernetes does not allow: left out',
+    });
+    expect(snapshot.list('pods/foo')).toEqual(recorded.list('pods/foo'));
+  });
+
+  it('nodes and containers likewise', async () => {
+    const snapshot = await captured(
+      hostile((pods) => {
+        const first = pods.find((pod) => JSON.stringify(pod).includes('"namespace":"foo"'));
+        (first?.['spec'] as Record<string, unknown>)['nodeName'] = evil;
+      }),
+    );
+    expect(snapshot.list('nodes').every((node) => recorded.list('nodes').includes(node))).toBe(true);
+  });
+
+  it('a list without end ends', async () => {
+    const opened = await live();
+    const server = http.createServer((_request, response) => {
+      response.setHeader('Content-Type', 'application/json');
+      response.end(JSON.stringify({ kind: 'PodList', metadata: { continue: 'again' }, items: [] }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    writeFileSync(
+      path.join(folder, 'kubeconfig'),
+      (double?.kubeconfig ?? '').replaceAll(double?.url ?? '-', `http://127.0.0.1:${port}`),
+    );
+    const sink = memorySink();
+    await collect(sink, { kind: 'scope', namespaces: ['bar'], ask: null }, opened, []);
+    server.closeAllConnections();
+    server.close();
+    expect(sink.snapshot('x').manifest?.problems).toContainEqual({
+      file: 'kubernetes/pods.json',
+      reason: '/api/v1/namespaces/bar/pods: the list does not end',
+    });
+  });
+
+  it('a dump without end ends', async () => {
+    const garbage = '['.repeat(200_000);
+    const { snapshot } = await trace('foo/sleep', 'bar/httpbin:8000', { dump: () => garbage });
+    expect(snapshot.manifest?.problems.find((p) => p.file.endsWith('ztunnel/config_dump.json'))?.reason).toMatch(
+      /no dump/,
+    );
+  });
+});
+
 describe('--allow-debug-container', () => {
   it('is announced, has NET_ADMIN only, and reads what nothing else does', async () => {
     const opened = {
@@ -245,6 +324,84 @@ describe('--allow-debug-container', () => {
         .filter((line) => line.startsWith('PATCH'))
         .every((line) => line.endsWith('/ephemeralcontainers')),
     ).toBe(true);
+  });
+
+  /** No image has a shell but that of the debug pods and containers. */
+  const noShell = (_pod: string, command: readonly string[], container: string): { error: string } | null =>
+    container === 'netns' || container.startsWith('meshpath-')
+      ? null
+      : { error: `exec: "${command[0]}": executable file not found in $PATH` };
+
+  async function debugging(options: DoubleOptions, signal?: AbortSignal): Promise<readonly string[]> {
+    const opened = await live({ exec: noShell, ...options });
+    const allowed = { ...opened, debugImage: 'nicolaka/netshoot', ...(signal === undefined ? {} : { signal }) };
+    const sink = memorySink();
+    await collect(sink, question('foo/sleep', 'bar/httpbin:8000'), allowed, []).catch(() => null);
+    nodes = sink.snapshot('x').list('nodes/node-a/netns');
+    return opened.notices;
+  }
+  let nodes: readonly string[] = [];
+
+  function madeAndRemoved(): { readonly made: number; readonly removed: number } {
+    const lines = double?.transcript ?? [];
+    return {
+      made: lines.filter((line) => /^POST \/api\/v1\/namespaces\/istio-system\/pods$/.test(line)).length,
+      removed: lines.filter((line) => /^DELETE \/api\/v1\/namespaces\/istio-system\/pods\/meshpath-\w{6}$/.test(line))
+        .length,
+    };
+  }
+
+  it('a node is read by a pod on it, which is announced and taken away again', async () => {
+    const notices = (await debugging({})).join('\n');
+    expect(nodes).toContain('iptables-save.txt');
+    expect(notices).toMatch(
+      /node node-a: starting the debug pod istio-system\/meshpath-\w{6} \(nicolaka\/netshoot, host network/,
+    );
+    expect(notices).toMatch(/the debug pod istio-system\/meshpath-\w{6} is removed/);
+    expect(madeAndRemoved()).toEqual({ made: 2, removed: 2 });
+  });
+
+  it('a pod that does not start is taken away too', async () => {
+    const waiting = { phase: 'Pending', containerStatuses: [{ state: { waiting: { reason: 'ErrImagePull' } } }] };
+    const notices = (await debugging({ debugPod: waiting })).join('\n');
+    expect(notices).toMatch(/node node-a: no debug pod: the debug pod does not start: ErrImagePull/);
+    expect(nodes).toEqual([]);
+    expect(madeAndRemoved()).toEqual({ made: 2, removed: 2 });
+  });
+
+  it('Ctrl-C while it starts takes it away too', async () => {
+    const abort = new AbortController();
+    await debugging(
+      {
+        debugPod: { phase: 'Pending' },
+        fault: (method, pathname) => {
+          if (method === 'GET' && /\/meshpath-\w{6}$/.test(pathname)) setTimeout(() => abort.abort(), 50);
+          return null;
+        },
+      },
+      abort.signal,
+    );
+    const { made, removed } = madeAndRemoved();
+    expect(made).toBeGreaterThan(0);
+    expect(removed).toBe(made);
+  });
+
+  it('one that may not be made says so; one that cannot be removed says how', async () => {
+    const refused = (
+      await debugging({
+        fault: (method, pathname) =>
+          method === 'POST' && pathname.endsWith('/pods')
+            ? { status: 403, message: 'cannot create resource "pods"' }
+            : null,
+      })
+    ).join('\n');
+    expect(refused).toMatch(/no debug pod: cannot create resource "pods"/);
+    const left = (
+      await debugging({ fault: (method) => (method === 'DELETE' ? { status: 403, message: 'cannot delete' } : null) })
+    ).join('\n');
+    expect(left).toMatch(
+      /could not be removed \(cannot delete\): it ends by itself after 5 minutes; remove it with kubectl delete pod --namespace istio-system meshpath-/,
+    );
   });
 
   it('nothing is changed without it', async () => {

@@ -105,6 +105,10 @@ type kubelet struct {
 func (k *kubelet) handler() http.Handler {
 	mux := http.NewServeMux()
 	pod := func(w http.ResponseWriter, r *http.Request) *Pod {
+		// a debug pod on the host network of the node, whatever its image
+		if strings.HasPrefix(r.PathValue("pod"), "meshpath-") {
+			return &Pod{Node: k.node, Netns: k.config.Nodes[k.node].Netns, Agent: true}
+		}
 		found, ok := k.config.Pods[r.PathValue("ns")+"/"+r.PathValue("pod")]
 		if !ok || found.Node != k.node {
 			http.Error(w, "pod does not exist", http.StatusNotFound)
