@@ -75,7 +75,7 @@ export function chooseHost(
     const told = step(path, `drops ${100 * set.dropped} % of the requests (drop_overloads)`, evidence);
     const fields = {
       ...upstream.fields,
-      reason: 'drop_overload',
+      reason: set.dropped < 1 ? 'drop_overload' : 'unconditional_drop_overload',
       status: upstream.http ? localStatus(503, upstream.grpc) : null,
     };
     if (!upstream.http) {

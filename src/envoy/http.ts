@@ -148,7 +148,8 @@ function filtersOf(stream: Stream, upgrade: string | null): FilterList | null {
   const ofRoute = upgradeEnabled(object(stream.route?.value['route'])['upgrade_configs'], upgrade);
   if (ofRoute?.enabled === false) return null;
   const own = upgradeEnabled(config['upgrade_configs'], upgrade);
-  if (own?.enabled !== true && ofRoute === null) return null;
+  // Without a route it is the router that answers (seen of envoy 1.40).
+  if (own?.enabled !== true && ofRoute === null) return stream.route === null ? usual : null;
   if (own === null || list(own.config['filters']).length === 0) return usual;
   const index = list(config['upgrade_configs']).indexOf(own.config);
   return { holder: own.config, field: 'filters', pointer: `${pointer}/upgrade_configs/${index}/filters` };

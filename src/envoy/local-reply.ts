@@ -15,6 +15,14 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   fault_filter_abort: ['FI'],
   request_rate_limited: ['RL'],
   drop_overload: ['DO'],
+  unconditional_drop_overload: ['DO'],
+  rbac_access_denied: [],
+  jwt_authn_access_denied: [],
+  'jwt_authn_access_denied{Jwt_is_missing}': [],
+  cors_response: [],
+  upgrade_failed: [],
+  path_normalization_failed: [],
+  'http1.unexpected_underscore': [],
 };
 
 /** An access log filter as a mapper of local replies uses it. */

@@ -4,6 +4,7 @@ import { envoyBinary, ENVOY_VERSION, freePorts } from './envoy-process.js';
 import { chainScenario } from './generate-chains.js';
 import { clusterScenario } from './generate-clusters.js';
 import { inboundHbone, outboundHbone } from './generate-hbone.js';
+import { managerScenario } from './generate-manager.js';
 import { rbacScenario } from './generate-rbac.js';
 import { routeScenario } from './generate-routes.js';
 import { seeded, type Random } from './random.js';
@@ -39,6 +40,8 @@ const GENERATORS: readonly Generator[] = [
   routeScenario,
   chainScenario,
   chainScenario,
+  managerScenario,
+  managerScenario,
   rbacScenario,
   clusterScenario,
   outboundHbone,

@@ -85,6 +85,15 @@ export async function startEnvoy(
   });
   const bootstrap = {
     node: { id: 'test', cluster: 'test' },
+    layered_runtime: {
+      layers: [
+        {
+          name: 'static',
+          static_layer: { 'test.half': 50, 'test.quarter': { numerator: 25, denominator: 'HUNDRED' } },
+        },
+        { name: 'admin', admin_layer: {} },
+      ],
+    },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: admin } } },
     dynamic_resources: { lds_config: source('lds.json'), cds_config: source('cds.json') },
     bootstrap_extensions: [

@@ -70,7 +70,10 @@ function outcome(line: JsonObject, reply: Reply | null): Omit<ObservedOutcome, '
   if (details === 'route_not_found' || details === 'direct_response') {
     return { ...base, action: 'respond', status, reason: details };
   }
+  if (details === 'fault_filter_abort') return { ...base, action: 'respond', status, reason: details };
   if (details === 'cluster_not_found') return { ...base, action: 'error', status, reason: details };
+  if (details === 'upgrade_failed') return { ...base, action: 'error', status, reason: details };
+  if (details.endsWith('drop_overload')) return { ...base, action: 'error', cluster, status, reason: details };
   if (details === 'no_healthy_upstream') return { ...base, action: 'error', cluster, status, reason: details };
   const failure = text(line, 'failure');
   // tcp_proxy connects before the handshake is over: without a certificate that counts for nothing.
@@ -83,7 +86,10 @@ function outcome(line: JsonObject, reply: Reply | null): Omit<ObservedOutcome, '
     const way = { ...base, action: 'forward', cluster, endpoint };
     if (served === null) return { ...way, upstreamConnect: 'failed' };
     const { to, tls, hbone } = served;
-    const upstream = served.path === undefined ? {} : { upstream: { path: served.path, host: served.host ?? '' } };
+    const upstream =
+      served.path === undefined
+        ? {}
+        : { upstream: { path: served.path, host: served.host ?? '', made: served.made ?? {} } };
     const rewritten = line['kind'] === 'http' ? upstream : {};
     return { ...way, to, tls, hbone, ...rewritten };
   }

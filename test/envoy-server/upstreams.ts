@@ -13,6 +13,8 @@ export interface Served {
   readonly hbone: { readonly to: string; readonly authority: string } | null;
   readonly path?: string;
   readonly host?: string;
+  /** Headers `x-made-…`, which routes add and remove, and `x-forwarded-host`. */
+  readonly made?: Readonly<Record<string, string>>;
 }
 
 /** Answers HTTP/1.1 requests in HTTP, and any other first bytes with one line. */
@@ -33,7 +35,14 @@ function serve(stream: Duplex, served: Served): void {
             ?.slice(5)
             .trim() ?? '';
         buffer = buffer.slice(end + 4);
-        const body = JSON.stringify({ ...served, path: start.split(' ')[1], host });
+        const made: Record<string, string> = {};
+        for (const line of lines) {
+          const [, name, value] = /^(x-made-\w+|x-forwarded-host): ?(.*)$/i.exec(line) ?? [];
+          if (name === undefined || value === undefined) continue;
+          const known = made[name.toLowerCase()];
+          made[name.toLowerCase()] = known === undefined ? value : `${known},${value}`;
+        }
+        const body = JSON.stringify({ ...served, path: start.split(' ')[1], host, made });
         const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
         stream.write(start.startsWith('HEAD ') ? head : head + body);
         continue;

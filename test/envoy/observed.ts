@@ -19,7 +19,12 @@ export interface ObservedOutcome {
   readonly status: number | null;
   readonly policy: string | null;
   readonly reason?: string;
-  readonly upstream?: { readonly path: string; readonly host: string };
+  readonly upstream?: {
+    readonly path: string;
+    readonly host: string;
+    /** Headers that routes add or remove. */
+    readonly made?: Readonly<Record<string, string>>;
+  };
   /** `failed`: the endpoint was chosen, and nobody listens there. */
   readonly upstreamConnect?: string;
   readonly clientSaw?: string;
@@ -74,6 +79,9 @@ function differences(seen: ObservedOutcome, told: EnvoyOutcome): readonly string
   if (seen.upstream !== undefined && told.upstreamHttp !== null) {
     compare('path', seen.upstream.path, told.upstreamHttp.path);
     compare('host', seen.upstream.host, told.upstreamHttp.authority);
+    for (const name of seen.upstream.made === undefined ? [] : ['x-made-a', 'x-made-b', 'x-forwarded-host']) {
+      compare(name, seen.upstream.made?.[name], told.upstreamHttp.headers[name]);
+    }
   }
   return found;
 }
