@@ -99,11 +99,17 @@ function compileEntries(set: Ipset, parts: readonly Part[], family: Family, dims
   const one = parts.length === 1 ? parts[0] : null;
   if ((one === 'ip' || one === 'net') && dims[0] !== undefined) return addressOnly(members, family, dims[0], set);
   const values = parts.map((part, at) => valueOf(part, dims[at] ?? 'src', family));
+  const named = parts.includes('iface');
   return {
     kind: 'test',
     test: (flow) => {
+      let shortest = 0;
       for (const member of members) {
+        if (member.length < shortest) return false;
         if (member.fields.every((field, at) => values[at]?.(flow, field) === true)) return !member.entry.nomatch;
+        // hash:net,iface: a net that holds the address, but on another device, ends the search (multi in mtype_test_cidrs)
+        const [net] = member.fields;
+        if (named && net !== undefined && values[0]?.(flow, net) === true) shortest = member.length;
       }
       return false;
     },

@@ -17,6 +17,7 @@ export interface Flow {
   readonly direction: 'in' | 'out';
   readonly iif: string | null;
   readonly protocol: 'tcp' | 'udp' | 'icmp';
+  /** Of an `out` flow, 0.0.0.0 and :: leave the choice to the kernel. */
   readonly src: string;
   readonly sport: number;
   readonly dst: string;

@@ -18,7 +18,7 @@ function questionOf(flow: Flow): Packet {
     gid: out ? flow.gid : null,
     tcpFlags: flow.protocol === 'tcp' ? ['SYN'] : [],
     connectedSocket: null,
-    sourceBound: true,
+    sourceBound: flow.src !== '0.0.0.0' && flow.src !== '::',
   };
 }
 

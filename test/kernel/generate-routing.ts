@@ -68,6 +68,25 @@ function routeLine(route: string, six: boolean, table: number | 'main'): string 
   return `ip ${six ? '-6 ' : ''}route replace ${head} table ${table} proto 99${at < 0 ? '' : route.slice(at)}`;
 }
 
+/** More addresses for the choice of a source; the bench takes them away again by these very words. */
+const EXTRA = [
+  'ip addr add 10.1.0.99/24 dev eth1',
+  'ip addr add 10.96.7.7/12 dev eth1',
+  'ip addr add 10.77.0.1/24 dev eth0 scope link',
+  'ip addr add 192.168.5.5/32 dev lo',
+  'ip addr add 10.66.0.1 peer 203.0.113.5/32 dev eth1',
+  'ip addr add 8.8.8.1/24 dev eth0 scope 200',
+  'ip -6 addr add fd00:244:1::55/64 dev eth0 nodad',
+  'ip -6 addr add fd00:1:0:0:8000::1/65 dev eth1 nodad',
+  'ip -6 addr add fd00:96::1/64 dev eth0 nodad preferred_lft 0',
+  'ip -6 addr add 2001:db8:5::1/64 dev eth1 nodad',
+  'ip -6 addr add fec0::7/64 dev eth0 nodad',
+];
+
+export function addressLines(random: Random): string[] {
+  return EXTRA.filter(() => random.chance(0.08));
+}
+
 export function routingLines(random: Random): string[] {
   // routes first: a rule may hide the gateway that a route is checked against
   const rules: string[] = [];

@@ -1,7 +1,7 @@
 import type { Flow, RuleSet } from './bench.js';
 import { ipRule, restoreText, serviceRules } from './generate-iptables.js';
 import { nftPieces, nftText, type NftPiece } from './generate-nft.js';
-import { routingLines, sysctlLines } from './generate-routing.js';
+import { addressLines, routingLines, sysctlLines } from './generate-routing.js';
 import { ADDRESSES, ADDRESSES6, MARKS, PORTS, UIDS } from './pools.js';
 import type { Random } from './random.js';
 
@@ -91,7 +91,14 @@ export function generate(random: Random, seed: number): Pieces {
     ? [random.pick(['filter INPUT', 'filter FORWARD', 'filter OUTPUT', 'mangle INPUT', 'raw PREROUTING', 'nat OUTPUT'])]
     : [];
   const nft = style > 0.5 ? nftPieces(random) : [];
-  return { seed, rules4, rules6, policies, nft, shell: [...sysctlLines(random), ...routingLines(random)] };
+  return {
+    seed,
+    rules4,
+    rules6,
+    policies,
+    nft,
+    shell: [...sysctlLines(random), ...addressLines(random), ...routingLines(random)],
+  };
 }
 
 export function ruleSetOf(pieces: Pieces): RuleSet {
@@ -145,7 +152,9 @@ export function packet(random: Random, number: number, pools: Pools): Flow {
   const ports = { sport: 20000 + (number % 20000), dport: random.pick(pools.ports) };
   const who = { uid: random.pick(pools.uids), gid: random.pick(pools.uids) };
   if (out) {
-    const src = dst.startsWith('127.') || dst === '::1' ? local : random.pick(own);
+    const bound = dst.startsWith('127.') || dst === '::1' ? local : random.pick(own);
+    // an unbound socket: the kernel chooses the source
+    const src = random.chance(0.2) ? (six ? '::' : '0.0.0.0') : bound;
     const mark = random.pick(pools.marks);
     return { direction: 'out', iif: null, protocol, src, dst, ...ports, mark, ...who };
   }

@@ -250,6 +250,7 @@ class Bench:
     def __init__(self, peer):
         self.log = Log()
         self.listeners = []
+        self.added = []
         with open("/proc/self/ns/net") as own, open("/run/netns/" + peer) as other:
             if LIBC.setns(other.fileno(), 0x40000000) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
@@ -299,6 +300,10 @@ class Bench:
 
     def load(self, command):
         """Clears the namespace, loads what the command brings; what the kernel refuses is the answer."""
+        for line in self.added:
+            run(line.replace(" add ", " del ").replace(" nodad", "").replace(" preferred_lft 0", ""))
+        shell = command.get("shell") or ""
+        self.added = [line for line in shell.split("\n") if " addr add " in line]
         run("nft flush ruleset; ipset flush; for n in 1 2 3 4; do ipset destroy 2>/dev/null && break; sleep 0.02; done; conntrack -F 2>/dev/null; for v in -4 -6; do ip $v -force -batch - 2>/dev/null <<E\n%s\nE\ndone\n"
             "ip rule add pref 32767 lookup default" % CLEAR)
         for tool, text in (
