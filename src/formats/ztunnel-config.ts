@@ -1,5 +1,6 @@
 import { canonicalIp } from './ip.js';
-import { Fields, isObject, type JsonObject, type Problems } from './ztunnel-json.js';
+import type { Unknown } from './evidence.js';
+import { Fields, isObject, isPort, type JsonObject, type Problems } from './ztunnel-json.js';
 import type { DumpConfig } from './ztunnel-types.js';
 
 /** Ports that a call must not end at (Z:src/config.rs illegal_ports: the three listeners). */
@@ -20,35 +21,42 @@ function portOf(value: unknown): number | null {
 }
 
 /** `config` of the dump: camelCase since 1.19, snake_case in 1.18 (Z:src/config.rs). */
-export function readConfig(root: JsonObject, problems: Problems): DumpConfig {
+export function readConfig(
+  root: JsonObject,
+  problems: Problems,
+): { readonly config: DumpConfig; readonly unread: Unknown | null } {
   const raw = isObject(root['config']) ? root['config'] : {};
   if (!isObject(root['config'])) problems.add('/config', 'section config is missing');
-  const pick = (key: string): unknown => raw[key] ?? raw[snake(key)];
-  const text = (key: string): string | null => {
-    const value = pick(key);
-    return typeof value === 'string' ? value : null;
-  };
-  const flag = (key: string, fallback: boolean): boolean => {
-    const value = pick(key);
-    return typeof value === 'boolean' ? value : fallback;
-  };
+  const fields = new Fields(raw, '/config', problems);
+  const name = (key: string): string => (raw[key] === undefined ? snake(key) : key);
+  const pick = (key: string): unknown => raw[name(key)];
+  const text = (key: string): string | null => fields.textOrNull(name(key));
+  const flag = (key: string, fallback: boolean): boolean => fields.flag(name(key), fallback);
   const mode = text('proxyMode') ?? (typeof root['proxy_mode'] === 'string' ? root['proxy_mode'] : null);
+  if (mode !== null && mode !== 'Shared' && mode !== 'Dedicated') {
+    fields.refuse('proxyMode', `proxyMode has a value that is not known: ${JSON.stringify(mode)}`);
+  }
   const ports = pick('illegalPorts');
-  const original = pick('requireOriginalSource') ?? pick('enableOriginalSource');
+  if (ports !== undefined && !(Array.isArray(ports) && ports.every(isPort))) {
+    fields.refuse('illegalPorts', 'illegalPorts is not a list of ports');
+  }
+  const inbound = pick('inboundAddr');
+  if (inbound !== undefined && portOf(inbound) === null) fields.refuse('inboundAddr', 'inboundAddr has no port');
+  const originalName = name('requireOriginalSource') in raw ? 'requireOriginalSource' : 'enableOriginalSource';
+  const original = pick(originalName);
+  flag(originalName, false);
   const localIp = text('localIp');
   const dedicated = pick('proxyWorkloadInformation');
   const info = isObject(dedicated) ? new Fields(dedicated, '/config/proxyWorkloadInformation', problems) : null;
-  return {
+  const config: DumpConfig = {
     network: text('network') ?? '',
     localNode: text('localNode') ?? (typeof root['local_node'] === 'string' ? root['local_node'] : null),
     localIp: localIp === null ? null : canonicalIp(localIp),
     clusterDomain: text('clusterDomain') ?? 'cluster.local',
     proxyMode: mode === 'Shared' || mode === 'Dedicated' ? mode : null,
     inpod: flag('inpodEnabled', false),
-    inboundPort: portOf(pick('inboundAddr')) ?? 15008,
-    illegalPorts: Array.isArray(ports)
-      ? ports.filter((port): port is number => typeof port === 'number')
-      : DEFAULT_ILLEGAL_PORTS,
+    inboundPort: portOf(inbound) ?? 15008,
+    illegalPorts: Array.isArray(ports) ? ports.filter(isPort) : DEFAULT_ILLEGAL_PORTS,
     requireOriginalSource: typeof original === 'boolean' ? original : null,
     localhostAppTunnel: flag('localhostAppTunnel', true),
     onDemand: flag('xdsOnDemand', false),
@@ -60,4 +68,9 @@ export function readConfig(root: JsonObject, problems: Problems): DumpConfig {
         ? null
         : { namespace: info.text('namespace'), name: info.text('name'), serviceAccount: info.text('serviceAccount') },
   };
+  if (!isObject(root['config'])) {
+    const fact = `configuration of ztunnel: ${problems.file}/config`;
+    return { config, unread: { fact, reason: 'the dump has no such section' } };
+  }
+  return { config, unread: fields.unread('configuration of ztunnel') };
 }

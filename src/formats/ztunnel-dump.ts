@@ -22,6 +22,9 @@ const TOP_FIELDS: ReadonlySet<string> = new Set([
   ...['by_namespace', 'staged_services', 'workload_to_services', 'workload_state', 'resolved_dns'],
 ]);
 
+/** Z:src/admin.rs dump_certs. */
+const CERTIFICATE_STATE = /^(Available|Initializing|Unavailable: )/;
+
 export type DumpRead =
   | { readonly kind: 'dump'; readonly dump: ZtunnelDump }
   /** Nothing can be said from this file. */
@@ -45,7 +48,7 @@ export function readZtunnelDump(file: string, text: string): DumpRead {
 
 function shapeOf(root: JsonObject): DumpShape | null {
   if ('by_addr' in root || 'by_uid' in root) return 'flat-stores';
-  if (Array.isArray(root['workloads'])) return 'lists';
+  if (Array.isArray(root['workloads']) || Array.isArray(root['services'])) return 'lists';
   if (!isObject(root['workloads'])) return 'services' in root && 'config' in root ? 'lists' : null;
   return 'vips' in root || 'policies_by_namespace' in root ? 'ip-maps' : 'maps';
 }
@@ -62,7 +65,7 @@ const SECTIONS: Readonly<Record<DumpShape, { workloads: string; services: string
 type Entries = readonly { readonly key: string; readonly pointer: string; readonly value: unknown }[];
 
 class DumpReader {
-  private readonly gaps: Record<'workloads' | 'services' | 'policies' | 'config', Unknown | null>;
+  private readonly gaps: Record<keyof ZtunnelDump['gaps'], Unknown | null>;
 
   private readonly file: string;
   private readonly root: JsonObject;
@@ -74,7 +77,7 @@ class DumpReader {
     this.root = root;
     this.shape = shape;
     this.problems = problems;
-    this.gaps = { workloads: null, services: null, policies: null, config: null };
+    this.gaps = { workloads: null, services: null, policies: null, config: null, pods: null, certificates: null };
   }
 
   read(): ZtunnelDump {
@@ -82,13 +85,8 @@ class DumpReader {
     const workloads = legacy === null ? this.workloads() : { list: [], byAddress: null };
     const services = legacy === null ? this.services() : { list: [], byVip: null };
     const policies = this.policies();
-    const config = readConfig(this.root, this.problems);
-    if (!isObject(this.root['config'])) {
-      this.gaps.config = {
-        fact: `configuration of ztunnel: ${this.file}/config`,
-        reason: 'the dump has no such section',
-      };
-    }
+    const { config, unread } = readConfig(this.root, this.problems);
+    this.gaps.config = legacy?.unread ?? unread;
     if (config.onDemand) this.onDemand();
     return {
       file: this.file,
@@ -108,26 +106,30 @@ class DumpReader {
     };
   }
 
-  /** The members of a section, list or map; a gap where it is missing or not readable. */
+  /** The members of a section, list or map as its layout has it; a gap where it is missing or not readable. */
   private section(name: string, gap: 'workloads' | 'services' | 'policies'): Entries {
     const value = this.root[name];
     const pointer = pointerTo('', name);
-    if (Array.isArray(value)) {
+    if (this.shape === 'lists' && Array.isArray(value)) {
       return value.map((entry: unknown, index) => ({
         key: String(index),
         pointer: pointerTo(pointer, index),
         value: entry,
       }));
     }
-    if (isObject(value)) {
+    if (this.shape !== 'lists' && isObject(value)) {
       return Object.entries(value).map(([key, entry]) => ({ key, pointer: pointerTo(pointer, key), value: entry }));
     }
-    this.problems.add(pointer, `section ${name} is missing or neither list nor map`);
-    this.gaps[gap] = { fact: `${gap} of ztunnel: ${this.file}${pointer}`, reason: 'the dump has no such section' };
+    const wanted = this.shape === 'lists' ? 'list' : 'map';
+    this.problems.add(pointer, `section ${name} is missing or not a ${wanted}`);
+    this.gaps[gap] = {
+      fact: `${gap} of ztunnel: ${this.file}${pointer}`,
+      reason: `the dump has no such section, or it is not a ${wanted}`,
+    };
     return [];
   }
 
-  private damaged(pointer: string, gap: 'workloads' | 'services' | 'policies'): void {
+  private damaged(pointer: string, gap: 'workloads' | 'services' | 'policies' | 'pods' | 'certificates'): void {
     this.problems.add(pointer, `an entry of ${gap} that cannot be read`);
     this.gaps[gap] ??= { fact: `${gap} of ztunnel: ${this.file}${pointer}`, reason: 'the entry cannot be read' };
   }
@@ -146,7 +148,7 @@ class DumpReader {
     const list: DumpWorkload[] = [];
     if (this.shape === 'lists') {
       for (const { pointer, value } of this.section('workloads', 'workloads')) {
-        if (isObject(value)) list.push(readWorkload(value, pointer, this.problems));
+        if (isObject(value)) list.push(this.workload(value, pointer));
         else this.damaged(pointer, 'workloads');
       }
       return { list, byAddress: null };
@@ -161,7 +163,7 @@ class DumpReader {
       const uid = typeof value['uid'] === 'string' ? value['uid'] : pointer;
       const known = byUid.get(uid);
       if (known !== undefined) return known;
-      const workload = readWorkload(value, pointer, this.problems);
+      const workload = this.workload(value, pointer);
       byUid.set(uid, workload);
       list.push(workload);
       return workload;
@@ -178,11 +180,23 @@ class DumpReader {
     return { list, byAddress };
   }
 
+  private workload(value: JsonObject, pointer: string): DumpWorkload {
+    const { workload, lost } = readWorkload(value, pointer, this.problems);
+    if (lost) this.gaps.workloads ??= workload.unread;
+    return workload;
+  }
+
+  private service(value: JsonObject, pointer: string): DumpService {
+    const service = readService(value, pointer, this.problems);
+    if (service.lost) this.gaps.services ??= service.unread;
+    return service;
+  }
+
   private services(): { list: readonly DumpService[]; byVip: ReadonlyMap<string, DumpService> | null } {
     const list: DumpService[] = [];
     if (this.shape === 'lists') {
       for (const { pointer, value } of this.section('services', 'services')) {
-        if (isObject(value)) list.push(readService(value, pointer, this.problems));
+        if (isObject(value)) list.push(this.service(value, pointer));
         else this.damaged(pointer, 'services');
       }
       return { list, byVip: null };
@@ -197,7 +211,7 @@ class DumpReader {
       const key = `${String(value['namespace'])}/${String(value['hostname'])}`;
       const known = byHost.get(key);
       if (known !== undefined) return known;
-      const service = readService(value, pointer, this.problems);
+      const service = this.service(value, pointer);
       byHost.set(key, service);
       list.push(service);
       return service;
@@ -223,8 +237,13 @@ class DumpReader {
   private policies(): readonly DumpPolicy[] {
     const out: DumpPolicy[] = [];
     for (const { pointer, value } of this.section(SECTIONS[this.shape].policies, 'policies')) {
-      if (isObject(value)) out.push(readPolicy(value, pointer, this.problems));
-      else this.damaged(pointer, 'policies');
+      if (!isObject(value)) {
+        this.damaged(pointer, 'policies');
+        continue;
+      }
+      const { policy, lost } = readPolicy(value, pointer, this.problems);
+      if (lost) this.damaged(pointer, 'policies');
+      out.push(policy);
     }
     return out;
   }
@@ -237,12 +256,13 @@ class DumpReader {
       : isObject(value)
         ? Object.entries(value)
         : [];
+    if (value !== undefined && typeof value !== 'object') this.damaged('/certificates', 'certificates');
     for (const [key, entry] of all) {
-      if (!isObject(entry)) continue;
       const pointer = pointerTo('/certificates', key);
-      const fields = new Fields(entry, pointer, this.problems);
+      const fields = new Fields(isObject(entry) ? entry : {}, pointer, this.problems);
       const identity = fields.text('identity');
       const state = fields.text('state');
+      if (identity === '' || !CERTIFICATE_STATE.test(state)) this.damaged(pointer, 'certificates');
       out.push({
         identity,
         state,
@@ -255,6 +275,7 @@ class DumpReader {
   private pods(): readonly DumpPodState[] | null {
     const section = 'workloadState' in this.root ? 'workloadState' : 'workload_state';
     const value = this.root[section];
+    if (value !== undefined && !isObject(value)) this.damaged(pointerTo('', section), 'pods');
     if (!isObject(value)) return null;
     return Object.entries(value).map(([uid, entry]) => {
       const pointer = pointerTo(pointerTo('', section), uid);
@@ -262,6 +283,7 @@ class DumpReader {
       const info = fields.child('info');
       const name = info?.text('name') ?? '';
       const namespace = info?.text('namespace') ?? '';
+      if (!isObject(entry) || fields.damage.length > 0) this.damaged(pointer, 'pods');
       return {
         uid,
         state: fields.text('state'),

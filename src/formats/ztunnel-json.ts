@@ -1,4 +1,4 @@
-import { pointerTo, type ParseProblem } from './evidence.js';
+import { pointerTo, type ParseProblem, type Unknown } from './evidence.js';
 
 /**
  * Narrowing of JSON for the ztunnel reader: what has the wrong type becomes a problem with its pointer and the default
@@ -40,12 +40,15 @@ export class Problems {
 export class Fields {
   readonly object: JsonObject;
   readonly problems: Problems;
+  /** Pointers of what could not be read, of this object and of those inside: what they would decide is not known. */
+  readonly damage: string[];
   private readonly at: string | { readonly parent: Fields; readonly key: string };
 
   constructor(object: JsonObject, at: string | { readonly parent: Fields; readonly key: string }, problems: Problems) {
     this.object = object;
     this.at = at;
     this.problems = problems;
+    this.damage = typeof at === 'string' ? [] : at.parent.damage;
   }
 
   /** Of a member it is put together when asked for: few of the members of a large dump are. */
@@ -55,7 +58,32 @@ export class Fields {
   }
 
   private wrong(key: string, wanted: string): void {
-    this.problems.add(pointerTo(this.pointer, key), `${key} is not ${wanted}`);
+    this.refuse(key, `${key} is not ${wanted}`);
+  }
+
+  /** Reports a member that cannot be used. */
+  refuse(key: string, message: string): void {
+    const pointer = pointerTo(this.pointer, key);
+    this.damage.push(pointer);
+    this.problems.add(pointer, message);
+  }
+
+  /** What is not known of the whole, or null where all could be read. */
+  unread(what: string): Unknown | null {
+    const [first] = this.damage;
+    return first === undefined ? null : { fact: `${what}: ${this.problems.file}${first}`, reason: 'it cannot be read' };
+  }
+
+  /** Whether one of these members could not be read. */
+  lost(keys: readonly string[]): boolean {
+    if (this.damage.length === 0) return false;
+    const places = keys.map((key) => pointerTo(this.pointer, key));
+    return this.damage.some((at) => places.some((place) => at === place || at.startsWith(`${place}/`)));
+  }
+
+  /** Reports members that a release always prints and that are not there. */
+  require(...keys: readonly string[]): void {
+    for (const key of keys) if (this.object[key] === undefined) this.refuse(key, `${key} is missing`);
   }
 
   text(key: string): string {
@@ -93,17 +121,27 @@ export class Fields {
     return null;
   }
 
-  /** Absent is empty; `null` where it is there and no list. */
-  listOrNull(key: string): readonly unknown[] | null {
-    const value = this.object[key];
-    if (Array.isArray(value)) return value;
-    if (value === undefined || value === null) return [];
-    this.wrong(key, 'a list');
-    return null;
+  /** A number that counts something. */
+  count(key: string, fallback: number): number {
+    const value = this.number(key, fallback);
+    if (Number.isInteger(value) && value >= 0) return value;
+    this.wrong(key, 'a count');
+    return fallback;
   }
 
+  port(key: string, fallback: number): number {
+    const value = this.number(key, fallback);
+    if (isPort(value)) return value;
+    this.wrong(key, 'a port');
+    return fallback;
+  }
+
+  /** Absent is empty. */
   list(key: string): readonly unknown[] {
-    return this.listOrNull(key) ?? [];
+    const value = this.object[key];
+    if (Array.isArray(value)) return value;
+    if (value !== undefined) this.wrong(key, 'a list');
+    return [];
   }
 
   texts(key: string): readonly string[] {
@@ -122,11 +160,15 @@ export class Fields {
     return null;
   }
 
-  /** Reports members that are not in `known`. */
-  known(known: ReadonlySet<string>, what: string): void {
+  /** Reports members that are not in `known`; true where there are any. */
+  known(known: ReadonlySet<string>, what: string): boolean {
+    let strange = false;
     for (const key in this.object) {
-      if (!known.has(key)) this.problems.add(pointerTo(this.pointer, key), `unknown field ${key} of a ${what}`);
+      if (known.has(key)) continue;
+      strange = true;
+      this.problems.add(pointerTo(this.pointer, key), `unknown field ${key} of a ${what}`);
     }
+    return strange;
   }
 }
 
@@ -139,13 +181,17 @@ export function portTable(fields: Fields | null): Readonly<Record<string, number
   if (isPortTable(fields.object)) return fields.object;
   const table: Record<string, number> = {};
   for (const [key, value] of Object.entries(fields.object)) {
-    if (typeof value === 'number') table[key] = value;
-    else fields.problems.add(pointerTo(fields.pointer, key), `port ${key} is not a number`);
+    if (isPort(value)) table[key] = value;
+    else fields.refuse(key, `port ${key} is not a port`);
   }
   return table;
 }
 
+export function isPort(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 65535;
+}
+
 function isPortTable(object: JsonObject): object is Readonly<Record<string, number>> {
-  for (const key in object) if (typeof object[key] !== 'number') return false;
+  for (const key in object) if (!isPort(object[key])) return false;
   return true;
 }

@@ -24,7 +24,7 @@ function readWorkload(fields: Fields, key: string, problems: Problems): LegacyWo
   const waypoints: string[] = [];
   for (const text of fields.texts('waypointAddresses')) {
     const ip = canonicalIp(text);
-    if (ip === null) problems.add(pointerTo(fields.pointer, 'waypointAddresses'), `not an IP address: ${text}`);
+    if (ip === null) fields.refuse('waypointAddresses', `not an IP address: ${text}`);
     else waypoints.push(ip);
   }
   return {
@@ -43,15 +43,15 @@ function readWorkload(fields: Fields, key: string, problems: Problems): LegacyWo
   };
 }
 
-function readVip(value: unknown, key: string, pointer: string, problems: Problems): LegacyVip {
+function readVip(vips: Fields, key: string): LegacyVip {
+  const { problems } = vips;
+  const pointer = pointerTo(vips.pointer, key);
   const endpoints: { ip: string; port: number }[] = [];
-  const list = Array.isArray(value) ? value : [];
-  if (!Array.isArray(value)) problems.add(pointer, 'a VIP whose endpoints are not a list');
+  const list = vips.list(key);
   list.forEach((pair: unknown, index) => {
     const [address, port] = Array.isArray(pair) ? (pair as readonly unknown[]) : [];
     const ip = typeof address === 'string' ? canonicalIp(address) : null;
-    if (ip === null || typeof port !== 'number')
-      problems.add(pointerTo(pointer, index), 'a VIP endpoint that is no pair');
+    if (ip === null || typeof port !== 'number') vips.refuse(key, `VIP endpoint ${index} is no pair`);
     else endpoints.push({ ip, port });
   });
   return { endpoints, evidence: { file: problems.file, pointer, text: `VIP ${key}` } };
@@ -66,22 +66,24 @@ export function readLegacy(root: JsonObject, problems: Problems): LegacyState {
     const pointer = pointerTo('/workloads', key);
     const ip = canonicalIp(key);
     if (ip === null || !isObject(value)) {
-      problems.add(pointer, 'a workload that cannot be read');
+      all?.refuse(key, 'a workload that cannot be read');
       continue;
     }
-    workloads.set(ip, readWorkload(new Fields(value, pointer, problems), ip, problems));
+    const fields = new Fields(value, pointer, problems);
+    workloads.set(ip, readWorkload(fields, ip, problems));
+    top.damage.push(...fields.damage);
   }
   const vips = new Map<string, LegacyVip>();
-  for (const [key, value] of Object.entries(top.child('vips')?.object ?? {})) {
-    const pointer = pointerTo('/vips', key);
+  const written = top.child('vips');
+  for (const key of Object.keys(written?.object ?? {})) {
     const address = socketAddress(key);
-    if (address === null) problems.add(pointer, 'a VIP that is no ip:port');
-    else vips.set(address, readVip(value, key, pointer, problems));
+    if (address === null) written?.refuse(key, 'a VIP that is no ip:port');
+    else if (written !== null) vips.set(address, readVip(written, key));
   }
   const policiesByNamespace = new Map<string, readonly string[]>();
   const byNamespace = top.child('policies_by_namespace');
   for (const namespace of Object.keys(byNamespace?.object ?? {})) {
     policiesByNamespace.set(namespace, byNamespace?.texts(namespace) ?? []);
   }
-  return { workloads, vips, policiesByNamespace };
+  return { workloads, vips, policiesByNamespace, unread: top.unread('state of ztunnel') };
 }

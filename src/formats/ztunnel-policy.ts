@@ -1,5 +1,5 @@
 import { pointerTo } from './evidence.js';
-import { Fields, isObject, type Problems } from './ztunnel-json.js';
+import { Fields, isObject, isPort, type Problems } from './ztunnel-json.js';
 import type { DumpPolicy, PolicyMatch, ServiceAccountMatch, StringMatch } from './ztunnel-types.js';
 
 const POLICY_FIELDS: ReadonlySet<string> = new Set([
@@ -71,9 +71,13 @@ function readMatch(item: unknown, pointer: string, problems: Problems): PolicyMa
     if (good.length < list.length) unknownFields.push(key);
     return good;
   };
-  const ports = (key: string): readonly number[] =>
-    fields.list(key).filter((port): port is number => typeof port === 'number');
-  return {
+  const ports = (key: string): readonly number[] => {
+    const list = fields.list(key);
+    const good = list.filter(isPort);
+    if (good.length < list.length) fields.refuse(key, `${key} is not a list of ports`);
+    return good;
+  };
+  const match = {
     namespaces: strings('namespaces'),
     notNamespaces: strings('notNamespaces'),
     serviceAccounts: accounts('serviceAccounts'),
@@ -86,8 +90,8 @@ function readMatch(item: unknown, pointer: string, problems: Problems): PolicyMa
     notDestinationIps: fields.texts('notDestinationIps'),
     destinationPorts: ports('destinationPorts'),
     notDestinationPorts: ports('notDestinationPorts'),
-    unknownFields,
   };
+  return { ...match, unknownFields: [...unknownFields, ...fields.damage] };
 }
 
 function nested<T>(
@@ -110,9 +114,15 @@ function nested<T>(
   return out;
 }
 
-export function readPolicy(object: Readonly<Record<string, unknown>>, pointer: string, problems: Problems): DumpPolicy {
+/** `lost`: it may be any policy, of any namespace. */
+export function readPolicy(
+  object: Readonly<Record<string, unknown>>,
+  pointer: string,
+  problems: Problems,
+): { readonly policy: DumpPolicy; readonly lost: boolean } {
   const fields = new Fields(object, pointer, problems);
-  fields.known(POLICY_FIELDS, 'policy');
+  const strange = fields.known(POLICY_FIELDS, 'policy');
+  fields.require('name', 'namespace', 'scope', 'action');
   const name = fields.text('name');
   const namespace = fields.text('namespace');
   const key = 'groups' in object ? 'groups' : 'rules';
@@ -121,7 +131,7 @@ export function readPolicy(object: Readonly<Record<string, unknown>>, pointer: s
       nested(clause, inside, problems, 'a clause', (match, deep) => readMatch(match, deep, problems)),
     ),
   );
-  return {
+  const policy = {
     key: `${namespace}/${name}`,
     name,
     namespace,
@@ -131,4 +141,6 @@ export function readPolicy(object: Readonly<Record<string, unknown>>, pointer: s
     dryRun: fields.flag('dryRun', false),
     evidence: { file: problems.file, pointer, text: `policy ${namespace}/${name}` },
   };
+  const lost = fields.lost(['name', 'namespace']);
+  return { policy: { ...policy, uncertain: strange || fields.damage.length > 0 }, lost };
 }

@@ -26,7 +26,7 @@ export interface GatewayAddress {
 }
 
 export interface ApplicationTunnel {
-  readonly protocol: 'NONE' | 'PROXY' | null;
+  readonly protocol: 'NONE' | 'PROXY';
   readonly port: number | null;
 }
 
@@ -52,7 +52,7 @@ export interface DumpWorkload {
   readonly ips: readonly string[];
   readonly hostname: string;
   readonly protocol: 'TCP' | 'HBONE' | null;
-  readonly hostNetwork: boolean | null;
+  readonly hostNetwork: boolean;
   readonly nativeTunnel: boolean;
   readonly waypoint: GatewayAddress | null;
   readonly networkGateway: GatewayAddress | null;
@@ -69,6 +69,8 @@ export interface DumpWorkload {
   /** `Healthy` | `Unhealthy`, as printed. */
   readonly status: string;
   readonly evidence: Evidence;
+  /** Something of it could not be read: what hangs on this workload is not known. */
+  readonly unread: Unknown | null;
 }
 
 export type LoadBalancerMode = 'Standard' | 'Strict' | 'Failover' | 'Passthrough';
@@ -103,8 +105,12 @@ export interface DumpService {
   /** 1.31: to which clients it exists at all; null where the value is not known. */
   readonly visibility: 'Public' | 'Namespace' | null;
   readonly evidence: Evidence;
+  /** Something of it but its endpoints could not be read. */
+  readonly unread: Unknown | null;
   /** Read on demand: most of a large dump is endpoints. */
   endpoints(): readonly DumpEndpoint[];
+  /** Something of its endpoints could not be read. */
+  endpointsUnread(): Unknown | null;
   hasEndpoint(uid: string): boolean;
   endpoint(uid: string): DumpEndpoint | null;
 }
@@ -149,6 +155,8 @@ export interface DumpPolicy {
   readonly rules: readonly (readonly (readonly PolicyMatch[])[])[] | null;
   readonly dryRun: boolean;
   readonly evidence: Evidence;
+  /** Something of it besides its rules could not be read, or is not known to this program. */
+  readonly uncertain: boolean;
 }
 
 export interface DumpCertificate {
@@ -215,6 +223,9 @@ export interface ZtunnelDump {
     readonly workloads: Unknown | null;
     readonly services: Unknown | null;
     readonly policies: Unknown | null;
+    /** `workloadState`: which pods it serves. */
+    readonly pods: Unknown | null;
+    readonly certificates: Unknown | null;
     /** Without the configuration neither network nor node is known: nothing can be said. */
     readonly config: Unknown | null;
   };
@@ -227,6 +238,8 @@ export interface LegacyState {
   readonly vips: ReadonlyMap<string, LegacyVip>;
   /** Namespace ("" = global) → policy keys. */
   readonly policiesByNamespace: ReadonlyMap<string, readonly string[]>;
+  /** Something of it could not be read. */
+  readonly unread: Unknown | null;
 }
 
 export interface LegacyVip {

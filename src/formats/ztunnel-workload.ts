@@ -1,5 +1,5 @@
-import { canonicalIp } from './ip.js';
-import { pointerTo } from './evidence.js';
+import { canonicalIp, parseCidr } from './ip.js';
+import { pointerTo, type Unknown } from './evidence.js';
 import { isObject, portTable, Fields, type JsonObject, type Problems } from './ztunnel-json.js';
 import type {
   ApplicationTunnel,
@@ -37,15 +37,12 @@ export function networkAddress(text: string): NetworkAddress | null {
 export function gatewayAddress(fields: Fields | null): GatewayAddress | null {
   if (fields === null) return null;
   const text = fields.text('destination');
-  const port = fields.number('hboneMtlsPort', fields.number('port', 15008));
+  const port = fields.port('hboneMtlsPort', fields.port('port', 15008));
   const address = networkAddress(text);
   if (address !== null) return { destination: { kind: 'address', ...address }, port };
   const slash = text.indexOf('/');
   if (text === '' || text.indexOf('/', slash + 1) >= 0) {
-    fields.problems.add(
-      pointerTo(fields.pointer, 'destination'),
-      'a gateway destination that is neither address nor host',
-    );
+    fields.refuse('destination', 'a gateway destination that is neither address nor host');
   }
   return {
     destination: {
@@ -59,34 +56,44 @@ export function gatewayAddress(fields: Fields | null): GatewayAddress | null {
 
 function applicationTunnel(fields: Fields | null): ApplicationTunnel | null {
   if (fields === null) return null;
-  const port = fields.number('port', 0);
-  return { protocol: fields.word('protocol', ['NONE', 'PROXY'], 'NONE'), port: port === 0 ? null : port };
+  fields.require('protocol');
+  const port = fields.port('port', 0);
+  const protocol = fields.word('protocol', ['NONE', 'PROXY'], 'NONE');
+  if (protocol === null) fields.damage.push(pointerTo(fields.pointer, 'protocol'));
+  return { protocol: protocol ?? 'NONE', port: port === 0 ? null : port };
 }
 
 function addresses(fields: Fields, key: string): readonly string[] {
   const out: string[] = [];
   for (const text of fields.texts(key)) {
     const ip = canonicalIp(text);
-    if (ip === null) fields.problems.add(pointerTo(fields.pointer, key), `not an IP address: ${JSON.stringify(text)}`);
+    if (ip === null) fields.refuse(key, `not an IP address: ${JSON.stringify(text)}`);
     else out.push(ip);
   }
   return out;
 }
 
+/** By these a workload is found: where one cannot be read, what is not found may be this workload. */
+const WORKLOAD_KEYS = ['uid', 'workloadIps', 'network', 'networkMode', 'hostname', 'name', 'namespace'] as const;
+const LOCAL_KEYS = ['serviceAccount', 'node'] as const;
+
+/** `lost`: it may be any workload. */
 export function readWorkload(
   object: Readonly<Record<string, unknown>>,
   pointer: string,
   problems: Problems,
-): DumpWorkload {
+): { readonly workload: DumpWorkload; readonly lost: boolean } {
   const fields = new Fields(object, pointer, problems);
   fields.known(WORKLOAD_FIELDS, 'workload');
+  fields.require('uid', 'workloadIps', 'name', 'namespace', 'protocol');
   const name = fields.text('name');
   const namespace = fields.text('namespace');
   const trustDomain = fields.text('trustDomain');
   const serviceAccount = fields.text('serviceAccount');
   const locality = fields.child('locality');
   const mode = fields.word('networkMode', ['Standard', 'HostNetwork'], 'Standard');
-  return {
+  if (mode === null) fields.damage.push(pointerTo(pointer, 'networkMode'));
+  const workload = {
     uid: fields.text('uid'),
     name,
     namespace,
@@ -104,23 +111,26 @@ export function readWorkload(
     ips: addresses(fields, 'workloadIps'),
     hostname: fields.text('hostname'),
     protocol: fields.word('protocol', ['TCP', 'HBONE'], 'TCP'),
-    hostNetwork: mode === null ? null : mode === 'HostNetwork',
+    hostNetwork: mode === 'HostNetwork',
     nativeTunnel: fields.flag('nativeTunnel', false),
     waypoint: gatewayAddress(fields.child('waypoint')),
     networkGateway: gatewayAddress(fields.child('networkGateway')),
     applicationTunnel: applicationTunnel(fields.child('applicationTunnel')),
     gatewayAddress: fields.textOrNull('gatewayAddress'),
     policies: fields.texts('authorizationPolicies'),
-    capacity: fields.number('capacity', 1),
+    capacity: fields.count('capacity', 1),
     workloadName: fields.text('workloadName'),
     services: fields.texts('services'),
     status: fields.text('status'),
     evidence: { file: problems.file, pointer, text: `workload ${namespace}/${name}` },
   };
+  const unread = fields.unread(`workload ${namespace}/${name}`);
+  return { workload: { ...workload, unread }, lost: unread !== null && fields.lost([...WORKLOAD_KEYS, ...LOCAL_KEYS]) };
 }
 
 function loadBalancer(fields: Fields | null): LoadBalancer | null {
   if (fields === null) return null;
+  fields.require('mode', 'routingPreferences');
   const scopes = ['Region', 'Zone', 'Subzone', 'Node', 'Cluster', 'Network'] as const;
   const preferences = fields.texts('routingPreferences').map((scope) => {
     const known = scopes.find((word) => word === scope);
@@ -143,8 +153,7 @@ function networkAddresses(fields: Fields, key: string): readonly NetworkAddress[
   const out: NetworkAddress[] = [];
   for (const text of fields.texts(key)) {
     const address = networkAddress(text);
-    if (address === null)
-      fields.problems.add(pointerTo(fields.pointer, key), `not network/ip: ${JSON.stringify(text)}`);
+    if (address === null) fields.refuse(key, `not network/ip: ${JSON.stringify(text)}`);
     else out.push(address);
   }
   return out;
@@ -154,18 +163,25 @@ function networkAddresses(fields: Fields, key: string): readonly NetworkAddress[
 function cidrVips(fields: Fields): readonly { readonly network: string; readonly cidr: string }[] {
   const out: { network: string; cidr: string }[] = [];
   for (const item of fields.list('cidrVips')) {
-    if (isObject(item) && typeof item['cidr'] === 'string') {
-      out.push({ network: typeof item['network'] === 'string' ? item['network'] : '', cidr: item['cidr'] });
-    } else if (typeof item === 'string' && item.includes('/')) {
-      const parts = item.split('/');
-      const cidr = parts.slice(-2).join('/');
-      out.push({ network: parts.slice(0, -2).join('/'), cidr });
-    } else {
-      fields.problems.add(pointerTo(fields.pointer, 'cidrVips'), 'a CIDR VIP that is neither object nor string');
-    }
+    const read = cidrVip(item);
+    if (read === null || parseCidr(read.cidr) === null) fields.refuse('cidrVips', 'a CIDR VIP that cannot be read');
+    else out.push(read);
   }
   return out;
 }
+
+function cidrVip(item: unknown): { readonly network: string; readonly cidr: string } | null {
+  if (typeof item === 'string') {
+    const parts = item.split('/');
+    return parts.length < 2 ? null : { network: parts.slice(0, -2).join('/'), cidr: parts.slice(-2).join('/') };
+  }
+  if (!isObject(item)) return null;
+  const { cidr, network = '' } = item;
+  return typeof cidr === 'string' && typeof network === 'string' ? { network, cidr } : null;
+}
+
+/** By these a Service is found. */
+const SERVICE_KEYS = ['namespace', 'hostname', 'vips', 'cidrVips', 'visibility', 'canonical'] as const;
 
 class ReadService implements DumpService {
   readonly name: string;
@@ -182,7 +198,11 @@ class ReadService implements DumpService {
   readonly canonical: boolean;
   readonly visibility: DumpService['visibility'];
   readonly evidence: DumpService['evidence'];
+  readonly unread: Unknown | null;
+  /** It may be any Service. */
+  readonly lost: boolean;
   private cache: readonly DumpEndpoint[] | null = null;
+  private endpointsGap: Unknown | null = null;
   private byUid: ReadonlyMap<string, DumpEndpoint> | null = null;
 
   private readonly fields: Fields;
@@ -190,6 +210,7 @@ class ReadService implements DumpService {
   constructor(fields: Fields) {
     this.fields = fields;
     fields.known(SERVICE_FIELDS, 'service');
+    fields.require('name', 'namespace', 'hostname', 'vips', 'ports', 'endpoints', 'subjectAltNames');
     this.name = fields.text('name');
     this.namespace = fields.text('namespace');
     this.hostname = fields.text('hostname');
@@ -208,11 +229,20 @@ class ReadService implements DumpService {
       pointer: fields.pointer,
       text: `service ${this.namespace}/${this.hostname}`,
     };
+    if (fields.object['endpoints'] !== undefined) fields.child('endpoints');
+    if (fields.object['endpoints'] === null) fields.refuse('endpoints', 'endpoints is not an object');
+    this.unread = fields.unread(this.evidence.text);
+    this.lost = this.unread !== null && fields.lost(SERVICE_KEYS);
   }
 
   endpoints(): readonly DumpEndpoint[] {
     this.cache ??= this.readEndpoints();
     return this.cache;
+  }
+
+  endpointsUnread(): Unknown | null {
+    this.endpoints();
+    return this.endpointsGap;
   }
 
   endpoint(uid: string): DumpEndpoint | null {
@@ -231,7 +261,9 @@ class ReadService implements DumpService {
     for (const key in all.object) {
       const value = all.object[key];
       if (isObject(value)) out.push(new ReadEndpoint(all, key, value, this.hostname));
+      else all.refuse(key, 'an endpoint that is not an object');
     }
+    this.endpointsGap = all.unread(`endpoints of ${this.evidence.text}`);
     return out;
   }
 }
@@ -243,7 +275,7 @@ class ReadEndpoint implements DumpEndpoint {
   private readonly key: string;
   private readonly object: JsonObject;
   private readonly hostname: string;
-  private table: DumpEndpoint['ports'] | null = null;
+  readonly ports: DumpEndpoint['ports'];
 
   constructor(all: Fields, key: string, object: JsonObject, hostname: string) {
     this.all = all;
@@ -251,16 +283,13 @@ class ReadEndpoint implements DumpEndpoint {
     this.object = object;
     this.hostname = hostname;
     const uid = object['workloadUid'];
+    if (object['port'] === undefined) this.fields().require('port');
     this.workloadUid = typeof uid === 'string' ? uid : (this.fields().textOrNull('workloadUid') ?? key);
+    this.ports = portTable(this.fields().child('port'));
   }
 
   private fields(): Fields {
     return new Fields(this.object, { parent: this.all, key: this.key }, this.all.problems);
-  }
-
-  get ports(): DumpEndpoint['ports'] {
-    this.table ??= portTable(this.fields().child('port'));
-    return this.table;
   }
 
   get evidence(): DumpEndpoint['evidence'] {
@@ -273,11 +302,15 @@ function weightedWaypoints(fields: Fields): DumpService['weightedWaypoints'] {
   const out: { destination: GatewayAddress; weight: number }[] = [];
   fields.list('weightedWaypoints').forEach((item, index) => {
     const pointer = pointerTo(pointerTo(fields.pointer, 'weightedWaypoints'), index);
-    if (!isObject(item)) return fields.problems.add(pointer, 'a weighted waypoint that is not an object');
-    const entry = new Fields(item, pointer, fields.problems);
-    const destination = gatewayAddress(entry.child('destination'));
-    if (destination === null) fields.problems.add(pointer, 'a weighted waypoint without destination');
-    else out.push({ destination, weight: entry.number('weight', 0) });
+    const entry = isObject(item) ? new Fields(item, pointer, fields.problems) : null;
+    const destination = entry === null ? null : gatewayAddress(entry.child('destination'));
+    if (entry === null || destination === null) {
+      fields.refuse('weightedWaypoints', 'a weighted waypoint without destination');
+      return;
+    }
+    entry.require('weight');
+    out.push({ destination, weight: entry.count('weight', 0) });
+    fields.damage.push(...entry.damage);
   });
   return out;
 }
@@ -287,7 +320,7 @@ function ipFamilies(fields: Fields): DumpService['ipFamilies'] {
   const word = fields.textOrNull('ipFamilies');
   if (word === null) return null;
   if (word === 'Dual' || word === 'IPv4' || word === 'IPv6') return word;
-  fields.problems.add(pointerTo(fields.pointer, 'ipFamilies'), `unknown ipFamilies ${JSON.stringify(word)}`);
+  fields.refuse('ipFamilies', `unknown ipFamilies ${JSON.stringify(word)}`);
   return null;
 }
 
@@ -295,6 +328,6 @@ export function readService(
   object: Readonly<Record<string, unknown>>,
   pointer: string,
   problems: Problems,
-): DumpService {
+): DumpService & { readonly lost: boolean } {
   return new ReadService(new Fields(object, pointer, problems));
 }

@@ -64,13 +64,17 @@ function scopeMatches(scope: RoutingScope, source: DumpWorkload, target: DumpWor
   }
 }
 
-/** Leading preferences that match; 1.31 goes on after a first `Network` that does not (Z@1.31.0-rc.0:src/state.rs load_balance). */
+/**
+ * Leading preferences that match; 1.31 goes on after a first `Network` that does not, and lets one that does outweigh all
+ * others (Z@1.31.0-rc.0:src/state.rs load_balance). Null where load balancing is Strict and not all match.
+ */
 function rankOf(
   scopes: readonly RoutingScope[],
   source: DumpWorkload,
   target: DumpWorkload,
   networkFirst: boolean,
-): number {
+  strict: boolean,
+): number | null {
   let rank = 0;
   let adjust = 0;
   for (const scope of scopes) {
@@ -82,7 +86,7 @@ function rankOf(
     if (!matches) break;
     rank++;
   }
-  return rank + adjust;
+  return strict && rank !== scopes.length ? null : rank + adjust;
 }
 
 /** Endpoints that load_balance() would draw from, before ranks. */
@@ -131,11 +135,13 @@ function bestRanked(
   }
   for (const scope of scopes) world.touched.bits |= SCOPE_BITS[scope];
   const networkFirst = state.behaviour.networkFirstRank;
-  let best = balancer.mode === 'Strict' ? scopes.length : 0;
+  const strict = balancer.mode === 'Strict';
+  let best = -1;
   let found: KnownEndpoint[] = [];
   for (const option of options) {
-    const rank = rankOf(scopes, source, option.workload, networkFirst);
-    if (rank > best && balancer.mode !== 'Strict') {
+    const rank = rankOf(scopes, source, option.workload, networkFirst, strict);
+    if (rank === null) continue;
+    if (rank > best) {
       best = rank;
       found = [];
     }

@@ -112,7 +112,7 @@ function addresses(
     return service.vips.filter((vip) => vip.network === client.network && isType(vip.ip)).map((vip) => vip.ip);
   }
   const out: string[] = [];
-  for (const endpoint of service.endpoints()) {
+  for (const endpoint of state.readable(service).endpoints()) {
     const ip = state.workloadByUid(endpoint.workloadUid)?.ips.find(isType);
     if (ip !== undefined) out.push(ip);
   }

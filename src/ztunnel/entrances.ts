@@ -18,7 +18,7 @@ import {
 import { LocalPods, type Local } from './local.js';
 import { decideNodeConnect, decideNodePlaintext } from './node-mode.js';
 import { decideOutbound } from './outbound.js';
-import { branchesOf, certain, failure, step } from './outcome.js';
+import { branchesOf, certain, failure, step, undecided } from './outcome.js';
 import type { Decided, Outcomes } from './request.js';
 import { Undecided, type State } from './state.js';
 import type { World } from './world.js';
@@ -75,9 +75,15 @@ export class Entrances {
   /** HBONE needs a certificate of the source: without one ztunnel gives up after its decision. */
   private withCertificate(source: DumpWorkload, outcomes: Decided): Decided {
     const refused = this.refused(source);
+    const gap = this.state.dump.gaps.certificates;
+    if (gap !== null) {
+      return branchesOf(outcomes).map(({ share, value }) =>
+        isSecured(value) ? { share, value: undecided([gap], value.steps) } : { share, value },
+      );
+    }
     if (refused === null) return outcomes;
     return branchesOf(outcomes).map(({ share, value }) =>
-      value.action !== 'forward' || value.protocol === 'tcp'
+      !isSecured(value)
         ? { share, value }
         : {
             share,
@@ -192,6 +198,11 @@ function addressOf(text: string): { readonly ip: string; readonly port: number }
   const ip = parts === null ? null : canonicalAddress(parts.host);
   if (parts === null || ip === null) throw unreadable(`destination ${JSON.stringify(text)}`);
   return { ip, port: parts.port };
+}
+
+/** A connection for which a certificate is needed. */
+function isSecured(item: ZtunnelOutcome): boolean {
+  return item.action === 'forward' && item.protocol !== 'tcp';
 }
 
 function failedLocal(local: Extract<Local, { kind: 'error' }>): ZtunnelOutcome {

@@ -185,7 +185,9 @@ function validateDestination(request: InboundRequest, authority: Authority): str
   const resolved = state.findDestination(waypoint, null, world);
   if (resolved === null) return mismatch;
   const ours =
-    resolved.kind === 'service' ? resolved.service.hasEndpoint(local.uid) : resolved.workload.ips.includes(arrivedIp);
+    resolved.kind === 'service'
+      ? state.readable(resolved.service).hasEndpoint(local.uid)
+      : resolved.workload.ips.includes(arrivedIp);
   return ours ? null : mismatch;
 }
 
@@ -200,7 +202,7 @@ function resolveAuthority(request: InboundRequest, authority: Authority): Resolv
   if (authority.kind === 'address') return { port: authority.port, service: null };
   const service = state.serviceByHost(authority.hostname, local.namespace);
   if (service === null) return { error: `no service or workload for hostname: ${authority.hostname}` };
-  const own = service.endpoint(local.uid)?.ports[authority.port];
+  const own = state.readable(service).endpoint(local.uid)?.ports[authority.port];
   const port = own ?? service.ports[authority.port] ?? 0;
   if (own === undefined && port === 0) {
     return { error: `requested service ${authority.hostname}:${authority.port} found, but cannot resolve port` };
@@ -223,7 +225,7 @@ function applicationDoor(
   const port = tunnel?.port ?? resolved.port;
   const door = { kind: 'guarded', request, port, to: { ip: arrivedIp, port }, hidesCaller: false, steps } as const;
   if (tunnel === null) return door;
-  const at = [...steps, step(`application tunnel ${tunnel.protocol ?? '?'} on port ${port}`, local.evidence)];
+  const at = [...steps, step(`application tunnel ${tunnel.protocol} on port ${port}`, local.evidence)];
   const toLocalhost =
     tunnel.protocol === 'PROXY' && state.behaviour.localhostTunnel && state.dump.config.localhostAppTunnel;
   if (!toLocalhost) return { ...door, steps: at };

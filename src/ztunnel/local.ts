@@ -58,6 +58,8 @@ export class LocalPods {
 
   /** Without the CNI's word: the pods that ztunnel says it serves, by the addresses that their workloads have. */
   private byServedAddress(ip: string, world: World): Local {
+    const { gaps } = this.state.dump;
+    if (gaps.pods !== null) throw new Undecided(gaps.pods);
     const known = this.byIp.get(ip) ?? [];
     const first = known[0];
     if (first !== undefined) return { kind: 'workload', workload: pickOne(known, first, world) };
@@ -87,6 +89,7 @@ function servedPods(state: State): ReadonlySet<string> | null {
 }
 
 function pickOne(known: readonly DumpWorkload[], first: DumpWorkload, world: World): DumpWorkload {
+  for (const { unread } of known) if (unread !== null) throw new Undecided(unread);
   if (known.length === 1) return first;
   const chosen = world.choose(
     `local ${first.namespace}/${first.name} ${known.length}`,

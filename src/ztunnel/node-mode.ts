@@ -70,10 +70,13 @@ function isFromWaypoint(state: State, local: DumpWorkload, identity: string, wor
   const found = state.findDestination(local.waypoint, null, world);
   if (found === null) return false;
   if (found.kind === 'workload') return workloadIdentity(found.workload) === identity;
-  return found.service.endpoints().some((endpoint) => {
-    const workload = state.workloadByUid(endpoint.workloadUid);
-    return workload !== null && workloadIdentity(workload) === identity;
-  });
+  return state
+    .readable(found.service)
+    .endpoints()
+    .some((endpoint) => {
+      const workload = state.workloadByUid(endpoint.workloadUid);
+      return workload !== null && workloadIdentity(workload) === identity;
+    });
 }
 
 /** Plaintext for a workload with a waypoint: ztunnel calls the waypoint on behalf of the client. */

@@ -266,8 +266,11 @@ function isFromWaypoint(
   const found = state.findDestination(waypoint, null, world);
   if (found === null) return false;
   if (found.kind === 'workload') return isSource(found.workload);
-  return found.service.endpoints().some((endpoint) => {
-    const workload = state.workloadByUid(endpoint.workloadUid);
-    return workload !== null && isSource(workload);
-  });
+  return state
+    .readable(found.service)
+    .endpoints()
+    .some((endpoint) => {
+      const workload = state.workloadByUid(endpoint.workloadUid);
+      return workload !== null && isSource(workload);
+    });
 }

@@ -36,7 +36,7 @@ export class PolicyStore {
     this.byKey.set(policy.key, compiled);
     // a scope that is not known may be any: assertRbac() then can not tell
     if (policy.scope === 'Global' || policy.scope === null) this.global.push(compiled);
-    if (policy.scope === 'Namespace') {
+    if (policy.scope === 'Namespace' || policy.scope === null) {
       const list = this.byNamespace.get(policy.namespace);
       if (list === undefined) this.byNamespace.set(policy.namespace, [compiled]);
       else list.push(compiled);

@@ -159,7 +159,7 @@ export function policyMatches(policy: CompiledPolicy, connection: RbacConnection
 
 /** Whether a policy applies at all, or what it does, could not be read. */
 function isUncertain(policy: DumpPolicy): boolean {
-  return policy.action === null || policy.scope === null;
+  return policy.uncertain || policy.action === null || policy.scope === null;
 }
 
 export type RbacResult =
@@ -197,6 +197,9 @@ export function assertRbac(
   }
   const allow = groups.flat().filter((compiled) => compiled.policy.action === 'Allow');
   for (const { policy } of allow) if (isUncertain(policy)) open.push(policy);
+  // an ALLOW policy that does not match still denies, where there is no other one
+  const either = groups.flat().filter((compiled) => compiled.policy.action === null);
+  if (allow.length === 0) open.push(...either.map(({ policy }) => policy));
   if (open.length > 0) return { kind: 'unknown', policies: open };
   if (allow.length === 0) return { kind: 'allow', by: null };
   for (const compiled of allow) {

@@ -30,7 +30,7 @@ export class State {
   private readonly cidrs: { readonly network: string; readonly cidr: Cidr; readonly service: DumpService }[] = [];
   private readonly policies: PolicyStore;
   private readonly endpointTables = new Map<DumpService, EndpointTable>();
-  private byEndpoint: Map<string, readonly DumpService[]> | null = null;
+  private byEndpoint: ReadonlyMap<string, readonly DumpService[]> | null = null;
 
   readonly dump: ZtunnelDump;
   readonly behaviour: Behaviour;
@@ -45,7 +45,7 @@ export class State {
   }
 
   private addWorkload(workload: DumpWorkload): void {
-    if (workload.hostNetwork === true || this.dump.workloadByAddress !== null) return;
+    if (workload.hostNetwork || this.dump.workloadByAddress !== null) return;
     for (const ip of workload.ips) {
       const { network } = workload;
       const known = this.byAddress.get(network, ip);
@@ -70,6 +70,12 @@ export class State {
     }
   }
 
+  /** An entry of the dump, where all of it could be read. */
+  private whole<T extends DumpWorkload | DumpService>(entry: T): T {
+    if (entry.unread !== null) throw new Undecided(entry.unread);
+    return entry;
+  }
+
   /** Says that something is not there: only where the dump is whole, and nothing is fetched on demand. */
   private absent<T>(section: 'workloads' | 'services' | 'policies', value: T): T {
     const gap = this.dump.gaps[section];
@@ -84,7 +90,10 @@ export class State {
 
   private placed(uid: string): Placed | null {
     const found = this.byUid.get(uid);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      this.whole(found.workload);
+      return found;
+    }
     if (this.dump.shape === 'maps') {
       throw new Undecided({
         fact: `workload ${uid}`,
@@ -97,11 +106,13 @@ export class State {
   /** Z:src/state/workload.rs find_address: several with one address are ranked; the last inserted of equals is taken. */
   workloadByAddress(network: string, ip: string, world: World): DumpWorkload | null {
     if (this.dump.workloadByAddress !== null) {
-      return this.dump.workloadByAddress.get(`${network}/${ip}`) ?? this.absent('workloads', null);
+      const workload = this.dump.workloadByAddress.get(`${network}/${ip}`);
+      return workload === undefined ? this.absent('workloads', null) : this.whole(workload);
     }
     const found = this.byAddress.get(network, ip);
     if (found === undefined) return this.absent('workloads', null);
-    if (!Array.isArray(found)) return found as DumpWorkload;
+    if (!Array.isArray(found)) return this.whole(found as DumpWorkload);
+    for (const workload of found as readonly DumpWorkload[]) this.whole(workload);
     const chosen = world.choose(
       `workload ${network}/${ip}`,
       found.length,
@@ -114,9 +125,13 @@ export class State {
   /** Z:src/state/service.rs get_best_by_vip. */
   serviceByVip(network: string, ip: string, namespace: string | null, world: World): DumpService | null {
     const { serviceByVip } = this.dump;
-    if (serviceByVip !== null) return serviceByVip.get(`${network}/${ip}`) ?? this.absent('services', null);
+    if (serviceByVip !== null) {
+      const service = serviceByVip.get(`${network}/${ip}`);
+      return service === undefined ? this.absent('services', null) : this.whole(service);
+    }
     const found = this.byVip.get(network, ip);
     if (found !== undefined) {
+      for (const service of found) this.whole(service);
       const [only] = found;
       if (found.length === 1 && only?.visibility === 'Public') return only;
       world.touched.bits |= LOOKED_AT.namespace;
@@ -135,6 +150,7 @@ export class State {
     let bestRank = -1;
     for (const entry of this.cidrs) {
       if (entry.network !== network || !cidrContains(entry.cidr, address)) continue;
+      this.whole(entry.service);
       if (!visibleTo(namespace)(entry.service)) continue;
       // (in_namespace, prefix_len, canonical), compared in this order
       const rank =
@@ -208,7 +224,8 @@ export class State {
 
   /** Services with a hostname, in the order in which ztunnel holds them: that order the dump does show. */
   servicesByHost(hostname: string): readonly DumpService[] {
-    return this.byHost.get(hostname) ?? this.absent('services', []);
+    const found = this.byHost.get(hostname);
+    return found === undefined ? this.absent('services', []) : found.map((service) => this.whole(service));
   }
 
   /** Z:src/state/service.rs get_best_by_host; up to 1.29.0 the last of those that are not in the namespace. */
@@ -230,7 +247,7 @@ export class State {
         services.length,
         () => `${services.length} Services have the hostname ${hostname}`,
       );
-      return { kind: 'service', service: services[chosen] ?? service };
+      return { kind: 'service', service: this.whole(services[chosen] ?? service) };
     }
     if (this.behaviour.waypointBy !== 'workload') return this.absent('services', null);
     const workloads = this.dump.workloads.filter(
@@ -243,7 +260,7 @@ export class State {
       workloads.length,
       () => `${workloads.length} workloads have the hostname ${hostname}; ztunnel takes any`,
     );
-    return { kind: 'workload', workload: workloads[chosen] ?? workload };
+    return { kind: 'workload', workload: this.whole(workloads[chosen] ?? workload) };
   }
 
   /** Z:src/state.rs find_destination. */
@@ -264,18 +281,28 @@ export class State {
   endpointsOf(service: DumpService): EndpointTable {
     const known = this.endpointTables.get(service);
     if (known !== undefined) return known;
+    this.readable(service);
     const table = new EndpointTable(service, (uid) => this.placed(uid));
     this.endpointTables.set(service, table);
     return table;
   }
 
+  /** The Service, where all of its endpoints could be read. */
+  readable(service: DumpService): DumpService {
+    const unread = service.endpointsUnread();
+    if (unread !== null) throw new Undecided(unread);
+    return service;
+  }
+
   /** Services that have the workload as endpoint, in the dump's order. */
   servicesOf(uid: string): readonly DumpService[] {
     if (this.byEndpoint === null) {
-      this.byEndpoint = new Map();
+      const found = new Map<string, readonly DumpService[]>();
       for (const service of this.dump.services) {
-        for (const endpoint of service.endpoints()) append(this.byEndpoint, endpoint.workloadUid, service);
+        this.whole(service);
+        for (const endpoint of this.readable(service).endpoints()) append(found, endpoint.workloadUid, service);
       }
+      this.byEndpoint = found;
     }
     return this.byEndpoint.get(uid) ?? [];
   }
@@ -314,10 +341,14 @@ export function visibleTo(namespace: string | null): (service: DumpService) => b
   };
 }
 
-/** Pod+HBONE 3 > Pod 2 > HBONE 1 > other 0 (Z:src/state/workload.rs WorkloadByAddr::get); equals stay together. */
+/**
+ * Pod+HBONE 3 > Pod 2 > HBONE 1 > other 0 (Z:src/state/workload.rs WorkloadByAddr::get); equals stay together, and all
+ * where a protocol is not known.
+ */
 function preferred(workloads: readonly DumpWorkload[]): DumpWorkload | readonly DumpWorkload[] {
   const rank = (workload: DumpWorkload): number =>
     (workload.uid.includes('//Pod/') ? 2 : 0) + (workload.protocol === 'HBONE' ? 1 : 0);
+  if (workloads.some((workload) => workload.protocol === null)) return workloads;
   const best = Math.max(...workloads.map(rank));
   const tied = workloads.filter((workload) => rank(workload) === best);
   return tied.length === 1 && tied[0] !== undefined ? tied[0] : tied;
