@@ -25,6 +25,8 @@ export class Cluster {
   private readonly objects = new Map<string, Map<string, Doc>>();
   private readonly dirty = new Set<string>();
   private readonly selections = new Map<string, Promise<readonly Doc[]>>();
+  /** Kinds of which no list of all namespaces may be read. */
+  readonly refused = new Set<Kind>();
   readonly problems = new Map<string, string>();
   readonly sources = new Map<string, string>();
   private readonly held: Promise<unknown>[] = [];
@@ -153,14 +155,14 @@ export class Cluster {
         return;
       } catch (error) {
         const failure = asCollectError(error);
-        if (failure.kind !== 'forbidden' || !kind.namespaced || this.namespaces.size === 0) {
-          this.problem(file, failure.message);
-          return;
-        }
-        this.problem(file, `only of the namespaces ${[...this.namespaces].sort().join(', ')}: ${failure.message}`);
+        const some = failure.kind === 'forbidden' && kind.namespaced ? [...this.namespaces].sort() : [];
+        const read = await this.readable(kind, {}, some);
+        const partly = read.length === 0 ? '' : `only of the namespaces ${read.join(', ')}: `;
+        // said anew where more namespaces are known by now
+        if (some.length > 0 || !this.problems.has(file)) this.problems.set(file, partly + failure.message);
+        if (failure.kind === 'forbidden' && kind.namespaced) this.refused.add(kind);
+        return;
       }
-      await this.list(kind, [...this.namespaces]);
-      return;
     }
     await Promise.all(
       namespaces.map((namespace) =>
@@ -169,6 +171,17 @@ export class Cluster {
         }),
       ),
     );
+  }
+
+  /** Those of the namespaces in which a selection may be read; what it gives is part of the list then. */
+  async readable(kind: Kind, selection: Selection, namespaces: readonly string[]): Promise<readonly string[]> {
+    const tried = namespaces.map((namespace) =>
+      this.select(kind, { ...selection, namespace }).then(
+        () => [namespace],
+        () => [],
+      ),
+    );
+    return (await Promise.all(tried)).flat();
   }
 
   items(kind: Kind): readonly Doc[] {

@@ -164,18 +164,23 @@ async function beginTrace(one: Opened, plan: Plan & { kind: 'trace' }, names: re
   const { cluster, scope } = one;
   const fallback = plan.namespace === null ? [one.namespace ?? 'default'] : [plan.namespace];
   const config = KINDS.filter((kind) => kind.size === 'config' && kindFile(kind) !== 'kubernetes/namespaces.json');
-  // a name that is refused everywhere is looked for in the namespace of the context
-  for (const namespace of fallback) cluster.namespaces.add(namespace);
   const meant = [plan.from, plan.to]
     .map((text) => splitCluster(text, names))
-    .filter(({ cluster: of }) => of === null || of === one.context);
+    .filter(({ cluster: of }) => of === null || of === one.context)
+    .map(({ words }) => parseReference(words));
+  // a name that is refused everywhere is looked for in the namespace of the context
+  if (meant.some((reference) => reference.names.some(({ namespace }) => namespace === null))) {
+    for (const namespace of fallback) cluster.namespaces.add(namespace);
+  }
   await Promise.all([
     ...config.map((kind) => cluster.task(`reading ${kind.plural}`, kindFile(kind), () => cluster.list(kind, 'all'))),
     one.versionRead,
     scope.namespaceObjects(),
     scope.meshPods(),
-    ...meant.map(({ words }) => scope.resolve(parseReference(words), fallback)),
+    ...meant.map((reference) => scope.resolve(reference, fallback)),
   ]);
+  // what may be read of some namespaces only: by now it is known of which
+  await Promise.all(config.filter((kind) => cluster.refused.has(kind)).map((kind) => cluster.list(kind, 'all')));
   await preflight(cluster, [...cluster.namespaces], [...scope.istioNamespaces]);
 }
 

@@ -64,7 +64,10 @@ function explain(code: string, message: string): string {
 export function failureOf(status: number, body: string, what: string): CollectError {
   const said = statusMessage(body);
   const text = said === null ? `${what}: HTTP ${status}` : said;
-  if (status === 401) return new CollectError('forbidden', `not authenticated: ${text}`, status);
+  if (status === 401) {
+    const message = `the server does not accept the credentials of the kubeconfig (401: ${text}); they may have expired`;
+    return new CollectError('forbidden', message, status);
+  }
   if (status === 403) return new CollectError('forbidden', text, status);
   if (status === 404 || status === 410) return new CollectError('gone', text, status);
   if (status === 408 || status === 504) return new CollectError('timeout', text, status);

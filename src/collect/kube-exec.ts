@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { KubeconfigError } from './errors.js';
+import { CollectError, KubeconfigError } from './errors.js';
 import { asArray, asRecord, asString, at, type Doc } from './json.js';
 import type { AuthInput } from './kubeconfig.js';
 
@@ -66,7 +66,13 @@ function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv, h
     child.on('close', (code) => {
       if (code === 0) resolve(out);
       else
-        reject(new KubeconfigError(`the credential plugin ${command} failed (${code}): ${err.trim().slice(0, 500)}`));
+        reject(
+          // the kubeconfig is right: who it speaks for is not logged in (any more)
+          new CollectError(
+            'forbidden',
+            `the credential plugin ${command} failed (${code}): ${err.trim().slice(0, 500)}`,
+          ),
+        );
     });
   });
 }

@@ -30,6 +30,9 @@ const RIGHTS: readonly Right[] = [
   },
 ];
 
+/** Where istiod is not to be seen, its agents are most often here. */
+const USUAL = 'istio-system';
+
 /**
  * Asks the API server beforehand what the user may do, and says what will be missing. Nothing follows from it but the
  * notice: what is refused is found out again when it is tried, and recorded with the server's own words.
@@ -37,7 +40,7 @@ const RIGHTS: readonly Right[] = [
 export async function preflight(cluster: Cluster, question: readonly string[], mesh: readonly string[]): Promise<void> {
   await Promise.all(
     RIGHTS.map(async (right) => {
-      const namespaces = right.where === 'mesh' ? mesh : question;
+      const namespaces = right.where === 'mesh' ? (mesh.length === 0 ? [USUAL] : mesh) : question;
       const refused: string[] = [];
       for (const namespace of namespaces) if (!(await allowed(cluster, right, namespace))) refused.push(namespace);
       if (refused.length === 0) return;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gunzip } from 'node:zlib';
 import { assertAllowed, type Grants } from './allow.js';
-import { asCollectError, CollectError, failureOf } from './errors.js';
+import { asCollectError, CollectError, failureOf, KubeconfigError } from './errors.js';
 import type { Connection } from './kubeconfig.js';
 
 /** Limits and counters of one run, shared by everything that talks to one cluster. */
@@ -124,6 +124,7 @@ export async function retried<T>(session: Session, attempt: () => Promise<T>): P
     try {
       return await attempt();
     } catch (error) {
+      if (error instanceof KubeconfigError) throw error;
       const failure = asCollectError(error);
       if (session.signal.aborted) throw new CollectError('cancelled', 'interrupted');
       if (tries === ATTEMPTS || !worthRetrying(failure)) throw failure;

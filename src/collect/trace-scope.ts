@@ -167,10 +167,14 @@ export class TraceScope {
     } catch (error) {
       const failure = asCollectError(error);
       const file = kindFile(kind);
-      if (failure.kind === 'forbidden' && selection.namespace === undefined && this.cluster.namespaces.size > 0) {
-        this.cluster.problem(file, `only of some namespaces: ${failure.message}`);
-        const some = [...this.cluster.namespaces].map((namespace) => this.try(kind, { ...selection, namespace }));
-        return (await Promise.all(some)).flat();
+      if (failure.kind === 'forbidden' && selection.namespace === undefined) {
+        const read = await this.cluster.readable(kind, selection, [...this.cluster.namespaces].sort());
+        const found = await Promise.all(
+          read.map((namespace) => this.cluster.select(kind, { ...selection, namespace })),
+        );
+        const partly = read.length === 0 ? '' : `only of the namespaces ${read.join(', ')}: `;
+        this.cluster.problem(file, partly + failure.message);
+        return found.flat();
       }
       this.cluster.problem(file, failure.message);
       return [];

@@ -5,7 +5,7 @@ import type { Plan } from '../collect/plan.js';
 import { archiveSink } from '../snapshot/write-archive.js';
 import { folderSink, isFree, type SnapshotSink } from '../snapshot/write.js';
 import { writeOut } from './_base.js';
-import { ExpectedError, INTERRUPTED } from './_errors.js';
+import { ExpectedError, INTERRUPTED, RIGHTS_HINT } from './_errors.js';
 import { withCluster, type ClusterFlags } from './_source.js';
 
 export interface CaptureFlags extends ClusterFlags {
@@ -32,6 +32,10 @@ export async function runCapture(flags: CaptureFlags): Promise<void> {
       throw error;
     }
   });
+  if (cost !== null && sink.snapshot('written').list('kubernetes').length === 0) {
+    await out.discard();
+    throw new ExpectedError('no list of the cluster could be read: there is nothing to capture', 3, [RIGHTS_HINT]);
+  }
   if (cost === null) process.exitCode = INTERRUPTED;
   sink.end();
   await out.close();

@@ -3,6 +3,9 @@ import { escapeTerminal } from '../render/escape.js';
 /** 128 and the number of SIGINT, as shells count. */
 export const INTERRUPTED = 130;
 
+/** What to do about a refusal. */
+export const RIGHTS_HINT = 'meshpath rbac prints a ClusterRole with the rights that are needed.';
+
 type Exit = 2 | 3 | typeof INTERRUPTED;
 
 /**

@@ -2,7 +2,7 @@ import { listWorkloads, type WorkloadList } from '../checks/workload-list.js';
 import { loadMesh } from '../mesh/load.js';
 import { clustersOf } from '../snapshot/clusters.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
-import { ExpectedError } from './_errors.js';
+import { ExpectedError, RIGHTS_HINT } from './_errors.js';
 import { prefixed } from './_prefixed.js';
 import { recorded } from './_recorded.js';
 import type { SourceFlags } from './_source.js';
@@ -29,7 +29,9 @@ export function workloadsOf(snapshot: Snapshot, namespace: string | null): Workl
   const pods = clusters.map(({ mesh }) => mesh.list('pods'));
   const unread = pods.find((one) => one.state !== 'read');
   if (unread !== undefined) {
-    throw new ExpectedError(`the pods are not known: ${unread.file}: ${unread.reason ?? unread.state}`, 3);
+    const reason = unread.reason ?? unread.state;
+    const hints = /forbidden/.test(reason) ? [RIGHTS_HINT] : [];
+    throw new ExpectedError(`the pods are not known: ${unread.file}: ${reason}`, 3, hints);
   }
   if (namespace !== null && clusters.every(({ mesh }) => mesh.namespace(namespace) === null)) {
     const known = clusters.flatMap(({ mesh }) => mesh.list('namespaces').items.map((entry) => entry.name));

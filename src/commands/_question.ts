@@ -4,7 +4,7 @@ import { findDestination, findSource } from '../mesh/find.js';
 import type { FindResult, NotFound } from '../mesh/find-result.js';
 import type { Mesh } from '../mesh/model.js';
 import type { Destination, Question, Source } from '../mesh/question.js';
-import { ExpectedError } from './_errors.js';
+import { ExpectedError, RIGHTS_HINT } from './_errors.js';
 
 /** What a person asks of `trace`, as words. */
 export interface QuestionWords {
@@ -58,11 +58,10 @@ export class FindError extends ExpectedError {
   constructor(argument: 'FROM' | 'TO', failure: NotFound) {
     const width = Math.max(0, ...failure.candidates.map((candidate) => candidate.type.length));
     const options = failure.candidates.map((candidate) => `${candidate.type.padEnd(width)}  ${candidate.what}`);
-    super(
-      `${argument}: ${failure.message}`,
-      failure.problem === 'unknown' ? 3 : 2,
-      options.length === 0 ? [] : ['Type one of:', ...options.map((line) => `  ${line}`)],
-    );
+    super(`${argument}: ${failure.message}`, failure.problem === 'unknown' ? 3 : 2, [
+      ...(options.length === 0 ? [] : ['Type one of:', ...options.map((line) => `  ${line}`)]),
+      ...(failure.problem === 'unknown' && /forbidden/.test(failure.message) ? [RIGHTS_HINT] : []),
+    ]);
     this.unknowns = failure.unknowns;
   }
 }

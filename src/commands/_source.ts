@@ -1,7 +1,7 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import type { CollectOptions, Plan, Progress } from '../collect/plan.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
-import { ExpectedError, INTERRUPTED } from './_errors.js';
+import { ExpectedError, INTERRUPTED, RIGHTS_HINT } from './_errors.js';
 
 export interface ClusterFlags {
   readonly context?: readonly string[] | undefined;
@@ -65,7 +65,8 @@ export async function withCluster<T>(
     }
     if (error instanceof CollectError) {
       throw new ExpectedError(`the cluster cannot be read: ${error.message}`, 3, [
-        'A recorded snapshot is read with --snapshot; meshpath rbac prints the rights that are needed.',
+        ...(error.status === 403 ? [RIGHTS_HINT] : []),
+        'A recorded snapshot is read with --snapshot.',
       ]);
     }
     throw error;

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -291,6 +291,43 @@ describe.skipIf(started === null)('a real API server, pods that are network name
         const text = statSync(full).isFile() ? readFileSync(full, 'utf8') : '';
         expect(/httpbin|node-a|10\.244\.2\.6(?!\d)/.exec(`${file}\n${text}`)?.[0], file).toBeUndefined();
       }
+    });
+
+    it('no rights, an expired token, Ctrl-C: what is missing, before and after, and 3, 3, 130', async () => {
+      const nobody = await cluster.userWith('nobody-at-all', []);
+      const traced = meshpath('trace', FROM, TO, '--kubeconfig', nobody);
+      expect(traced, traced.stderr).toMatchObject({ status: 3, stdout: '' });
+      expect(traced.stderr).toMatch(
+        /no right to pods\/exec in istio-system.*\n[^]*Error: FROM: .*forbidden.*\n.*meshpath rbac/,
+      );
+      const captured = meshpath(
+        'capture',
+        '--namespace',
+        'bar',
+        '--output-file',
+        path.join(cluster.folder, 'none'),
+        '--kubeconfig',
+        nobody,
+      );
+      expect(captured, captured.stderr).toMatchObject({ status: 3, stdout: '' });
+      const expired = path.join(cluster.folder, 'expired');
+      writeFileSync(expired, cluster.plane.kubeconfig('an-old-token'));
+      const refused = meshpath('trace', FROM, TO, '--kubeconfig', expired);
+      expect(refused, refused.stderr).toMatchObject({ status: 3, stdout: '' });
+      expect(refused.stderr).toMatch(/does not accept the credentials .*401.*they may have expired/);
+      proxy = await startFaultProxy(cluster.plane, (pathname) => (pathname.endsWith('/exec') ? 'hang' : null));
+      const child = spawn(
+        process.execPath,
+        ['bin/run.js', 'trace', FROM, TO, '--kubeconfig', cluster.adminAt(proxy.url)],
+        {
+          stdio: ['ignore', 'ignore', 'pipe'],
+        },
+      );
+      setTimeout(() => child.kill('SIGINT'), 5000);
+      let said = '';
+      child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      expect(await new Promise((resolve) => child.on('close', resolve)), said).toBe(130);
+      expect(said).toMatch(/interrupted before all was read: no answer/);
     });
 
     it('a server that is not there is 3, a kubeconfig that is not there is 2', () => {

@@ -127,6 +127,22 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
     expect(String(error)).toMatch(message);
   });
 
+  it('whose certificates cannot be read is an error of the command line', async () => {
+    const broken = config('{client-certificate-data: aGVsbG8=, client-key-data: aGVsbG8=}');
+    await expect(open(file('broken', broken))).rejects.toThrow(
+      /context dev: its certificates or its key cannot be used/,
+    );
+  });
+
+  it('whose plugin fails is no error of the command line: who it speaks for has to log in', async () => {
+    const user = '{exec: {command: sh, args: ["-c", "echo the session has expired >&2; exit 255"]}}';
+    const connection = await open(file('expired', config(user)));
+    await expect(connection.options()).rejects.toMatchObject({
+      kind: 'forbidden',
+      message: 'the credential plugin sh failed (255): the session has expired',
+    });
+  });
+
   it('with a proxy is left to the library', async () => {
     const connection = await open(
       file('proxy', config('{token: abc}', { extra: '    proxy-url: http://proxy.example:3128' })),

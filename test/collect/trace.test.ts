@@ -171,7 +171,7 @@ describe('what is refused', () => {
     expect(snapshot.read('kubernetes/peerauthentications.security.istio.io.json').kind).toBe('text');
     expect(snapshot.manifest?.problems).toContainEqual({
       file: 'kubernetes/peerauthentications.security.istio.io.json',
-      reason: 'only of the namespaces bar, default, foo: cluster scope refused',
+      reason: 'only of the namespaces bar, foo: cluster scope refused',
     });
   });
 });
