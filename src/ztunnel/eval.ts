@@ -13,8 +13,22 @@ export interface EvalAnswer {
 export function answerQuestion(ztunnel: Ztunnel, line: string): EvalAnswer {
   const read = readZtunnelQuestion(line);
   if ('error' in read) return { text: JSON.stringify(read), malformed: true };
-  const outcomes = ztunnel.decide(read.question).map(published);
-  return { text: JSON.stringify({ id: read.id, outcomes }), malformed: false };
+  const outcomes = textOf(ztunnel.decide(read.question));
+  return { text: `{"id":${JSON.stringify(read.id)},"outcomes":${outcomes}}`, malformed: false };
+}
+
+/** Longer lists are not kept as text. */
+const SHORT = 16;
+
+/** Texts of lists that many questions have as their answer. */
+const texts = new WeakMap<readonly ZtunnelOutcome[], string>();
+
+function textOf(outcomes: readonly ZtunnelOutcome[]): string {
+  const known = texts.get(outcomes);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(outcomes.map(published));
+  if (outcomes.length <= SHORT) texts.set(outcomes, text);
+  return text;
 }
 
 /** The fields of the contract, and besides them what a person greps for. */

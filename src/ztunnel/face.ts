@@ -106,6 +106,8 @@ export interface Ztunnel {
   /** Dump shape: decides algorithms that changed between releases. */
   readonly era: string;
   readonly localNode: string | null;
+  /** False where the file is no config_dump: then every question is answered `unknown`. */
+  readonly usable: boolean;
   readonly pods: readonly ZtunnelPodState[] | null;
   /** Fields that are not known to this program: kept and reported. */
   readonly problems: readonly Unknown[];

@@ -65,6 +65,34 @@ test('one more ALLOW that matches everything, beside another ALLOW, never turns 
   );
 });
 
+test('no caller gets the verdict of another one that policies tell apart', () => {
+  const callers = fc.array(
+    fc.record({
+      src: fc.constantFrom('10.9.0.1', '10.9.0.2', '10.0.0.2', '11.0.0.1', 'fd00::1', '::ffff:10.9.0.1'),
+      identity: fc.constantFrom(
+        ...['foo/sa/a', 'bar/sa/b', 'fo/sa/foo', 'ar/sa/a', 'other/sa/ar'].map(
+          (end) => `spiffe://cluster.local/ns/${end}`,
+        ),
+        'spiffe://elsewhere/ns/foo/sa/a',
+      ),
+      dst: fc.constantFrom('10.0.0.2:80', '10.0.0.2:8080', '10.0.0.2:9'),
+      direction: fc.constantFrom<'inbound' | 'inbound-plaintext'>('inbound', 'inbound-plaintext'),
+    }),
+    { minLength: 4, maxLength: 12 },
+  );
+  fc.assert(
+    fc.property(policies, callers, (list, all) => {
+      const mesh = () => meshOf({ workloads: [local], policies: list.map((item) => ({ ...item })) });
+      const shared = mesh();
+      for (const { direction, src, dst, identity } of all) {
+        const alone = ask(mesh(), direction, src, dst, { identity });
+        expect(ask(shared, direction, src, dst, { identity })).toEqual(alone);
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
 const endpoint = fc.record({
   protocol: fc.constantFrom('TCP', 'HBONE'),
   capacity: fc.nat({ max: 3 }),

@@ -173,6 +173,69 @@ const outbound: readonly Rule[] = [
     want: ['error no healthy upstream: 10.96.0.1:80'],
   },
   {
+    name: 'strict with a first preference Network: whoever matches all, which from 1.31 on outweighs the others besides',
+    where: '1.31.0-rc.0 src/state.rs load_balance',
+    mesh: {
+      version: '1.31.0-rc.0',
+      workloads: [client, { ...server, node: 'node-a' }, plain],
+      services: [
+        service('web', '10.96.0.1', ['server', 'plain'], {
+          loadBalancer: { mode: 'Strict', routingPreferences: ['Network', 'Node'], healthPolicy: 'OnlyHealthy' },
+        }),
+      ],
+    },
+    dst: '10.96.0.1:80',
+    want: ['forward hbone 10.0.0.2:15008 for 10.0.0.2:8080'],
+  },
+  {
+    name: 'failover from 1.31 on: a first preference Network that matches outweighs all others',
+    where: '1.31.0-rc.0 src/state.rs load_balance',
+    mesh: {
+      version: '1.31.0-rc.0',
+      workloads: [
+        client,
+        server,
+        workload('remote', '34.0.0.5', {
+          network: 'far',
+          networkGateway: { destination: '/34.1.1.1', hboneMtlsPort: 15008 },
+        }),
+      ],
+      services: [
+        service('web', '10.96.0.1', ['server', 'remote'], {
+          loadBalancer: { mode: 'Failover', routingPreferences: ['Network', 'Node'], healthPolicy: 'OnlyHealthy' },
+        }),
+      ],
+    },
+    dst: '10.96.0.1:80',
+    want: ['forward hbone 10.0.0.2:15008 for 10.0.0.2:8080'],
+  },
+  {
+    name: '… and where no endpoint is on the own network, the other preferences still rank',
+    where: '1.31.0-rc.0 src/state.rs load_balance',
+    mesh: {
+      version: '1.31.0-rc.0',
+      workloads: [
+        client,
+        ...['node-a', 'node-b'].map((node, index) =>
+          workload(`remote-${index}`, `34.0.0.${index}`, {
+            network: 'far',
+            node,
+            networkGateway: { destination: `/34.1.1.${index}`, hboneMtlsPort: 15008 },
+          }),
+        ),
+        workload('gateway-0', '34.1.1.0'),
+        workload('gateway-1', '34.1.1.1'),
+      ],
+      services: [
+        service('web', '10.96.0.1', ['remote-0', 'remote-1'], {
+          loadBalancer: { mode: 'Failover', routingPreferences: ['Network', 'Node'], healthPolicy: 'OnlyHealthy' },
+        }),
+      ],
+    },
+    dst: '10.96.0.1:80',
+    want: ['forward double-hbone 34.1.1.0:15008 for web.foo.svc.cluster.local:80'],
+  },
+  {
     name: 'load balancing Passthrough keeps the destination',
     where: '1.28.0 src/state.rs find_upstream',
     mesh: {
@@ -356,6 +419,24 @@ const rbac: readonly (readonly [string, readonly object[], readonly string[], re
     forward,
   ],
   ['an unknown action: cannot be told', [policy('p', 'Deny', [[]], { action: 'Audit' })], ['unknown'], ['unknown']],
+  [
+    '… nor where it does not match: an ALLOW would deny all others',
+    [policy('p', 'Allow', [], { action: 'Permit' })],
+    ['unknown'],
+    ['unknown'],
+  ],
+  [
+    '… unless another ALLOW policy decides it either way',
+    [policy('p', 'Allow', [], { action: 'Permit' }), policy('q', 'Allow', [[]])],
+    forward,
+    forward,
+  ],
+  [
+    'an unknown scope: it may be the one that is named',
+    [policy('p', 'Deny', [[]], { scope: 'Cluster' }), policy('q', 'Deny', [[]])],
+    ['unknown'],
+    ['unknown'],
+  ],
 ];
 
 test.each(rbac)('policies: %s', (_name, policies, mtls, plaintext) => {

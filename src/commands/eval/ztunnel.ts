@@ -28,12 +28,14 @@ Exit status: 0 all questions were read; 2 one of them was not, or a file is wron
     const { answerAll, readInput } = await import('./_lines.js');
     const { loadZtunnel } = await import('../../ztunnel/load.js');
     const { answerQuestion } = await import('../../ztunnel/eval.js');
+    const { escapeTerminal } = await import('../../render/escape.js');
     const ztunnel = loadZtunnel(flags.dump, readInput(flags.dump));
+    for (const { fact, reason } of ztunnel.problems) this.warn(escapeTerminal(`${fact}: ${reason}`));
     const { malformed } = await answerAll(
       readInput(flags.connections),
       (line) => answerQuestion(ztunnel, line),
       writeOut,
     );
-    if (malformed) process.exitCode = 2;
+    if (malformed || !ztunnel.usable) process.exitCode = 2;
   }
 }
