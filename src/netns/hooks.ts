@@ -102,6 +102,7 @@ interface Plan {
 
 /** For the packets of one lane: chains that have nothing to say to them are left out. */
 interface Plans {
+  readonly mixed: boolean;
   readonly legacyFirst: Plan;
   readonly nftFirst: Plan;
   readonly nats: Ordered;
@@ -128,7 +129,7 @@ export class Hook {
   run(flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
     flow.hook = this.name;
     const plans = this.plans[flow.lane] ?? this.plansFor(flow.lane);
-    const plan = this.filters.mixed && legacyIsFirst(flow) ? plans.legacyFirst : plans.nftFirst;
+    const plan = plans.mixed && legacyIsFirst(flow) ? plans.legacyFirst : plans.nftFirst;
     if (plan.untracked.length > 0) {
       const verdict = this.runFilters(plan.untracked, flow, reroute);
       if (verdict !== ACCEPT) return verdict;
@@ -159,6 +160,7 @@ export class Hook {
   private plansFor(lane: Lane): Plans {
     const filters = withoutIdle(this.filters, lane);
     const plans = {
+      mixed: filters.mixed,
       legacyFirst: this.plan(filters.legacyFirst),
       nftFirst: this.plan(filters.nftFirst),
       nats: withoutIdle(this.nats, lane),

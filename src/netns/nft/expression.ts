@@ -2,7 +2,7 @@ import type { Evidence } from '../../formats/evidence.js';
 import { isObject, numberOf, stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
 import { isLinkLocal6, isMulticast, type Addr, type Family } from '../address.js';
 import { FactMissing } from '../choices.js';
-import { ICMP, ICMPV6, SCTP, TCP, UDP, type Action, type Connection, type Flow } from '../flow.js';
+import { ICMP, ICMPV6, SCTP, TCP, UDP, type Action, type Connection, type Flow, type Predicate } from '../flow.js';
 import type { RouteKey, RouteResult } from '../routing.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { socketMatches } from '../iptables/match-state.js';
@@ -19,6 +19,10 @@ export interface Expression {
   readonly kinds: readonly Kind[];
   /** The uid or gid of a process, which may be unknown. */
   readonly owner?: 'uid' | 'gid';
+  /** A number written in the rule. */
+  readonly constant?: number;
+  /** The test for one value, in one step; where there is none, `get` and a comparison. */
+  readonly equals?: (wanted: Value, negated: boolean) => Predicate;
 }
 
 export interface NftContext {
@@ -35,7 +39,8 @@ export interface NftContext {
 export function compileExpression(json: unknown, context: NftContext, kind: Kind = 'int'): Expression | null {
   if (!isObject(json)) {
     const value = literal(json, kind, context.family);
-    return value === null ? null : { get: () => value, kinds: [kind] };
+    if (value === null) return null;
+    return { get: () => value, kinds: [kind], ...(typeof value === 'number' ? { constant: value } : {}) };
   }
   if (isObject(json['payload'])) return payload(json['payload'], context.family);
   if (isObject(json['meta'])) return meta(stringOf(json['meta']['key']) ?? '', context);
@@ -61,20 +66,37 @@ function payload(json: JsonObject, family: Family): Expression | null {
     case 'ip':
     case 'ip6': {
       const own = (protocol === 'ip') === (family === 4);
-      if (field === 'saddr') return { get: own ? (flow) => flow.src : () => null, kinds: ['addr'] };
-      if (field === 'daddr') return { get: own ? (flow) => flow.dst : () => null, kinds: ['addr'] };
-      if (field === 'protocol' || field === 'nexthdr') {
-        return { get: own ? (flow) => flow.protocol : () => null, kinds: ['proto'] };
+      if (!own) return field === 'saddr' || field === 'daddr' ? { get: () => null, kinds: ['addr'] } : foreign(field);
+      if (field === 'saddr') {
+        return {
+          get: (flow) => flow.src,
+          kinds: ['addr'],
+          equals: (wanted, negated) => (flow) => (flow.src === wanted) !== negated,
+        };
       }
-      if (field === 'version') return { get: own ? () => (family === 4 ? 4 : 6) : () => null, kinds: ['int'] };
-      return own ? null : { get: () => null, kinds: ['int'] };
+      if (field === 'daddr') {
+        return {
+          get: (flow) => flow.dst,
+          kinds: ['addr'],
+          equals: (wanted, negated) => (flow) => (flow.dst === wanted) !== negated,
+        };
+      }
+      if (field === 'protocol' || field === 'nexthdr') return { get: (flow) => flow.protocol, kinds: ['proto'] };
+      if (field === 'version') return { get: () => (family === 4 ? 4 : 6), kinds: ['int'] };
+      return null;
     }
     case 'tcp':
     case 'udp':
     case 'sctp': {
       const number = protocol === 'tcp' ? TCP : protocol === 'udp' ? UDP : SCTP;
       if (field === 'sport') return { get: (flow) => (flow.protocol === number ? flow.sport : null), kinds: ['port'] };
-      if (field === 'dport') return { get: (flow) => (flow.protocol === number ? flow.dport : null), kinds: ['port'] };
+      if (field === 'dport') {
+        return {
+          get: (flow) => (flow.protocol === number ? flow.dport : null),
+          kinds: ['port'],
+          equals: (wanted, negated) => (flow) => flow.protocol === number && (flow.dport === wanted) !== negated,
+        };
+      }
       if (protocol === 'tcp' && field === 'flags') {
         return { get: (flow) => (flow.protocol === TCP ? flow.flags : null), kinds: ['tcpflags'] };
       }
@@ -103,6 +125,11 @@ function payload(json: JsonObject, family: Family): Expression | null {
   }
 }
 
+/** A field of the other family's header: no packet here has it. */
+function foreign(field: string | null): Expression {
+  return { get: () => null, kinds: [field === 'protocol' || field === 'nexthdr' ? 'proto' : 'int'] };
+}
+
 function isIcmp({ protocol }: Flow): boolean {
   return protocol === ICMP || protocol === ICMPV6;
 }
@@ -120,10 +147,18 @@ function meta(key: string, { family, runtime }: NftContext): Expression | null {
     // nft_meta_store_ifname: a device that is not there is the empty name
     case 'iif':
     case 'iifname':
-      return { get: (flow) => flow.iif ?? '', kinds: ['ifname'] };
+      return {
+        get: (flow) => flow.iif ?? '',
+        kinds: ['ifname'],
+        equals: (wanted, negated) => (flow) => ((flow.iif ?? '') === wanted) !== negated,
+      };
     case 'oif':
     case 'oifname':
-      return { get: (flow) => flow.oif ?? '', kinds: ['ifname'] };
+      return {
+        get: (flow) => flow.oif ?? '',
+        kinds: ['ifname'],
+        equals: (wanted, negated) => (flow) => ((flow.oif ?? '') === wanted) !== negated,
+      };
     case 'iifkind':
       return { get: (flow) => kindOf(runtime, flow.iif), kinds: ['ifname'] };
     case 'oifkind':
@@ -405,6 +440,15 @@ function binary(
     const right = compileExpression(side, context, current.kinds[0] ?? kind);
     if (right === null) return null;
     const before = current.get;
+    const { constant } = right;
+    if (operator === '&' && constant !== undefined) {
+      current = {
+        get: masked(before, constant),
+        kinds: current.kinds,
+        ...(isMark(sides[0]) ? { equals: maskedMark(constant) } : {}),
+      };
+      continue;
+    }
     current = {
       get: (flow) => {
         const a = before(flow);
@@ -415,6 +459,25 @@ function binary(
     };
   }
   return current;
+}
+
+function isMark(json: unknown): boolean {
+  return isObject(json) && isObject(json['meta']) && json['meta']['key'] === 'mark';
+}
+
+const maskedMark =
+  (mask: number) =>
+  (wanted: Value, negated: boolean): Predicate =>
+  (flow) =>
+    ((flow.mark & mask) >>> 0 === wanted) !== negated;
+
+/** The arithmetic of most rules. */
+function masked(get: Getter, mask: number): Getter {
+  return (flow) => {
+    const value = get(flow);
+    if (typeof value === 'number') return (value & mask) >>> 0;
+    return value === null ? null : compute('&', value, mask);
+  };
 }
 
 function compute(operator: '&' | '|' | '^' | '<<' | '>>', a: Value, b: Value): Value | null {

@@ -16,6 +16,13 @@ export function laneOfMatch(matches: readonly unknown[]): Lane | null {
   return null;
 }
 
+/** Whether the match says no more than that the packet is of this lane (`meta l4proto tcp`). */
+export function onlyDemands(json: unknown, lane: Lane | null): boolean {
+  const match = isObject(json) && isObject(json['match']) ? json['match'] : null;
+  if (match === null || lane === null || lane === 2 || !isObject(match['left'])) return false;
+  return isObject(match['left']['meta']) && demanded(match) === lane;
+}
+
 function demanded({ op, left, right }: JsonObject): Lane | null {
   if (!isObject(left)) return null;
   const { payload, meta } = left;

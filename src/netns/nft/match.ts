@@ -1,9 +1,15 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Flow } from '../flow.js';
 import { placeOf } from '../runtime.js';
-import { compileExpression, unsupportedExpression, type Expression, type NftContext } from './expression.js';
+import {
+  compileExpression,
+  unsupportedExpression,
+  type Expression,
+  type Getter,
+  type NftContext,
+} from './expression.js';
 import { compileSetMembers } from './sets.js';
-import { literal, pattern, type ValueTest } from './value.js';
+import { literal, pattern, type Pattern, type ValueTest } from './value.js';
 
 type NftTest = (flow: Flow) => boolean;
 
@@ -35,8 +41,20 @@ function understood(json: JsonObject, context: NftContext): NftTest | null {
   const negated = op === '!=';
   const test = equality(left, right, context);
   if (test === null) return null;
-  if (left.owner !== undefined) return ownerTest(left, test, negated, right, context);
+  if (left.owner !== undefined) return ownerTest(left, testOf(test), negated, right, context);
   const { get } = left;
+  if (test.kind === 'exact') {
+    const wanted = test.value;
+    if (left.equals !== undefined) return left.equals(wanted, negated);
+    return (flow) => {
+      const value = get(flow);
+      return value !== null && (value === wanted) !== negated;
+    };
+  }
+  return compare(get, testOf(test), negated);
+}
+
+function compare(get: Getter, test: ValueTest, negated: boolean): NftTest {
   return (flow) => {
     const value = get(flow);
     return value !== null && test(value) !== negated;
@@ -48,16 +66,23 @@ function isFlagTest(op: string, left: Expression, right: unknown): boolean {
   return op === '==' && Array.isArray(right) && left.kinds[0] !== 'tcpflags';
 }
 
-function equality(left: Expression, right: unknown, context: NftContext): ValueTest | null {
+/** What the left side has to be. */
+function equality(left: Expression, right: unknown, context: NftContext): Pattern | null {
   const isSet = (typeof right === 'string' && right.startsWith('@')) || (isObject(right) && 'set' in right);
-  if (isSet) return compileSetMembers(right, left.kinds, context);
+  if (isSet) return membership(right, left, context);
   const kind = left.kinds[0] ?? 'int';
   if (isObject(right) && Array.isArray(right['concat'])) {
-    return compileSetMembers({ set: [right] }, left.kinds, context);
+    return membership({ set: [right] }, left, context);
   }
-  if (left.kinds.length !== 1) return null;
-  const one = pattern(right, kind, context.family, false);
-  if (one === null) return null;
+  return left.kinds.length === 1 ? pattern(right, kind, context.family, false) : null;
+}
+
+function membership(set: unknown, left: Expression, context: NftContext): Pattern | null {
+  const test = compileSetMembers(set, left.kinds, context);
+  return test === null ? null : { kind: 'test', test };
+}
+
+function testOf(one: Pattern): ValueTest {
   switch (one.kind) {
     case 'exact': {
       const { value } = one;

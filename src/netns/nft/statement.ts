@@ -282,6 +282,10 @@ function portTarget(json: unknown, context: NftContext): PortTarget | null {
   }
   const expression: Expression | null = compileExpression(json, context, 'port');
   if (expression === null || expression.owner !== undefined) return null;
+  if (expression.constant !== undefined) {
+    const only = { ports: { from: expression.constant, to: expression.constant } };
+    return () => only;
+  }
   return (flow) => {
     const port = expression.get(flow);
     return typeof port === 'number' ? { ports: { from: port, to: port } } : null;

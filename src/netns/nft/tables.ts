@@ -16,7 +16,7 @@ import {
 import type { BaseChain } from '../hooks.js';
 import type { Runtime } from '../runtime.js';
 import type { NftContext } from './expression.js';
-import { laneOfMatch } from './lane.js';
+import { laneOfMatch, onlyDemands } from './lane.js';
 import { matchOf } from './match.js';
 import { BREAK, compileStatement, isSilent, NEXT, targetChain, type Statement } from './statement.js';
 
@@ -108,12 +108,14 @@ export class CompiledNftTable {
       if (test === null) break;
       tests.push(test);
     }
+    const matches = loud.slice(0, tests.length);
+    const protocol = laneOfMatch(matches);
     const rest = loud.slice(tests.length);
     const target = rest.length === 1 && isJump(rest[0]) ? targetChain(rest[0]) : null;
     return {
-      test: conjunction(tests),
+      test: conjunction(tests.filter((_, at) => !onlyDemands(matches[at], protocol))),
       act: inTurn(rest.map((json) => compileStatement(json, context))),
-      protocol: laneOfMatch(loud.slice(0, tests.length)),
+      protocol,
       dst: null,
       jumpsTo: target === null ? null : this.chain(target),
     };
