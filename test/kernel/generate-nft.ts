@@ -61,7 +61,6 @@ function conntrack(random: Random, op: string): string {
     `meta l4proto { tcp, udp } ct ${random.pick(['original', 'reply'])} proto-${random.pick(['src', 'dst'])} ${op}${random.pick(['80', '1-9000', '20000-65535'])}`,
     `ct status ${op}${random.pick(['dnat', 'snat', 'dnat,snat', 'seen-reply', 'confirmed'])}`,
     `ct zone ${op}${random.pick([0, 3, 4])}`,
-    `ct l3proto ${random.pick(['ipv4', 'ipv6'])}`,
     `ct protocol ${op}${random.pick(['tcp', 'udp'])}`,
   ]);
 }

@@ -174,8 +174,9 @@ function meta(key: string, { family, runtime }: NftContext): Expression | null {
   }
 }
 
+/** nft_meta_store_ifkind: a device without rtnl_link_ops, as lo, has no kind, and the rule breaks off. */
 function kindOf(runtime: Runtime, device: string | null): string | null {
-  return device === null ? null : (runtime.devices.get(device)?.kind ?? '');
+  return device === null ? null : (runtime.devices.get(device)?.kind ?? null);
 }
 
 const STATE_BITS = { INVALID: 1, ESTABLISHED: 2, RELATED: 4, NEW: 8, UNTRACKED: 64 } as const;
@@ -216,7 +217,7 @@ function statusBits(flow: Flow): number | null {
   const established = ct.seenReply || ctReply || ctState === 'ESTABLISHED';
   // what comes over lo has left POSTROUTING: nf_confirm has run
   const confirmed = established || flow.iif === 'lo';
-  return (established ? 2 : 0) | (confirmed ? 8 : 0) | (ct.srcNat ? 16 : 0) | (ct.dstNat ? 32 : 0);
+  return (established ? 2 : 0) | (confirmed ? 8 : 0) | natBits(ct);
 }
 
 function tuple(key: string, direction: string | null, family: Family): Expression | null {
@@ -237,6 +238,11 @@ function tuple(key: string, direction: string | null, family: Family): Expressio
     default:
       return { get: (flow) => side(flow)?.dport ?? null, kinds: ['port'] };
   }
+}
+
+/** IPS_SRC_NAT, IPS_DST_NAT, IPS_SRC_NAT_DONE, IPS_DST_NAT_DONE. */
+function natBits({ srcNat, dstNat, srcDone, dstDone }: Connection): number {
+  return (srcNat ? 16 : 0) | (dstNat ? 32 : 0) | (srcDone ? 128 : 0) | (dstDone ? 256 : 0);
 }
 
 const RTN: Readonly<Record<RouteResult['kind'], number>> = {
@@ -315,7 +321,8 @@ function fibType6(runtime: Runtime, key: RouteKey, device: string | null, flow: 
 
 function fibDevice(flow: Flow, runtime: Runtime, flags: ReadonlySet<string>, device: string | null): string | null {
   // nft_fib_can_skip, as seen on Linux 6.18 (nft_fib_ipv4.c of v6.12 asks it in PREROUTING alone)
-  if ((flow.hook === 'PREROUTING' || flow.hook === 'INPUT') && flow.iif === 'lo') return 'lo';
+  const early = flow.hook === 'PREROUTING' || flow.hook === 'INPUT';
+  if (early && flow.iif === 'lo' && flow.tproxy === null) return 'lo';
   const passing = flow.hook === 'FORWARD' && flags.has('iif') && !flags.has('daddr');
   const key = fibKey(flow, flags, passing ? (flow.oif ?? 'lo') : 'lo');
   const back = runtime.routing(flow.family).lookup(key, flow.choices);
