@@ -1,7 +1,8 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
-import type { Pod } from '../formats/kubernetes-types.js';
+import type { LabelSelector, Pod } from '../formats/kubernetes-types.js';
 import { captureOf } from '../intent/capture.js';
 import { isTerminated } from '../mesh/order.js';
+import { selectorMatches } from '../mesh/labels.js';
 import type { Mesh, Mode, ModeConflict, WaypointState } from '../mesh/model.js';
 import { modeOf } from '../mesh/modes.js';
 import { waypointOfPod, waypointOfService } from '../mesh/waypoints.js';
@@ -55,12 +56,18 @@ export interface Workload {
   readonly conflicts: readonly { readonly kind: ModeConflict; readonly message: string }[];
 }
 
-/** `namespace` null: all. */
-export function listWorkloads(snapshot: Snapshot, mesh: Mesh, namespace: string | null): WorkloadList {
+/** `namespace` null: all; `selector`: of the pods' labels, null: all. */
+export function listWorkloads(
+  snapshot: Snapshot,
+  mesh: Mesh,
+  namespace: string | null,
+  selector: LabelSelector | null = null,
+): WorkloadList {
   const context = withoutTrace(snapshot, mesh);
   const pods = mesh.list('pods').items.filter((pod) => !isTerminated(pod));
   const items = pods
     .filter((pod) => namespace === null || pod.namespace === namespace)
+    .filter((pod) => selector === null || selectorMatches(selector, pod.labels) === true)
     .sort((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name))
     .map((pod) => workloadOf(context, pod));
   const missing = mesh.unknownOf('pods', 'the pods');

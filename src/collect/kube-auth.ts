@@ -83,6 +83,7 @@ function tlsAgent(input: AuthInput, material: Material): Opened {
     secureContext,
     host,
     port: Number(server.port || '443'),
+    ALPNProtocols: ['http/1.1'],
     ...(name === '' ? {} : { servername: name }),
   });
   const ignore = (): undefined => undefined;

@@ -1,14 +1,17 @@
 import { listWorkloads, type WorkloadList } from '../checks/workload-list.js';
+import type { LabelSelector } from '../formats/kubernetes-types.js';
 import { loadMesh } from '../mesh/load.js';
 import { clustersOf } from '../snapshot/clusters.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { ExpectedError, RIGHTS_HINT } from './_errors.js';
 import { prefixed } from './_prefixed.js';
 import { recorded } from './_recorded.js';
+import { parseSelector } from './_selector.js';
 import type { SourceFlags } from './_source.js';
 import { writeOut } from './_write.js';
 
 export interface LsFlags extends SourceFlags {
+  readonly selector?: string | undefined;
   readonly 'all-namespaces'?: boolean | undefined;
   readonly output: 'text' | 'wide' | 'json' | 'yaml';
   readonly color?: boolean | undefined;
@@ -17,14 +20,20 @@ export interface LsFlags extends SourceFlags {
 /** Collects or opens, lists, prints. */
 export async function printWorkloads(flags: LsFlags): Promise<void> {
   const namespace = flags['all-namespaces'] === true ? null : (flags.namespace ?? null);
-  const snapshot = flags.snapshot === undefined ? await collected(flags, namespace) : await recorded(flags.snapshot);
-  await writeOut(await render(workloadsOf(snapshot, namespace), flags));
+  const selector = flags.selector === undefined ? null : parseSelector(flags.selector);
+  const snapshot =
+    flags.snapshot === undefined ? await collected(flags, namespace, selector) : await recorded(flags.snapshot);
+  await writeOut(await render(workloadsOf(snapshot, namespace, selector), flags));
 }
 
 /** Pure: the same snapshot gives the same list. Throws where nothing can be said, or the namespace does not exist. */
-export function workloadsOf(snapshot: Snapshot, namespace: string | null): WorkloadList {
+export function workloadsOf(
+  snapshot: Snapshot,
+  namespace: string | null,
+  selector: LabelSelector | null = null,
+): WorkloadList {
   const clusters = clustersOf(snapshot).map((cluster) => ({ ...cluster, mesh: loadMesh(cluster.snapshot) }));
-  const list = listed(snapshot, namespace);
+  const list = listed(snapshot, namespace, selector);
   if (list.items.length > 0) return list;
   const pods = clusters.map(({ mesh }) => mesh.list('pods'));
   const unread = pods.find((one) => one.state !== 'read');
@@ -45,10 +54,10 @@ export function workloadsOf(snapshot: Snapshot, namespace: string | null): Workl
 }
 
 /** The workloads of all clusters of the snapshot, those of the first one first. */
-function listed(snapshot: Snapshot, namespace: string | null): WorkloadList {
+function listed(snapshot: Snapshot, namespace: string | null, selector: LabelSelector | null): WorkloadList {
   const clusters = clustersOf(snapshot);
   const lists = clusters.map(({ name, prefix, snapshot: part }): WorkloadList => {
-    const list = listWorkloads(part, loadMesh(part), namespace);
+    const list = listWorkloads(part, loadMesh(part), namespace, selector);
     if (clusters.length === 1) return list;
     return prefixed({ ...list, items: list.items.map((item) => ({ cluster: name, ...item })) }, prefix);
   });
@@ -61,12 +70,12 @@ function listed(snapshot: Snapshot, namespace: string | null): WorkloadList {
   };
 }
 
-async function collected(flags: LsFlags, namespace: string | null): Promise<Snapshot> {
+async function collected(flags: LsFlags, namespace: string | null, selector: LabelSelector | null): Promise<Snapshot> {
   const { openSource } = await import('./_source.js');
   return openSource(flags, {
     kind: 'scope',
     namespaces: namespace === null ? 'all' : [namespace],
-    ask: (part) => listed(part, namespace),
+    ask: (part) => listed(part, namespace, selector),
   });
 }
 

@@ -14,6 +14,7 @@ Exit status: 0 listed, whatever was found; 2 the command line is wrong; 3 the po
   static override examples = [
     '<%= config.bin %> ls --namespace bar',
     '<%= config.bin %> ls --all-namespaces --output wide',
+    '<%= config.bin %> ls --namespace bar --selector app=httpbin',
     '<%= config.bin %> ls --snapshot mesh.tar.gz --output json',
   ];
   static override flags = {
@@ -22,6 +23,11 @@ Exit status: 0 listed, whatever was found; 2 the command line is wrong; 3 the po
       char: 'A',
       description: 'all namespaces, as without --namespace',
       exclusive: ['namespace'],
+    }),
+    selector: Flags.string({
+      char: 'l',
+      description: 'only pods with these labels: app=web,tier in (a,b),!old',
+      helpValue: '<labels>',
     }),
     output: Flags.option({
       char: 'o',

@@ -5,6 +5,8 @@ import { Chalk } from 'chalk';
 import { describe, expect, it } from 'vitest';
 import { ExpectedError } from '../../src/commands/_errors.js';
 import { workloadsOf } from '../../src/commands/_ls.js';
+import { parseSelector } from '../../src/commands/_selector.js';
+import { selectorMatches } from '../../src/mesh/labels.js';
 import { renderWorkloads, renderWorkloadsJson } from '../../src/render/ls.js';
 import { memorySnapshot } from '../../src/snapshot/memory.js';
 import { openSnapshot } from '../../src/snapshot/open.js';
@@ -164,5 +166,38 @@ describe('a long list', () => {
     const column = lines[0]?.indexOf('MODE') ?? -1;
     expect(column).toBeGreaterThan('foo  a-name-much-longer-than-others'.length);
     expect(lines.slice(1).filter((line) => line.slice(column - 1).startsWith(' plain'))).toHaveLength(250);
+  });
+});
+
+describe('--selector', () => {
+  const LABELS = { app: 'web', tier: 'front', 'app.kubernetes.io/name': 'web' };
+  it.each([
+    ['app=web', true],
+    ['app==web', true],
+    ['app=api', false],
+    ['app!=api', true],
+    ['app!=web', false],
+    ['missing!=web', true],
+    ['app in (api, web)', true],
+    ['app notin (api,web)', false],
+    ['tier,app in (web,api),!old', true],
+    ['!tier', false],
+    ['app.kubernetes.io/name=web , tier = front', true],
+    ['app=', false],
+  ])('%s', (text, expected) => expect(selectorMatches(parseSelector(text), LABELS)).toBe(expected));
+
+  it.each(['', 'app=web,', 'a b', 'app in web', 'app>1', '=web', 'app in (a', '!(a)'])(
+    '"%s" is no selector',
+    (text) => {
+      expect(() => parseSelector(text)).toThrow(/--selector .*: expected app=web/);
+    },
+  );
+
+  it('lists the pods that have these labels', async () => {
+    const snapshot = await recording('coexistence-1.30.3/snapshot.tar.gz');
+    const all = workloadsOf(snapshot, null).items;
+    const some = workloadsOf(snapshot, null, parseSelector('app=httpbin')).items;
+    expect(some.length).toBeGreaterThan(0);
+    expect(some).toEqual(all.filter(({ name }) => name.startsWith('httpbin-')));
   });
 });
