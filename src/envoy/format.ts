@@ -7,6 +7,10 @@ import { lookup } from './metadata.js';
 interface FormatContext {
   readonly connection: Connection;
   readonly request: HttpRequest | null;
+  /** What stands for a value that there is none of: `-`, but nothing in headers. */
+  readonly absent?: string;
+  /** Headers whose value is not known, whatever the client sent. */
+  readonly open?: (name: string) => boolean;
 }
 
 /**
@@ -41,9 +45,20 @@ export function template(value: JsonObject): string | null {
   return string(source['inline_string']) ?? string(value['text_format']);
 }
 
-function header(request: HttpRequest | null, name: string): string | null {
+/** Value of a header of the request, of the other one where it has none (`A?B`); null where Envoy itself writes it. */
+function header({ request, open, absent = '-' }: FormatContext, argument: string): StateValue {
   if (request === null) return null;
-  switch (name.toLowerCase()) {
+  for (const written of argument.split('?')) {
+    const name = written.toLowerCase();
+    if (open?.(name) === true) return null;
+    const found = headerOf(request, name);
+    if (found !== undefined) return found;
+  }
+  return absent;
+}
+
+function headerOf(request: HttpRequest, name: string): string | undefined {
+  switch (name) {
     case ':authority':
     case 'host':
       return request.authority;
@@ -52,14 +67,15 @@ function header(request: HttpRequest | null, name: string): string | null {
     case ':path':
       return request.path;
     default:
-      return request.headers[name.toLowerCase()] ?? '-';
+      return request.headers[name];
   }
 }
 
-function command(name: string, argument: string, { connection, request }: FormatContext): StateValue {
+function command(name: string, argument: string, context: FormatContext): StateValue {
+  const { connection, absent = '-' } = context;
   switch (name) {
     case 'REQ':
-      return header(request, argument.split('?')[0] ?? '');
+      return header(context, argument);
     case 'DOWNSTREAM_LOCAL_ADDRESS':
       return addressText(connection.local);
     case 'DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT':
@@ -71,19 +87,19 @@ function command(name: string, argument: string, { connection, request }: Format
     case 'DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT':
       return connection.remote?.kind === 'ip' ? connection.remote.host : null;
     case 'DOWNSTREAM_PEER_URI_SAN':
-      return connection.terminated === undefined ? '-' : (connection.terminated.peer ?? '-');
+      return connection.terminated === undefined ? absent : (connection.terminated.peer ?? absent);
     case 'REQUESTED_SERVER_NAME':
-      return connection.sni === '' ? '-' : connection.sni;
+      return connection.sni === '' ? absent : connection.sni;
     case 'FILTER_STATE': {
       const [key = '', form] = argument.split(':');
       if (form !== 'PLAIN') return null;
       const found = connection.filterState.get(key);
-      return found === undefined ? '-' : found;
+      return found === undefined ? absent : found;
     }
     case 'DYNAMIC_METADATA': {
       const [space = '', ...path] = argument.split(':');
       const found = lookup(objectOrNull(connection.metadata.get(space)) ?? {}, path);
-      return found === undefined ? '-' : typeof found === 'string' ? found : JSON.stringify(found);
+      return found === undefined ? absent : typeof found === 'string' ? found : JSON.stringify(found);
     }
     default:
       return null;

@@ -36,6 +36,7 @@ export function mutatedHeaders(stream: Stream): Mutated {
   let headers: Record<string, string> | null = null;
   let unknown: string | null = null;
   const { connection, request } = stream;
+  const open = (name: string): boolean => stream.headers.open(name) !== null;
   for (const holder of holders(stream)) {
     for (const name of strings(holder['request_headers_to_remove'])) {
       headers ??= { ...request.headers };
@@ -44,7 +45,7 @@ export function mutatedHeaders(stream: Stream): Mutated {
     for (const item of list(holder['request_headers_to_add']).map(object)) {
       const header = object(item['header']);
       const name = (string(header['key']) ?? '').toLowerCase();
-      const value = formatted(string(header['value']) ?? '', { connection, request });
+      const value = formatted(string(header['value']) ?? '', { connection, request, absent: '', open });
       headers ??= { ...request.headers };
       if (value === null) {
         unknown ??= `the value of header ${name} that the route adds is not known`;

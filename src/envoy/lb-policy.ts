@@ -120,7 +120,7 @@ export function openShares(
   const local = string(object(engine.dump.bootstrap?.value['cluster_manager'])['local_cluster_name']) ?? '';
   return (
     set.incomplete ??
-    healthOpen(cluster, engine.health !== null) ??
+    healthOpen(cluster, engine.health?.problem === null) ??
     zoneOpen(by, hosts, set, local) ??
     (by.slowStart && !single ? 'which endpoints are in their slow start: they get less than their share' : null)
   );

@@ -15,7 +15,7 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   fault_filter_abort: ['FI'],
   request_rate_limited: ['RL'],
   drop_overload: ['DO'],
-  unconditional_drop_overload: ['DO'],
+  unconditional_drop_overload: ['UDO'],
   rbac_access_denied: [],
   jwt_authn_access_denied: [],
   'jwt_authn_access_denied{Jwt_is_missing}': [],

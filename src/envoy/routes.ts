@@ -100,8 +100,8 @@ function onPath(test: (path: string) => Tri): Test {
   return (subject) => {
     if (subject.path === null) return false;
     const path = withoutQuery(subject.path);
-    const cut = subject.ignorePathParameters ? path.indexOf(';') : -1;
-    return test(cut < 0 ? path : path.slice(0, cut));
+    // of every segment (seen of envoy 1.40)
+    return test(subject.ignorePathParameters ? path.replace(/;[^/]*/g, '') : path);
   };
 }
 

@@ -1,4 +1,4 @@
-import { object, objectOrNull, string, number, type JsonObject } from '../formats/envoy-json.js';
+import { boolean, object, objectOrNull, string, number, type JsonObject } from '../formats/envoy-json.js';
 import { joinHostPort } from '../formats/ip.js';
 import { metadataPath, type ClusterModel, type Host } from './cluster.js';
 import { addressType, eachEnding, ipAddress, type Connection, type Ending, type Via, type Way } from './connection.js';
@@ -6,6 +6,7 @@ import type { Engine } from './engine.js';
 import { toInternal } from './internal.js';
 import type { ListenerModel } from './listener.js';
 import { lookup } from './metadata.js';
+import { openFields } from './open-fields.js';
 import { START, stepsOf, type Path, type Step } from './path.js';
 import { transport, type Transport } from './transport.js';
 import { transportStep, type Upstream } from './upstream-end.js';
@@ -212,6 +213,8 @@ function originator(
   const settings = object(through?.entry.value['original_dst_lb_config']);
   const key = objectOrNull(settings['metadata_key']);
   const plain =
+    through !== null &&
+    understood(engine, listener, through) &&
     filters.length === 1 &&
     filters[0]?.type === ORIGINAL_DST &&
     chains[0]?.match.unsupported.length === 0 &&
@@ -237,6 +240,20 @@ function originator(
       steps: (host) => tunnelSteps(engine, cluster, host, socket),
     },
   };
+}
+
+/** None of what makes the tunnel has a field that may change it. */
+function understood(engine: Engine, listener: ListenerModel, through: ClusterModel): boolean {
+  const [chain] = listener.body().chains;
+  const proxy = chain?.filters[0];
+  if (chain === undefined || proxy === undefined) return false;
+  return (
+    openFields(engine, 'listener', listener.entry.value, listener.entry.pointer) === null &&
+    openFields(engine, 'filter chain', chain.value, chain.pointer) === null &&
+    openFields(engine, 'tcp_proxy', proxy.config, proxy.pointer) === null &&
+    openFields(engine, 'cluster', through.entry.value, through.entry.pointer) === null &&
+    boolean(object(proxy.config['tunneling_config'])['use_post']) !== true
+  );
 }
 
 /** As the listener filter original_dst and the cluster connect_originate do it, in that order. */

@@ -10,7 +10,8 @@ import { loadEnvoy } from '../../src/envoy/load.js';
 /** Recorded meshes (Istio 1.18.2 and 1.30.3): what every sidecar, waypoint and gateway really did with each request. */
 const recordings = fileURLToPath(new URL('../fixtures/recordings', import.meta.url));
 const unpacked = mkdtempSync(path.join(tmpdir(), 'meshpath-recordings-'));
-afterAll(() => rmSync(unpacked, { recursive: true, force: true }));
+// Many small files: on a busy machine this takes a while.
+afterAll(() => rmSync(unpacked, { recursive: true, force: true }), 120_000);
 
 interface Stop {
   readonly role: string;
