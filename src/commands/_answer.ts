@@ -59,7 +59,12 @@ function answerIn(snapshot: Snapshot, words: QuestionWords): Trace {
     paths,
     expected: { paths: expected },
     findings: checked.findings,
-    unknowns: distinct([...unknowns, ...walked.flatMap((one) => one.unknowns), ...checked.unknowns]),
+    unknowns: distinct([
+      ...unknowns,
+      ...('unknown' in starts ? [] : starts.unknowns),
+      ...walked.flatMap((one) => one.unknowns),
+      ...checked.unknowns,
+    ]),
   };
 }
 

@@ -30,6 +30,15 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** What an Envoy sends where its own routing is not what is asked about. */
+export interface EnvoyOrigin {
+  /** The downstream connection's ends, `ip:port`: what `original_src` and ORIGINAL_DST clusters look at. */
+  readonly src: string;
+  readonly dst: string;
+  /** Null for plain TCP. */
+  readonly http: HttpRequest | null;
+}
+
 export type EnvoyAction = 'forward' | 'deny' | 'respond' | 'error' | 'unknown';
 
 /** Form of the endpoint's address in EDS (or STATIC, DNS …). `original_dst`: the cluster has no endpoints of its own. */
@@ -105,6 +114,8 @@ export interface Envoy {
   /** Every endpoint of a cluster with its address type, for checks. */
   endpoints(cluster: string): readonly EnvoyEndpoint[];
   decide(request: EnvoyRequest): readonly EnvoyOutcome[];
+  /** From the cluster on: what a request or connection meets that some route has given to it. */
+  originate(cluster: string, origin: EnvoyOrigin): readonly EnvoyOutcome[];
 }
 
 export interface EnvoyEndpoint {

@@ -198,7 +198,7 @@ function unknownFilter(run: FilterRun): void {
 }
 
 /** istio.alpn: ALPN by upstream protocol, unless the cluster's metadata switches it off. */
-function alpnOverride(config: JsonObject, stream: Stream): Stream['alpn'] {
+export function alpnOverride(config: JsonObject, stream: Pick<Stream, 'isConnect' | 'grpc'>): Stream['alpn'] {
   const overrides = new Map<string, readonly string[]>();
   for (const item of list(config['alpn_override'])) {
     const entry = object(item);

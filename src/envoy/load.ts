@@ -9,6 +9,7 @@ import type { Engine } from './engine.js';
 import type { Envoy, EnvoyOutcome, EnvoyRequest } from './face.js';
 import { listenerIndex, listenerModel, type ListenerIndex, type ListenerModel } from './listener.js';
 import { accept } from './accept.js';
+import { originate } from './originate.js';
 import { gather } from './outcome.js';
 import { START, step, withUnknown, type Path } from './path.js';
 import { routeTable, type RouteTable } from './routes.js';
@@ -40,6 +41,7 @@ export function loadEnvoy(file: string, text: string, clusters: { file: string; 
     clusters: [...dump.clusters.keys()],
     endpoints: (name) => endpointsOf(engine, name),
     decide: (request) => decide(engine, { index, warming }, identityOf(node), request),
+    originate: (cluster, origin) => originate(engine, identityOf(node), cluster, origin),
   };
 }
 

@@ -98,8 +98,9 @@ function fromPod(asked: Asked, mesh: Mesh, pod: Pod): readonly Ended[] {
       return envoyClient(asked, at, pod, 'sidecar', caller);
     }
     case 'gateway':
+      return fromGateway(asked, pod);
     case 'waypoint':
-      return [end(start, 'unknown', 'what a gateway sends by itself is not derived from API objects')];
+      return [end(start, 'unknown', 'what a waypoint sends by itself is not derived from API objects')];
   }
 }
 
@@ -128,6 +129,26 @@ function entering(asked: Asked, way: Way, sourceIp: string | null, hostOf: strin
   return plainClient(asked, way, sourceIp, hostOf);
 }
 
+/** What a gateway sends to a Service that one of its routes has chosen. */
+function fromGateway(asked: Asked, pod: Pod): readonly Ended[] {
+  const { mesh, question, http } = asked;
+  const start = startAt(stopOfPod('gateway', pod));
+  if (question.destination.kind !== 'service')
+    return [end(start, 'unknown', 'what a gateway sends by itself is not derived from API objects')];
+  return envoyClient(asked, start, pod, 'gateway', gatewayCaller(mesh, pod, http));
+}
+
+function gatewayCaller(mesh: Mesh, pod: Pod, http: Caller['http']): Caller {
+  return {
+    identity: identityOf(mesh, pod),
+    sourceIp: pod.ips[0] ?? null,
+    http,
+    hostOf: null,
+    waypoint: false,
+    udp: false,
+  };
+}
+
 /** The gateway pods that are called, with the port of their own that they listen on; null: no gateway is called. */
 function gatewayPods({ mesh, question }: Asked): readonly { readonly pod: Pod; readonly port: number }[] | null {
   const { destination } = question;
@@ -148,14 +169,7 @@ function throughGateway(asked: Asked, way: Way, pod: Pod, port: number, sourceIp
   const { mesh, http } = asked;
   const at = go(way, plainLink(pod.ips[0] ?? '', port), stopOfPod('gateway', pod));
   if (http === null) return [end(at, 'unknown', 'where a gateway sends TCP is not derived from API objects')];
-  const caller: Caller = {
-    identity: identityOf(mesh, pod),
-    sourceIp: pod.ips[0] ?? null,
-    http,
-    hostOf: null,
-    waypoint: false,
-    udp: false,
-  };
+  const caller = gatewayCaller(mesh, pod, http);
   const result = judged<readonly Ended[]>(at, gatewayAnswer(asked, pod, sourceIp), (allowed) =>
     routesOfGateway(mesh, pod, gatewayPort(asked, port), http).flatMap((branch): readonly Ended[] => {
       const part = share(allowed, branch.share);

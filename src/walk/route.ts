@@ -102,7 +102,7 @@ export function nonEmpty(unknowns: readonly Unknown[], fact: string): readonly U
 /** The decisions of a proxy as hops of the way. */
 export function decide(
   route: Route,
-  connection: Connection,
+  connection: Pick<Connection, 'place'>,
   process: Process,
   outcome: ZtunnelOutcome | EnvoyOutcome,
 ): Route {

@@ -1,8 +1,9 @@
 import type { HttpRequest } from '../envoy/face.js';
-import type { Unknown } from '../formats/evidence.js';
+import { isUnknown, type Unknown } from '../formats/evidence.js';
 import { joinHostPort } from '../formats/ip.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import type { Mesh } from '../mesh/model.js';
+import { modeOf } from '../mesh/modes.js';
 import { proxyContainer } from '../mesh/proxies.js';
 import type { Destination, Question } from '../mesh/question.js';
 import type { Address } from '../netns/face.js';
@@ -13,14 +14,22 @@ import type { Process } from './process.js';
 import type { Content } from './route.js';
 import type { Start } from './walk.js';
 
-/** Where a question begins: one start per address that the client may call; or the fact that is missing. */
-export type Starts = { readonly starts: readonly Start[] } | { readonly unknown: Unknown };
+/**
+ * Where a question begins: one start per address that the client may call; or the fact that is missing. `unknowns`: what
+ * the question leaves open, whatever the way.
+ */
+export type Starts =
+  { readonly starts: readonly Start[]; readonly unknowns: readonly Unknown[] } | { readonly unknown: Unknown };
 
 /** A client outside of the cluster has some address there; this one is reserved for examples (RFC 5737, RFC 3849). */
 const OUTSIDE_V4 = '198.51.100.1';
 const OUTSIDE_V6 = '2001:db8::1';
+/** Stands for an address that nothing looks at. */
+const UNSPECIFIED = '0.0.0.0';
 
 export function startsOf(engines: Engines, question: Question): Starts {
+  const proxy = proxyStart(engines, question);
+  if (proxy !== null) return proxy;
   const targets = targetsOf(engines.mesh, question);
   if ('unknown' in targets) return targets;
   const starts: Start[] = [];
@@ -28,13 +37,66 @@ export function startsOf(engines: Engines, question: Question): Starts {
     const sender = senderOf(engines, question, target);
     if ('unknown' in sender) return sender;
     starts.push({
+      kind: 'client',
       process: sender.process,
       opening: { ...sender.opening, dst: target, protocol: question.protocol === 'udp' ? 'udp' : 'tcp' },
       content: contentOf(question, target),
       probability: 1 / targets.addresses.length,
     });
   }
-  return { starts };
+  return { starts, unknowns: ofAnotherProcess(engines.mesh, question) };
+}
+
+/**
+ * A gateway runs nothing but its proxy: what it sends to a Service is what its Envoy sends to that Service's cluster. Null:
+ * the question is another one, or its Envoy has no such cluster.
+ */
+function proxyStart(engines: Engines, question: Question): Starts | null {
+  const { source, destination, protocol } = question;
+  if (source.kind !== 'pod' || destination.kind !== 'service' || protocol === 'udp') return null;
+  const { pod } = source;
+  if (modeOf(engines.mesh, pod).mode !== 'gateway' || appContainer(pod) !== undefined) return null;
+  const envoy = engines.envoy(pod);
+  if (isUnknown(envoy)) return { unknown: envoy };
+  const cluster = `outbound|${destination.port}||${destination.host}`;
+  if (!envoy.clusters.includes(cluster)) return null;
+  const name = `${pod.namespace}/${pod.name}`;
+  const dst = { ip: destination.ip ?? UNSPECIFIED, port: destination.port };
+  return {
+    starts: [
+      {
+        kind: 'proxy',
+        process: { kind: 'envoy', role: 'gateway', place: placeOfPod(pod), pod },
+        cluster,
+        client: { ip: pod.ips[0] ?? UNSPECIFIED, port: 0 },
+        dst,
+        content: contentOf(question, dst),
+        probability: 1,
+      },
+    ],
+    unknowns: [
+      {
+        fact: `which requests gateway ${name} sends to ${destination.host}:${destination.port}`,
+        reason: `its routes decide it: \`meshpath trace external ${name} --direct --port …\` with the request's Host and path follows one through them`,
+      },
+    ],
+  };
+}
+
+/** What is told of a proxy's pod and is not what its Envoy forwards. */
+function ofAnotherProcess(mesh: Mesh, { source }: Question): readonly Unknown[] {
+  if (source.kind !== 'pod' || appContainer(source.pod) !== undefined) return [];
+  const { mode } = modeOf(mesh, source.pod);
+  if (mode !== 'gateway' && mode !== 'waypoint') return [];
+  const fact = `what the Envoy of ${mode} ${source.pod.namespace}/${source.pod.name} forwards there`;
+  return [
+    { fact, reason: 'this is the way of another process in its pod (pilot-agent); ask from a client of the proxy' },
+  ];
+}
+
+function appContainer(pod: Pod): Pod['containers'][number] | undefined {
+  const proxy = proxyContainer(pod)?.container.name;
+  return pod.containers.find((container) => !container.init && container.name !== proxy);
 }
 
 type Targets = { readonly addresses: readonly Address[] } | { readonly unknown: Unknown };
@@ -124,8 +186,7 @@ function local(place: Place): Omit<Opening, 'dst' | 'protocol' | 'uid' | 'gid'> 
  * root stands for "not the proxy's 1337", which is all that any rule asks.
  */
 function identityOf(pod: Pod): { readonly uid: number; readonly gid: number } {
-  const proxy = proxyContainer(pod)?.container.name;
-  const app = pod.containers.find((container) => !container.init && container.name !== proxy);
+  const app = appContainer(pod);
   return { uid: app?.runAsUser ?? 0, gid: app?.runAsGroup ?? 0 };
 }
 

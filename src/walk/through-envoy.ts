@@ -23,6 +23,7 @@ import {
   type Walked,
   type Walker,
 } from './route.js';
+import type { ProxyStart } from './walk.js';
 
 /** What an Envoy does with a connection that it accepted. */
 export function throughEnvoy(
@@ -57,8 +58,32 @@ export function throughEnvoy(
     innerTls: hbone ? inner.tls : null,
     http: inner.http,
   });
+  return followed(walker, route, process, connection, inner, outcomes, port);
+}
+
+/** What an Envoy sends to a cluster that a route of it has chosen. */
+export function fromEnvoy(walker: Walker, route: Route, start: ProxyStart): readonly Walked[] {
+  const { process, cluster, client, dst, content } = start;
+  const engine = walker.engines.envoy(process.pod);
+  if (isUnknown(engine)) return [giveUp(route, engine)];
+  const origin = { src: addressText(client), dst: addressText(dst), http: content.http };
+  const outcomes = engine.originate(cluster, origin);
+  return followed(walker, route, process, { place: process.place, client }, content, outcomes, null);
+}
+
+/** What became of it, outcome by outcome, each to its end. `port`: that the Envoy took it on. */
+function followed(
+  walker: Walker,
+  route: Route,
+  process: Process & { kind: 'envoy' },
+  taken: Pick<Connection, 'place' | 'client'>,
+  content: Content,
+  outcomes: readonly EnvoyOutcome[],
+  port: number | null,
+): readonly Walked[] {
+  const name = stopName(process);
   return outcomes.flatMap((outcome): readonly Walked[] => {
-    const decided = decide(route, connection, process, outcome);
+    const decided = decide(route, taken, process, outcome);
     switch (outcome.action) {
       case 'deny': {
         const by = outcome.policy === null ? 'no ALLOW policy admits it' : `policy ${outcome.policy}`;
@@ -83,13 +108,13 @@ export function throughEnvoy(
       case 'unknown':
         return [giveUp(decided, ...nonEmpty(outcome.unknowns, `what ${name} does with the request`))];
       case 'forward':
-        return forwarded(walker, decided, process, connection, inner, outcome);
+        return forwarded(walker, decided, process, taken, content, outcome);
     }
   });
 }
 
 /** No filter chain for plain text at a sidecar's inbound listener is what STRICT looks like. */
-function refused(route: Route, process: Process, port: number, content: Content, outcome: EnvoyOutcome): Walked {
+function refused(route: Route, process: Process, port: number | null, content: Content, outcome: EnvoyOutcome): Walked {
   const name = stopName(process);
   const reason = outcome.reason ?? 'error';
   const strict =
@@ -107,7 +132,7 @@ function forwarded(
   walker: Walker,
   route: Route,
   process: Process & { kind: 'envoy' },
-  connection: Connection,
+  taken: Pick<Connection, 'client'>,
   inner: Content,
   outcome: EnvoyOutcome,
 ): readonly Walked[] {
@@ -127,7 +152,7 @@ function forwarded(
     uid: proxy?.runAsUser ?? PROXY_ID,
     gid: proxy?.runAsGroup ?? PROXY_ID,
     mark: 0,
-    source: outcome.sourceBind ?? (outcome.keepsSource ? connection.client.ip : null),
+    source: outcome.sourceBind ?? (outcome.keepsSource ? taken.client.ip : null),
     dst: { ip: dst.host, port: dst.port },
     protocol: 'tcp',
     arrivesBy: null,

@@ -1,19 +1,44 @@
+import type { Address } from '../netns/face.js';
 import { assumedAcceptors } from './assume.js';
 import { multiply } from './carry.js';
 import { open, sendHop, type Connection, type Opening } from './connect.js';
 import type { Engines } from './engines.js';
 import { addressText } from './place.js';
 import { HBONE_PORT, isOwnProxy, listenerAddress, processOf, stopName, stopOf, type Process } from './process.js';
-import { finish, linkOf, type Leg, type LinkDraft, type Route, type Walked, type Walker } from './route.js';
-import { throughEnvoy } from './through-envoy.js';
+import {
+  finish,
+  linkOf,
+  type Content,
+  type Leg,
+  type LinkDraft,
+  type Route,
+  type Walked,
+  type Walker,
+} from './route.js';
+import { fromEnvoy, throughEnvoy } from './through-envoy.js';
 import { throughZtunnel } from './through-ztunnel.js';
 import type { Hop, Link, Verdict } from './trace.js';
 
-export interface Start extends Pick<Leg, 'opening' | 'content'> {
+/** A client opens a connection. */
+interface ClientStart extends Pick<Leg, 'opening' | 'content'> {
+  readonly kind: 'client';
   readonly process: Process;
   /** Share of the traffic that starts here (several pods called directly). */
   readonly probability: number | null;
 }
+
+/** Something that a proxy has taken, from where one of its routes has chosen the cluster. */
+export interface ProxyStart {
+  readonly kind: 'proxy';
+  readonly process: Process & { kind: 'envoy' };
+  readonly cluster: string;
+  readonly client: Address;
+  readonly dst: Address;
+  readonly content: Content;
+  readonly probability: number | null;
+}
+
+export type Start = ClientStart | ProxyStart;
 
 /** More processes than any way has that ends. */
 const MAX_STOPS = 16;
@@ -31,6 +56,7 @@ export function walk(engines: Engines, start: Start): readonly Walked[] {
     decisions: new Set(),
   };
   const walker: Walker = { engines, proceed: (next, leg) => proceed(walker, next, leg) };
+  if (start.kind === 'proxy') return fromEnvoy(walker, route, start);
   const { opening, content } = start;
   return walker.proceed(route, { from: start.process, opening, content, endpointAddressType: null, decidedBy: null });
 }
