@@ -23,6 +23,7 @@ import { check as mp3004 } from './mp3004.js';
 import { check as mp3008 } from './mp3008.js';
 import { check as mp3009 } from './mp3009.js';
 import { check as mp3301 } from './mp3301.js';
+import { check as mp3303 } from './mp3303.js';
 import { check as mp4001 } from './mp4001.js';
 import { check as mp4002 } from './mp4002.js';
 import { check as mp4003 } from './mp4003.js';
@@ -66,6 +67,7 @@ export const CHECKS: readonly Check[] = [
   mp3008,
   mp3009,
   mp3301,
+  mp3303,
   mp4001,
   mp4002,
   mp4003,

@@ -1,3 +1,4 @@
+import type { PresentedCertificate } from '../formats/certificate.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
 
 /** The face of the Envoy engine: one connection and (for HTTP) request arrives; the distinct decisions come out. */
@@ -97,6 +98,12 @@ export interface EnvoyOutcome {
   readonly unknowns: readonly Unknown[];
 }
 
+/** What the proxy shows as its workload's certificate, and the roots (base64 of DER) that it trusts; null: not in the dump. */
+export interface WorkloadCertificate {
+  readonly certificate: PresentedCertificate | null;
+  readonly roots: readonly string[] | null;
+}
+
 /** One Envoy, indexed from its config_dump (and clusters.json for health). */
 export interface Envoy {
   readonly file: string;
@@ -113,6 +120,7 @@ export interface Envoy {
   readonly clusters: readonly string[];
   /** Every endpoint of a cluster with its address type, for checks. */
   endpoints(cluster: string): readonly EnvoyEndpoint[];
+  workloadCertificate(): WorkloadCertificate;
   decide(request: EnvoyRequest): readonly EnvoyOutcome[];
   /** From the cluster on: what a request or connection meets that some route has given to it. */
   originate(cluster: string, origin: EnvoyOrigin): readonly EnvoyOutcome[];

@@ -2,6 +2,7 @@ import type { Evidence, Unknown } from '../formats/evidence.js';
 import { readEnvoyClusters, type ClustersFile } from '../formats/envoy-clusters.js';
 import { readEnvoyDump, type DumpEntry } from '../formats/envoy-dump.js';
 import { object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
+import { workloadCertificate } from './certificates.js';
 import { clusterModel, type ClusterModel } from './cluster.js';
 import { addressText, ending, ipAddress, type Address, type Connection, type Payload } from './connection.js';
 import { endpointsOf } from './endpoints.js';
@@ -41,6 +42,7 @@ export function loadEnvoy(file: string, text: string, clusters: { file: string; 
     clusters: [...dump.clusters.keys()],
     endpoints: (name) => endpointsOf(engine, name),
     decide: (request) => decide(engine, { index, warming }, identityOf(node), request),
+    workloadCertificate: () => workloadCertificate(dump),
     originate: (cluster, origin) => originate(engine, identityOf(node), cluster, origin),
   };
 }

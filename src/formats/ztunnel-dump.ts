@@ -1,3 +1,4 @@
+import { chainValidity, derOf } from './certificate.js';
 import { pointerTo, type Unknown } from './evidence.js';
 import { Fields, isObject, Problems, type JsonObject } from './ztunnel-json.js';
 import { readConfig } from './ztunnel-config.js';
@@ -266,6 +267,13 @@ class DumpReader {
       out.push({
         identity,
         state,
+        // up to 1.25 `ca_cert` holds the leaf and `cert_chain` what signed it (Z@1.18:src/admin.rs)
+        ...chainValidity(['caCert', 'ca_cert', 'certChain', 'cert_chain'].flatMap((name) => validities(entry[name]))),
+        roots: Array.isArray(entry['rootCerts'])
+          ? entry['rootCerts'].flatMap((root: unknown) =>
+              isObject(root) && typeof root['pem'] === 'string' ? derOf(root['pem']) : [],
+            )
+          : null,
         evidence: { file: this.file, pointer, text: `certificate of ${identity}: ${state}` },
       });
     }
@@ -304,4 +312,17 @@ class DumpReader {
     }
     return null;
   }
+}
+
+/** Times of the certificates of one list. */
+function validities(value: unknown): readonly { readonly from: string | null; readonly until: string | null }[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isObject).map((one) => ({
+    from: textOf(one['validFrom'] ?? one['valid_from']),
+    until: textOf(one['expirationTime'] ?? one['expiration_time']),
+  }));
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
 }

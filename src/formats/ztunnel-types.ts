@@ -1,3 +1,4 @@
+import type { PresentedCertificate } from './certificate.js';
 import type { Evidence, ParseProblem, Unknown } from './evidence.js';
 
 /**
@@ -159,12 +160,13 @@ export interface DumpPolicy {
   readonly uncertain: boolean;
 }
 
-export interface DumpCertificate {
+export interface DumpCertificate extends PresentedCertificate {
   /** `spiffe://…` as printed. */
   readonly identity: string;
   /** `Available`, `Initializing` or `Unavailable: <error>`. */
   readonly state: string;
-  readonly evidence: Evidence;
+  /** What it trusts (1.26 and later print it), as base64 of DER; null: not printed. */
+  readonly roots: readonly string[] | null;
 }
 
 export interface DumpPodState {

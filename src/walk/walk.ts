@@ -1,6 +1,7 @@
 import type { Address } from '../netns/face.js';
 import { assumedAcceptors } from './assume.js';
 import { multiply } from './carry.js';
+import { certificateFault } from './certificates.js';
 import { open, sendHop, type Connection, type Opening } from './connect.js';
 import type { Engines } from './engines.js';
 import { addressText } from './place.js';
@@ -202,7 +203,7 @@ function handled(walker: Walker, route: Route, leg: Leg, process: Process, conne
     : { ...link, to };
   const next: Route = { ...route, stops: [...route.stops, stopOf(process)], links: [...route.links, joined] };
   if (next.stops.length > MAX_STOPS) return [finish(next, 'error', 'the traffic goes in circles between proxies')];
-  const stranger = wrongIdentity(leg, process);
+  const stranger = wrongIdentity(leg, process) ?? certificateFault(walker.engines, leg, process);
   if (stranger !== null) return [finish({ ...route, links: [...route.links, joined] }, 'error', stranger)];
   const decision = `${process.kind} ${stopName(process)} ${listenerAddress(connection)} ${to} ${content.connect ?? ''} ${content.http?.authority ?? ''}`;
   if (route.decisions.has(decision)) {
