@@ -50,6 +50,8 @@ export function originate(
     http: http !== null,
     grpc,
     headers,
+    // the route that chose the cluster is not known, so neither is what it does to headers
+    changesHeader: () => true,
     alpn: override === null ? null : alpnOverride(override.config, { isConnect: false, grpc }),
     notFoundStatus: 503,
     terminates: false,
