@@ -2,7 +2,7 @@ import type { PresentedCertificate } from '../formats/certificate.js';
 import { isUnknown, type Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
-import { outOfTime } from '../walk/certificates.js';
+import { hasEnded } from '../walk/certificates.js';
 import type { Check, CheckContext } from './context.js';
 import { Results } from './result.js';
 import { keyOf, subjectOf } from './subjects.js';
@@ -10,10 +10,10 @@ import { keyOf, subjectOf } from './subjects.js';
 /** Renewed at half of their time by ztunnel and istio-agent: with a quarter left, at least one attempt has failed. */
 const OVERDUE = 0.25;
 
-/** A certificate of the path is out of its time when the snapshot was taken, or should have been renewed long before. */
+/** A certificate of the path had ended when the snapshot was taken, or should have been renewed long before. */
 export const check: Check = {
   code: 'MP3303',
-  title: 'Certificate is out of its time',
+  title: 'Certificate has ended',
   severity: 'error',
   depth: 0,
   inputs: [
@@ -37,21 +37,20 @@ export const check: Check = {
         });
         continue;
       }
-      const fault = outOfTime(held.certificate, capturedAt);
-      const left = fault === null ? shareLeft(held.certificate, capturedAt) : null;
-      if (fault === null && (left === null || left > OVERDUE)) continue;
+      const ended = hasEnded(held.certificate, capturedAt);
+      const left = shareLeft(held.certificate, capturedAt);
+      if (!ended && (left === null || left > OVERDUE)) continue;
       const home = context.mesh.istioNamespace() ?? 'istio-system';
       results.find({
-        severity: fault === null ? 'warning' : 'error',
-        title: fault === null ? 'Certificate should have been renewed' : 'Certificate is out of its time',
+        severity: ended ? 'error' : 'warning',
+        title: ended ? 'Certificate has ended' : 'Certificate should have been renewed',
         subject: subjectOf(pod),
-        message:
-          fault === null
-            ? `The certificate of pod ${keyOf(pod)} at ${held.holder} ends at ${held.certificate.validUntil ?? '?'}: ${String(Math.round((left ?? 0) * 100))} % of its time is left, and it is renewed at half. When it ends, every mTLS connection of the pod fails.`
-            : `The certificate of pod ${keyOf(pod)} at ${held.holder} ${fault}, and the snapshot is of ${capturedAt}: peers refuse it, so every mTLS connection of the pod fails.`,
+        message: ended
+          ? `The certificate of pod ${keyOf(pod)} at ${held.holder} ended at ${held.certificate.validUntil ?? '?'}, and the snapshot is of ${capturedAt}: peers refuse it, so every mTLS connection of the pod fails.`
+          : `The certificate of pod ${keyOf(pod)} at ${held.holder} ends at ${held.certificate.validUntil ?? '?'}: ${String(Math.round((left ?? 0) * 100))} % of its time is left, and it is renewed at half. When it ends, every mTLS connection of the pod fails.`,
         fix: `See why it is not renewed: \`kubectl logs -n ${home} -l app=istiod --tail=200\`, then \`${held.log}\`; and compare the clocks of the nodes.`,
         evidence: [held.certificate.evidence],
-        effect: fault === null ? null : { verdicts: ['error', 'refused', 'dropped'], at: [keyOf(pod), held.holder] },
+        effect: ended ? { verdicts: ['error', 'refused', 'dropped'], at: [keyOf(pod), held.holder] } : null,
       });
     }
     return results.result();

@@ -11,7 +11,7 @@ interface Credential {
 }
 
 /**
- * Why the TLS between two proxies of the mesh does not come about by their certificates: one is out of its time when the
+ * Why the TLS between two proxies of the mesh does not come about by their certificates: one had ended when the
  * snapshot was taken, or they have no root in common. Null: nothing of the kind is known. (Both Envoy and ztunnel verify
  * time and chain: envoy CertificateValidationContext.allow_expired_certificate is unset by Istio; ztunnel src/tls.)
  */
@@ -26,19 +26,20 @@ export function certificateFault(engines: Engines, { from, content }: Leg, proce
     [from, client],
     [process, server],
   ] as const) {
-    const fault = certificate === null ? null : outOfTime(certificate, engines.snapshot.manifest?.capturedAt ?? null);
-    if (fault !== null) return `${both}: the certificate that ${stopName(side)} shows ${fault}`;
+    if (certificate !== null && hasEnded(certificate, engines.snapshot.manifest?.capturedAt ?? null)) {
+      return `${both}: the certificate that ${stopName(side)} shows ended at ${certificate.validUntil ?? ''}`;
+    }
   }
   const strangers = client.roots !== null && server.roots?.some((root) => client.roots?.includes(root)) === false;
   return strangers ? `${both}: they trust no root certificate in common` : null;
 }
 
-/** `ended at …`, `begins at …`, as seen when the snapshot was taken; null: in its time, or the time is not known. */
-export function outOfTime({ validFrom, validUntil }: PresentedCertificate, capturedAt: string | null): string | null {
-  const at = capturedAt === null ? NaN : Date.parse(capturedAt);
-  if (validUntil !== null && Date.parse(validUntil) <= at) return `ended at ${validUntil}`;
-  if (validFrom !== null && Date.parse(validFrom) > at) return `begins only at ${validFrom}`;
-  return null;
+/**
+ * True where it had ended when the snapshot was taken. One that begins after that is no fault: `capturedAt` is when the
+ * capture began, and a proxy may have got its certificate since.
+ */
+export function hasEnded({ validUntil }: PresentedCertificate, capturedAt: string | null): boolean {
+  return validUntil !== null && capturedAt !== null && Date.parse(validUntil) <= Date.parse(capturedAt);
 }
 
 function credentialOf(engines: Engines, process: Process, shown: string | null): Credential | null {

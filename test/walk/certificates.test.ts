@@ -28,7 +28,7 @@ function ends(snapshot: Snapshot, from: string, to: string): readonly string[] {
   return answer(snapshot, { from, to }).paths.map((one) => `${one.verdict}: ${one.reason}`);
 }
 
-describe('certificates out of their time', () => {
+describe('certificates that have ended', () => {
   it.each([
     ['foo/sleep', 'bar-1/httpbin:8000', 'ztunnel to ztunnel'],
     ['foo-sc/sleep', 'bar/httpbin:8000', 'sidecar to sidecar'],
@@ -38,9 +38,9 @@ describe('certificates out of their time', () => {
     for (const one of ends(takenAt(recorded, '2026-11-23T00:00:00Z'), from, to)) {
       expect(one).toMatch(/^error: TLS between .* fails: the certificate that .* shows ended at 2026-11-22T/);
     }
-    for (const one of ends(takenAt(recorded, '2026-11-20T00:00:00Z'), from, to)) {
-      expect(one).toMatch(/^error: TLS between .* shows begins only at 2026-11-21T/);
-    }
+    // the capture may have begun before a proxy got its certificate
+    const early = ends(takenAt(recorded, '2026-11-20T00:00:00Z'), from, to);
+    expect(early).toEqual(ends(recorded, from, to));
   });
 
   it('are no matter to plaintext, and no claim is made without the time of the snapshot', () => {
