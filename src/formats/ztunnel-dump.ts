@@ -260,7 +260,8 @@ class DumpReader {
     if (value !== undefined && typeof value !== 'object') this.damaged('/certificates', 'certificates');
     for (const [key, entry] of all) {
       const pointer = pointerTo('/certificates', key);
-      const fields = new Fields(isObject(entry) ? entry : {}, pointer, this.problems);
+      const object = isObject(entry) ? entry : {};
+      const fields = new Fields(object, pointer, this.problems);
       const identity = fields.text('identity');
       const state = fields.text('state');
       if (identity === '' || !CERTIFICATE_STATE.test(state)) this.damaged(pointer, 'certificates');
@@ -268,9 +269,9 @@ class DumpReader {
         identity,
         state,
         // up to 1.25 `ca_cert` holds the leaf and `cert_chain` what signed it (Z@1.18:src/admin.rs)
-        ...chainValidity(['caCert', 'ca_cert', 'certChain', 'cert_chain'].flatMap((name) => validities(entry[name]))),
-        roots: Array.isArray(entry['rootCerts'])
-          ? entry['rootCerts'].flatMap((root: unknown) =>
+        ...chainValidity(['caCert', 'ca_cert', 'certChain', 'cert_chain'].flatMap((name) => validities(object[name]))),
+        roots: Array.isArray(object['rootCerts'])
+          ? object['rootCerts'].flatMap((root: unknown) =>
               isObject(root) && typeof root['pem'] === 'string' ? derOf(root['pem']) : [],
             )
           : null,
