@@ -1,14 +1,32 @@
+import type { Unknown } from '../formats/evidence.js';
 import type { DumpEndpoint, DumpService, DumpWorkload } from '../formats/ztunnel-types.js';
 
-/** A workload and its place in the order of uids, in which outcomes of equal share are told. */
+/**
+ * A workload, its place in the order of uids, in which outcomes of equal share are told, and what is asked of the workloads
+ * of a Service's endpoints: side by side, as a large Service asks it of many.
+ */
 export interface Placed {
   readonly workload: DumpWorkload;
   readonly order: number;
+  readonly unread: Unknown | null;
+  readonly network: string;
+  readonly capacity: number;
+  /** It has one address, a known protocol and no static gateway. */
+  readonly plain: boolean;
+  readonly hasWaypoint: boolean;
+}
+
+function placed(workload: DumpWorkload, order: number): Placed {
+  const { unread, network, capacity, ips, protocol, gatewayAddress } = workload;
+  const plain = ips.length === 1 && protocol !== null && gatewayAddress === null;
+  return { workload, order, unread, network, capacity, plain, hasWaypoint: workload.waypoint !== null };
 }
 
 /** An endpoint of a Service and the workload behind it. */
-export interface KnownEndpoint extends Placed {
+export interface KnownEndpoint {
   readonly endpoint: DumpEndpoint;
+  readonly workload: DumpWorkload;
+  readonly order: number;
 }
 
 /** The endpoints of one Service, as far as ztunnel knows their workloads, and what is the same for all of them. */
@@ -31,31 +49,35 @@ export class EndpointTable {
     const found: KnownEndpoint[] = [];
     let unknown = 0;
     let inOrder = true;
+    let plain = true;
+    let withoutWaypoint = true;
+    let first: Placed | null = null;
+    let oneNetwork = true;
+    let oneCapacity = true;
     let last = -1;
     for (const endpoint of service.endpoints()) {
-      const placed = find(endpoint.workloadUid);
-      if (placed === null) {
+      const item = find(endpoint.workloadUid);
+      if (item === null) {
         unknown++;
         continue;
       }
-      const { workload, order } = placed;
+      const { workload, order } = item;
       found.push({ endpoint, workload, order });
+      first ??= item;
+      oneNetwork &&= item.network === first.network;
+      oneCapacity &&= item.capacity === first.capacity;
+      plain &&= item.plain;
+      withoutWaypoint &&= !item.hasWaypoint;
       inOrder &&= order > last;
       last = order;
     }
     if (!inOrder) found.sort((left, right) => left.order - right.order);
     this.known = found;
     this.unknown = unknown;
-    this.network = same(found, (workload) => workload.network);
-    this.capacity = same(found, (workload) => workload.capacity);
-    this.plain = found.every(
-      ({ workload, order }, index) =>
-        order !== found[index - 1]?.order &&
-        workload.ips.length === 1 &&
-        workload.protocol !== null &&
-        workload.gatewayAddress === null,
-    );
-    this.withoutWaypoint = found.every(({ workload }) => workload.waypoint === null);
+    this.network = first !== null && oneNetwork ? first.network : null;
+    this.capacity = first !== null && oneCapacity ? first.capacity : null;
+    this.plain = plain && (inOrder || found.every(({ order }, index) => order !== found[index - 1]?.order));
+    this.withoutWaypoint = withoutWaypoint;
   }
 
   /** Those that have an entry of their own for this port of the Service. */
@@ -69,13 +91,6 @@ export class EndpointTable {
   }
 }
 
-function same<T>(endpoints: readonly KnownEndpoint[], read: (workload: DumpWorkload) => T): T | null {
-  const [first] = endpoints;
-  if (first === undefined) return null;
-  const value = read(first.workload);
-  return endpoints.every(({ workload }) => read(workload) === value) ? value : null;
-}
-
 /** Workloads by uid, each with its place: as the texts of outcomes compare, which begin with the uid and a blank. */
 export function placedByUid(workloads: readonly DumpWorkload[]): ReadonlyMap<string, Placed> {
   const keys = workloads.map((workload) => `${workload.uid} `);
@@ -84,5 +99,5 @@ export function placedByUid(workloads: readonly DumpWorkload[]): ReadonlyMap<str
     ? workloads
     : [...workloads].sort((left, right) => (left.uid === right.uid ? 0 : `${left.uid} ` < `${right.uid} ` ? -1 : 1));
   // of several with one uid the last one is kept
-  return new Map(sorted.map((workload, order) => [workload.uid, { workload, order }]));
+  return new Map(sorted.map((workload, order) => [workload.uid, placed(workload, order)]));
 }

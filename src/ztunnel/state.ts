@@ -91,7 +91,7 @@ export class State {
   private placed(uid: string): Placed | null {
     const found = this.byUid.get(uid);
     if (found !== undefined) {
-      this.whole(found.workload);
+      if (found.unread !== null) throw new Undecided(found.unread);
       return found;
     }
     if (this.dump.shape === 'maps') {
