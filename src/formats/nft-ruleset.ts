@@ -15,6 +15,14 @@ export interface NftTable {
   readonly dormant: boolean;
   readonly chains: readonly NftChain[];
   readonly sets: ReadonlyMap<string, NftSet>;
+  readonly flowtables: readonly NftFlowtable[];
+}
+
+/** Where rules may send established connections to, so that their packets pass the rules by. */
+export interface NftFlowtable {
+  readonly name: string;
+  readonly devices: readonly string[];
+  readonly evidence: Evidence;
 }
 
 export interface NftChain {
@@ -57,6 +65,7 @@ interface OpenTable {
   dormant: boolean;
   chains: (NftChain & { rules: NftRule[] })[];
   sets: Map<string, NftSet>;
+  flowtables: NftFlowtable[];
 }
 
 export function parseNftRuleset(file: string, text: string): NftRuleset {
@@ -81,7 +90,7 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
     let table = tables.get(key);
     if (table === undefined) {
       const dormant = object['flags'] === 'dormant' || stringsOf(object['flags']).includes('dormant');
-      table = { family, name, dormant: nameKey === 'name' && dormant, chains: [], sets: new Map() };
+      table = { family, name, dormant: nameKey === 'name' && dormant, chains: [], sets: new Map(), flowtables: [] };
       tables.set(key, table);
     }
     return table;
@@ -117,6 +126,12 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
         return;
       }
       chain.rules.push({ expr, evidence: evidence(`${chain.evidence.text.slice(6)}: ${JSON.stringify(expr)}`) });
+    } else if (kind === 'flowtable') {
+      const table = tableOf(object, 'table');
+      const name = stringOf(object['name']);
+      if (table === null || name === null) return;
+      const what = evidence(`flowtable ${table.family} ${table.name} ${name}`);
+      table.flowtables.push({ name, devices: devicesOf(object['dev']), evidence: what });
     } else if (kind === 'set' || kind === 'map') {
       const table = tableOf(object, 'table');
       const name = stringOf(object['name']);
@@ -138,14 +153,18 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
 function baseOf(object: JsonObject): NftBase | null {
   const hook = stringOf(object['hook']);
   if (hook === null) return null;
-  const device = object['dev'];
   return {
     type: stringOf(object['type']) ?? 'filter',
     hook,
     priority: priorityOf(object['prio']),
     policy: stringOf(object['policy']) ?? 'accept',
-    devices: typeof device === 'string' ? [device] : stringsOf(device),
+    devices: devicesOf(object['dev']),
   };
+}
+
+/** One name, or a list of them. */
+function devicesOf(value: unknown): readonly string[] {
+  return typeof value === 'string' ? [value] : stringsOf(value);
 }
 
 function priorityOf(value: unknown): number {

@@ -1,6 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import { FactMissing } from './choices.js';
-import type { NetnsFacts } from './facts.js';
+import type { IpDevice } from '../formats/ip-address.js';
+import type { LinkChain, NetnsFacts } from './facts.js';
 import type { Flow } from './flow.js';
 
 /** Something that sees packets on a device apart from the hooks of IP, and is not followed. */
@@ -9,7 +10,16 @@ interface Program {
   readonly evidence: Evidence;
 }
 
-/** eBPF programs of traffic control and nft's netdev chains may drop, change or redirect: both ways are told. */
+/**
+ * Devices that only an eBPF data plane makes, and those that it attaches programs to: Cilium (pkg/defaults, "cilium_host";
+ * endpoints are lxc*), Calico's eBPF mode (dataplane/linux, "bpfin.cali").
+ */
+const EBPF_CNIS: readonly { readonly marker: string; readonly attached: RegExp }[] = [
+  { marker: 'cilium_host', attached: /^(lxc|cilium_|eth|en|bond)/ },
+  { marker: 'bpfin.cali', attached: /^(cali|bpf|eth|en|bond|tunl|vxlan)/ },
+];
+
+/** eBPF programs of traffic control and nft's chains of the families netdev, bridge and arp may drop, change or redirect: both ways are told. */
 export class DevicePrograms {
   private readonly facts: NetnsFacts;
   private readonly direction: 'ingress' | 'egress';
@@ -31,12 +41,47 @@ export class DevicePrograms {
   }
 
   private find(device: string | null): Program | null {
-    const chain = this.facts.netdevChains().find((one) => one.device === device && one.direction === this.direction);
-    if (chain !== undefined) return { what: 'netdev chain', evidence: chain.evidence };
+    const chain = this.facts.linkChains().find((one) => one.direction === this.direction && this.sees(one, device));
+    if (chain !== undefined) return { what: `${chain.kind} chain`, evidence: chain.evidence };
+    if (device === null) return null;
     const control = this.facts.trafficControl();
-    if (control.kind === 'unknown' || device === null || !control.value.hooked.has(device)) return null;
-    const program = control.value.programs[0];
-    return program === undefined ? null : { what: 'eBPF program', evidence: program };
+    const program =
+      control.kind === 'known' && control.value.hooked.has(device) ? control.value.programs[0] : undefined;
+    if (program !== undefined) return { what: 'eBPF program', evidence: program };
+    return this.ownProgram(device);
+  }
+
+  private sees({ kind, device: own }: LinkChain, device: string | null): boolean {
+    switch (kind) {
+      case 'netdev':
+        return own === device;
+      case 'bridge':
+        return device !== null && this.isBridged(device);
+      case 'arp':
+        return device !== null && device !== 'lo';
+    }
+  }
+
+  private deviceList(): readonly IpDevice[] {
+    const addresses = this.facts.addresses();
+    return addresses.kind === 'known' ? addresses.value.devices : [];
+  }
+
+  /** A bridge, or a port of one. */
+  private isBridged(name: string): boolean {
+    const devices = this.deviceList();
+    const bridge = (other: string | null): boolean =>
+      devices.some((one) => one.name === other && one.kind === 'bridge');
+    return bridge(name) || devices.some((one) => one.name === name && bridge(one.master));
+  }
+
+  /** A CNI that forwards by eBPF: its marker device says so, also where tc does not list what is attached (tcx). */
+  private ownProgram(device: string): Program | null {
+    for (const { marker, attached } of EBPF_CNIS) {
+      const found = this.deviceList().find(({ name }) => name === marker);
+      if (found !== undefined && attached.test(device)) return { what: 'eBPF program', evidence: found.evidence };
+    }
+    return null;
   }
 
   private fork(flow: Flow, device: string | null, { what, evidence }: Program): void {

@@ -19,9 +19,19 @@ export function need<T>(fact: Fact<T>): T {
   return fact.value;
 }
 
-export interface NetdevChain {
-  readonly device: string;
+/** A chain of nft that sees frames apart from the hooks of IP, with a rule that may stop or change one. */
+export interface LinkChain {
+  /** `netdev` (and the ingress hook of `inet`): on one device; `bridge`: on bridges and their ports; `arp`: on any. */
+  readonly kind: 'netdev' | 'bridge' | 'arp';
+  /** Null but for `netdev`. */
+  readonly device: string | null;
   readonly direction: 'ingress' | 'egress';
+  readonly evidence: Evidence;
+}
+
+/** A flowtable that some rule fills: established connections through its devices pass the rules by. */
+export interface Flowtable {
+  readonly devices: readonly string[];
   readonly evidence: Evidence;
 }
 
@@ -35,8 +45,8 @@ export interface NetnsFacts {
   sockets(): Fact<Sockets>;
   /** Optional: where it is missing, nothing is known to run before the rules. */
   trafficControl(): Fact<TrafficControl>;
-  /** Devices with chains of nft's netdev family (ingress, egress). */
-  netdevChains(): readonly NetdevChain[];
+  linkChains(): readonly LinkChain[];
+  flowtables(): readonly Flowtable[];
 }
 
 /** IN_DEV_* of one IPv4 device: what is set for it or for all of them; each read when first asked for. */

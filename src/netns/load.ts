@@ -72,7 +72,8 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
     sysctls: fact('sysctl.txt', 'sysctls', parseSysctl),
     sockets: fact('sockets.txt', 'listening sockets', parseSockets),
     trafficControl: fact('tc.txt', 'programs of traffic control', parseTrafficControl),
-    netdevChains: () => nft().netdev,
+    linkChains: () => nft().links,
+    flowtables: () => nft().flowtables,
   };
   const runtime = createRuntime(facts);
   const hooks: Readonly<Record<Family, ReturnType<typeof loadHooks>>> = {

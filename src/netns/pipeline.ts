@@ -33,6 +33,7 @@ import type { RouteKey, RouteResult } from './routing.js';
 import type { Runtime } from './runtime.js';
 import { localSocket, type LocalSocket } from './socket-table.js';
 import { selectAddress4, selectAddress6, scopeNumber } from './source-address.js';
+import { virtualServer } from './virtual-servers.js';
 import { martian, rejectsSource } from './validate-source.js';
 
 /** How one way of a packet through the namespace ended. */
@@ -99,7 +100,20 @@ export class Pipeline {
   }
 
   private verdictEnd(flow: Flow, verdict: Verdict): End {
+    this.passedBy(flow);
     return end(flow, verdict === REJECT && this.answers(flow, flow.rejectsByReset) ? 'rejected' : 'dropped');
+  }
+
+  /** nf_flow_offload_ip_hook: what a flowtable holds never came to the rule that stopped this packet. */
+  private passedBy({ packet, ctState, hook, choices }: Flow): void {
+    const { iif } = packet;
+    if (iif === null || ctState !== 'ESTABLISHED' || hook === 'INPUT' || hook === 'OUTPUT') return;
+    const table = this.runtime.facts.flowtables().find(({ devices }) => devices.includes(iif));
+    if (table === undefined) return;
+    const unknown = { fact: `connections in ${table.evidence.text}`, reason: 'nft does not list them' };
+    if (!choices.either(table.evidence.text, `${table.evidence.text} does not hold the connection`, unknown)) {
+      throw new FactMissing(unknown);
+    }
   }
 
   /**
@@ -248,6 +262,8 @@ export class Pipeline {
   private deliver(flow: Flow): End {
     const verdict = this.hooks(flow).INPUT.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
+    const taken = virtualServer(flow, this.runtime);
+    if (taken !== null) return unknownEnd(flow, taken);
     return this.socketEnd(flow);
   }
 
@@ -325,6 +341,10 @@ export class Pipeline {
     const result = this.routeOutput(flow);
     if (result !== null) return result;
     flow.oif = flow.routed;
+    if (flow.oif === 'lo') {
+      const taken = virtualServer(flow, this.runtime);
+      if (taken !== null) return unknownEnd(flow, taken);
+    }
     const verdict = this.hooks(flow).OUTPUT.run(flow, this.reroute);
     flow.oif = flow.routed;
     flow.routed = null;

@@ -2,7 +2,8 @@ import type { Unknown } from '../formats/evidence.js';
 import { parseIptablesSave, type IptablesSave } from '../formats/iptables-save.js';
 import { parseNftRuleset, type NftRuleset } from '../formats/nft-ruleset.js';
 import type { Family } from './address.js';
-import type { NetdevChain } from './facts.js';
+import type { Flowtable, LinkChain } from './facts.js';
+import { linkChains, usedFlowtables } from './nft/link.js';
 import type { HookName } from './flow.js';
 import { Hook, HOOKS, type BaseChain, type HookTable } from './hooks.js';
 import { CompiledTable } from './iptables/tables.js';
@@ -85,7 +86,7 @@ function load(
   return { table: { hooks, unknown }, problems };
 }
 
-export type ReadNft = { readonly netdev: readonly NetdevChain[] } & (
+export type ReadNft = { readonly links: readonly LinkChain[]; readonly flowtables: readonly Flowtable[] } & (
   | { readonly kind: 'nft'; readonly ruleset: NftRuleset }
   | { readonly kind: 'none'; readonly unknown: Unknown; readonly damaged: boolean }
 );
@@ -97,27 +98,19 @@ export function readNft(file: string, read: ReadFile): ReadNft {
   if (content.kind !== 'text') {
     return {
       kind: 'none',
-      netdev: [],
+      links: [],
+      flowtables: [],
       unknown: { fact, reason: content.reason },
       damaged: content.kind === 'unusable',
     };
   }
   const ruleset = parseNftRuleset(file, content.text);
   const [problem] = ruleset.problems;
-  if (problem === undefined) return { kind: 'nft', ruleset, netdev: netdevChains(ruleset) };
-  return { kind: 'none', netdev: [], unknown: { fact, reason: `damaged: ${problem.message}` }, damaged: true };
-}
-
-/** Chains that see packets before IP does, or after it; inet tables may have them too. */
-function netdevChains(ruleset: NftRuleset): readonly NetdevChain[] {
-  return ruleset.tables.flatMap((table) =>
-    table.chains.flatMap(({ base, rules, evidence }): readonly NetdevChain[] => {
-      if (base === null || table.dormant || (rules.length === 0 && base.policy === 'accept')) return [];
-      const { hook } = base;
-      if (hook !== 'ingress' && hook !== 'egress') return [];
-      return base.devices.map((device) => ({ device, direction: hook, evidence }));
-    }),
-  );
+  if (problem === undefined) {
+    return { kind: 'nft', ruleset, links: linkChains(ruleset), flowtables: usedFlowtables(ruleset) };
+  }
+  const unknown = { fact, reason: `damaged: ${problem.message}` };
+  return { kind: 'none', links: [], flowtables: [], unknown, damaged: true };
 }
 
 /** Tables that iptables-nft made are printed by iptables-save with their meaning: nft's view of them is not used twice. */

@@ -1,3 +1,4 @@
+import type { Unknown } from '../../formats/evidence.js';
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import { parseCidr } from '../../formats/ip.js';
 import type { Addr } from '../address.js';
@@ -38,7 +39,10 @@ export function compileStatement(json: unknown, context: NftContext): Statement 
 }
 
 function unknownStatement(json: unknown, context: NftContext): Statement {
-  const unknown = unsupported(`nft statement ${JSON.stringify(json)}`, context.evidence);
+  const unknown =
+    keyOf(json) === 'xt'
+      ? opaque(isObject(json) && isObject(json['xt']) ? json['xt'] : {}, context)
+      : unsupported(`nft statement ${JSON.stringify(json)}`, context.evidence);
   return () => {
     throw new FactMissing(unknown);
   };
@@ -161,6 +165,16 @@ function undecidable(key: string, body: unknown, { evidence }: NftContext): Stat
   return (flow) => (flow.choices.either(`nft ${placeOf(evidence)} ${words}`, condition, unknown) ? NEXT : BREAK);
 }
 
+/** nft names an extension of iptables but not what it does: iptables-save of the same rules would tell. */
+function opaque(body: JsonObject, { evidence, family }: NftContext): Unknown {
+  const file = evidence.file.replace(/[^/]*$/, family === 4 ? 'iptables-save.txt' : 'ip6tables-save.txt');
+  const what = `${stringOf(body['type']) ?? 'extension'} ${stringOf(body['name']) ?? ''}`.trim();
+  return {
+    fact: `rules: ${file} (what the iptables ${what} at ${placeOf(evidence)} does)`,
+    reason: 'nft does not print it',
+  };
+}
+
 /** An opaque iptables extension: only what changes nothing is known without iptables-save. */
 function xt(body: JsonObject, context: NftContext): Statement | null {
   const name = stringOf(body['name']) ?? '';
@@ -168,7 +182,7 @@ function xt(body: JsonObject, context: NftContext): Statement | null {
   if (type === 'match' && name === 'comment') return () => NEXT;
   if (type === 'target') return ['LOG', 'NFLOG', 'TRACE', 'TCPMSS', 'CHECKSUM'].includes(name) ? () => NEXT : null;
   const condition = `xt match ${name} at ${placeOf(context.evidence)} matches`;
-  const unknown = unsupported(`xt match ${name}`, context.evidence);
+  const unknown = opaque(body, context);
   const words = JSON.stringify(body);
   return (flow) =>
     flow.choices.either(`nft ${placeOf(context.evidence)} ${words}`, condition, unknown) ? NEXT : BREAK;

@@ -1,0 +1,255 @@
+import { describe, expect, it } from 'vitest';
+import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
+import { namespaceOf } from './vectors.js';
+
+/** What stands beside the hooks of IP: other families of nft, flowtables, IPVS, eBPF. None of it may be passed over. */
+
+interface DeviceLike {
+  readonly ifname: string;
+  readonly kind?: string;
+  readonly master?: string;
+  readonly local?: string;
+}
+
+function devices(list: readonly DeviceLike[]): string {
+  return JSON.stringify(
+    list.map(({ ifname, kind, master, local }, at) => ({
+      ifindex: at + 1,
+      ifname,
+      flags: ['UP'],
+      ...(master === undefined ? {} : { master }),
+      ...(kind === undefined ? {} : { linkinfo: { info_kind: kind } }),
+      addr_info: local === undefined ? [] : [{ family: 'inet', local, prefixlen: 24, scope: 'global' }],
+    })),
+  );
+}
+
+const BRIDGED: readonly DeviceLike[] = [
+  { ifname: 'lo', local: '127.0.0.1' },
+  { ifname: 'eth0', local: '10.0.0.5' },
+  { ifname: 'cni0', kind: 'bridge', local: '10.244.1.1' },
+  { ifname: 'veth1', kind: 'veth', master: 'cni0' },
+];
+const SYSCTLS = ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark', 'forwarding'];
+const sysctls = (names: readonly string[]): string =>
+  `${names
+    .flatMap((name) => SYSCTLS.map((key) => `net.ipv4.conf.${name}.${key} = ${key === 'forwarding' ? 1 : 0}`))
+    .join('\n')}\nnet.ipv4.ip_forward = 1\n`;
+
+const local = (dst: string, dev: string): object => ({
+  type: 'local',
+  dst,
+  dev,
+  table: 'local',
+  protocol: 'kernel',
+  scope: 'host',
+  flags: [],
+});
+const FILES: Readonly<Record<string, string>> = {
+  'iptables-save.txt': '',
+  'ip-rule.json': JSON.stringify([
+    { priority: 0, src: 'all', table: 'local' },
+    { priority: 32766, src: 'all', table: 'main' },
+  ]),
+  'ip-route.json': JSON.stringify([
+    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', flags: [] },
+    { dst: '10.0.0.0/24', dev: 'eth0', protocol: 'kernel', scope: 'link', flags: [] },
+    { dst: '10.244.1.0/24', dev: 'cni0', protocol: 'kernel', scope: 'link', flags: [] },
+    local('10.0.0.5', 'eth0'),
+    local('10.244.1.1', 'cni0'),
+    local('10.96.0.1', 'kube-ipvs0'),
+  ]),
+  'ip-address.json': devices(BRIDGED),
+  'sysctl.txt': sysctls(['all', 'lo', 'eth0', 'cni0', 'veth1', 'lxc1']),
+  'sockets.txt': 'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\nLISTEN 0 128 0.0.0.0:30080 0.0.0.0:*\n',
+  'ipset-save.txt': 'create KUBE-NODE-PORT-TCP bitmap:port range 0-65535\nadd KUBE-NODE-PORT-TCP 30080\n',
+};
+
+function packet(over: Partial<Packet>): Packet {
+  return {
+    direction: 'in',
+    iif: 'veth1',
+    protocol: 'tcp',
+    src: { ip: '10.244.1.9', port: 40000 },
+    dst: { ip: '10.0.0.5', port: 80 },
+    mark: 0,
+    conntrack: null,
+    assumed: null,
+    uid: null,
+    gid: null,
+    tcpFlags: ['SYN'],
+    connectedSocket: null,
+    sourceBound: true,
+    ...over,
+  };
+}
+
+function ask(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
+  return namespaceOf({ ...FILES, ...files }).send(packet(over));
+}
+
+const verdicts = (outcomes: readonly NetnsOutcome[]): readonly string[] => outcomes.map(({ verdict }) => verdict).sort();
+const ACCEPT = { accept: null };
+const DROP = { drop: null };
+
+/** One table with one base chain of these statements. */
+function nft(family: string, hook: string, expr: readonly object[], base: object = {}): Record<string, string> {
+  const chain = { family, table: 't', name: 'c', type: 'filter', hook, prio: 0, policy: 'accept', ...base };
+  const rule = { family, table: 't', chain: 'c', expr };
+  return {
+    'nft-ruleset.json': JSON.stringify({
+      nftables: [{ table: { family, name: 't' } }, { chain }, ...(expr.length === 0 ? [] : [{ rule }])],
+    }),
+  };
+}
+
+describe('chains of other families than ip', () => {
+  it.each([
+    ['bridge', 'prerouting'],
+    ['bridge', 'input'],
+  ])('%s %s: frames that come in through a bridge, and only those', (family, hook) => {
+    expect(verdicts(ask(nft(family, hook, [DROP])))).toEqual(['delivered', 'unknown']);
+    expect(verdicts(ask(nft(family, hook, [DROP]), { iif: 'cni0' }))).toEqual(['delivered', 'unknown']);
+    const wire = { iif: 'eth0', src: { ip: '10.0.0.9', port: 40000 } };
+    expect(verdicts(ask(nft(family, hook, [DROP]), wire))).toEqual(['delivered']);
+  });
+
+  it.each(['output', 'postrouting'])('bridge %s: what leaves through a bridge', (hook) => {
+    const to = { iif: 'eth0', src: { ip: '10.0.0.9', port: 1 }, dst: { ip: '10.244.1.9', port: 80 } };
+    expect(verdicts(ask(nft('bridge', hook, [DROP]), to))).toEqual(['forwarded', 'unknown']);
+    expect(verdicts(ask(nft('bridge', hook, [DROP])))).toEqual(['delivered']);
+  });
+
+  it('bridge forward sees nothing of what comes to IP', () => {
+    expect(verdicts(ask(nft('bridge', 'forward', [DROP])))).toEqual(['delivered']);
+  });
+
+  it('an unknown end names the chain', () => {
+    const unknown = ask(nft('bridge', 'input', [DROP])).find(({ verdict }) => verdict === 'unknown');
+    expect(unknown?.unknowns[0]?.fact).toContain('chain bridge t c');
+    expect(unknown?.decidedBy?.file).toBe('nft-ruleset.json');
+  });
+
+  it.each([
+    ['no rule', [], {}],
+    ['counting', [{ counter: { packets: 0, bytes: 0 } }], {}],
+    ['accepting', [ACCEPT], {}],
+  ])('%s changes nothing', (_name, expr, base) => {
+    expect(verdicts(ask(nft('bridge', 'input', expr, base)))).toEqual(['delivered']);
+    expect(verdicts(ask(nft('netdev', 'ingress', expr, { ...base, dev: 'veth1' })))).toEqual(['delivered']);
+  });
+
+  it.each([
+    ['a policy', [], { policy: 'drop' }],
+    ['a mark', [{ mangle: { key: { meta: { key: 'mark' } }, value: 1 } }], {}],
+    ['an extension of ebtables', [{ xt: { type: 'target', name: 'mark' } }], {}],
+    ['a verdict map', [{ vmap: { key: { meta: { key: 'mark' } }, data: { set: [] } } }], {}],
+    ['a chain that is not there', [{ jump: { target: 'gone' } }], {}],
+  ])('%s may change something', (_name, expr, base) => {
+    expect(verdicts(ask(nft('bridge', 'input', expr, base)))).toEqual(['delivered', 'unknown']);
+  });
+
+  it('netdev, and the ingress hook of inet: on their devices', () => {
+    for (const family of ['netdev', 'inet']) {
+      expect(verdicts(ask(nft(family, 'ingress', [DROP], { dev: 'veth1' })))).toEqual(['delivered', 'unknown']);
+      expect(verdicts(ask(nft(family, 'ingress', [DROP], { dev: ['eth0', 'veth1'] })))).toContain('unknown');
+      expect(verdicts(ask(nft(family, 'ingress', [DROP], { dev: 'eth0' })))).toEqual(['delivered']);
+    }
+    const to = { dst: { ip: '8.8.8.8', port: 80 } };
+    expect(verdicts(ask(nft('netdev', 'egress', [DROP], { dev: 'eth0' }), to))).toEqual(['forwarded', 'unknown']);
+  });
+
+  it('arp: whether a neighbour is found', () => {
+    const to = { dst: { ip: '8.8.8.8', port: 80 } };
+    expect(verdicts(ask(nft('arp', 'output', [DROP]), to))).toEqual(['forwarded', 'unknown']);
+    expect(verdicts(ask(nft('arp', 'output', [ACCEPT]), to))).toEqual(['forwarded']);
+  });
+});
+
+describe('a flowtable', () => {
+  const flowtable = (dev: string): Record<string, string> => ({
+    'nft-ruleset.json': JSON.stringify({
+      nftables: [
+        { table: { family: 'inet', name: 't' } },
+        { flowtable: { family: 'inet', table: 't', name: 'f', hook: 'ingress', prio: 0, dev: [dev, 'eth0'] } },
+        {
+          chain: { family: 'inet', table: 't', name: 'c', type: 'filter', hook: 'forward', prio: 0, policy: 'accept' },
+        },
+        { rule: { family: 'inet', table: 't', chain: 'c', expr: [{ flow: { op: 'add', flowtable: '@f' } }] } },
+        { rule: { family: 'inet', table: 't', chain: 'c', expr: [DROP] } },
+      ],
+    }),
+  });
+  const later = {
+    dst: { ip: '8.8.8.8', port: 80 },
+    tcpFlags: ['ACK'] as const,
+    assumed: { ctstate: 'ESTABLISHED', ctdir: 'ORIGINAL', connmark: 0 } as const,
+  };
+
+  it('may have taken an established connection past the rule that drops it', () => {
+    expect(verdicts(ask(flowtable('veth1'), later))).toEqual(['dropped', 'unknown']);
+  });
+
+  it('takes no first packet, and none of other devices', () => {
+    expect(verdicts(ask(flowtable('veth1'), { dst: later.dst }))).toEqual(['dropped']);
+    expect(verdicts(ask(flowtable('veth9'), later))).toEqual(['dropped']);
+  });
+});
+
+describe('IPVS', () => {
+  const ipvs = {
+    'ip-address.json': devices([...BRIDGED, { ifname: 'kube-ipvs0', kind: 'dummy', local: '10.96.0.1' }]),
+  };
+  const own = { direction: 'out', iif: null, src: { ip: '10.0.0.5', port: 40000 }, uid: 0, gid: 0 } as const;
+
+  it.each([
+    ['the address of a Service', '10.96.0.1', 80],
+    ['a node port', '10.0.0.5', 30080],
+    ['a port where nobody listens', '10.0.0.5', 31234],
+  ])('%s is not delivered here', (_name, ip, port) => {
+    const [arrived] = ask(ipvs, { dst: { ip, port } });
+    expect(arrived?.verdict).toBe('unknown');
+    expect(arrived?.unknowns[0]?.reason).toContain('ipvsadm');
+    expect(verdicts(ask(ipvs, { ...own, dst: { ip, port } }))).toEqual(['unknown']);
+  });
+
+  it('leaves the machine its own listeners, pings, and what rules drop', () => {
+    expect(verdicts(ask(ipvs))).toEqual(['delivered']);
+    expect(verdicts(ask(ipvs, { protocol: 'icmp', dst: { ip: '10.96.0.1', port: 0 } }))).toEqual(['delivered']);
+    const rules = { 'iptables-save.txt': '*filter\n:INPUT DROP [0:0]\nCOMMIT\n' };
+    expect(verdicts(ask({ ...ipvs, ...rules }, { dst: { ip: '10.96.0.1', port: 80 } }))).toEqual(['dropped']);
+  });
+
+  it('is not there without its device', () => {
+    expect(verdicts(ask({}, { dst: { ip: '10.96.0.1', port: 80 } }))).toEqual(['delivered']);
+  });
+});
+
+describe('eBPF data planes', () => {
+  it('Cilium and Calico: on their devices, also where tc lists nothing', () => {
+    for (const [marker, device] of [
+      ['cilium_host', 'lxc1'],
+      ['bpfin.cali', 'cali1'],
+    ] as const) {
+      const list = devices([...BRIDGED, { ifname: marker }, { ifname: device, kind: 'veth' }]);
+      const files = { 'ip-address.json': list, 'sysctl.txt': sysctls(['all', 'lo', 'eth0', 'cni0', device]) };
+      expect(verdicts(ask(files, { iif: device }))).toContain('unknown');
+      expect(verdicts(ask(files, { iif: 'cni0' }))).toEqual(['delivered']);
+    }
+  });
+});
+
+describe('iptables rules that only nft lists', () => {
+  const without = Object.fromEntries(Object.entries(FILES).filter(([name]) => name !== 'iptables-save.txt'));
+  const send = (expr: readonly object[]): readonly NetnsOutcome[] =>
+    namespaceOf({ ...without, ...nft('ip', 'input', expr) }).send(packet({}));
+
+  it('name the file that would tell what an extension does', () => {
+    const target = send([{ xt: { type: 'target', name: 'REJECT' } }]);
+    expect(verdicts(target)).toEqual(['unknown']);
+    expect(target[0]?.unknowns[0]?.fact).toMatch(/^rules: iptables-save\.txt \(what the iptables target REJECT at /);
+    const match = send([{ xt: { type: 'match', name: 'owner' } }, DROP]);
+    expect(verdicts(match)).toEqual(['delivered', 'dropped']);
+    expect(match[0]?.unknowns[0]?.fact).toContain('iptables-save.txt');
+  });
+});
