@@ -1,0 +1,169 @@
+import type { Flow } from './bench.js';
+import type { Pieces } from './generate.js';
+
+/** Cases made by hand, each for one thing that the kernel does and that an engine may get wrong. */
+export interface KernelCase {
+  readonly name: string;
+  readonly pieces: Pieces;
+  readonly flow: Flow;
+}
+
+const IN: Flow = {
+  direction: 'in',
+  iif: 'eth0',
+  protocol: 'tcp',
+  src: '10.244.1.1',
+  dst: '10.1.0.5',
+  sport: 22573,
+  dport: 443,
+  mark: 0,
+  uid: 1000,
+  gid: 1000,
+};
+const IN6: Flow = { ...IN, src: 'fd00:1::77', dst: 'fd00:1::5', dport: 8080 };
+const OUT: Flow = { ...IN, direction: 'out', iif: null, src: '10.1.0.5', dst: '10.1.0.5' };
+
+function made(name: string, flow: Flow, pieces: Partial<Pieces>): KernelCase {
+  return { name, flow, pieces: { seed: 0, rules4: [], rules6: [], policies: [], nft: [], shell: [], ...pieces } };
+}
+
+const nft = (chain: string, head: string, ...rules: readonly string[]): Pieces['nft'][number] => ({
+  chain,
+  head,
+  rules,
+});
+const raw = (...rules: readonly string[]): Pick<Pieces, 'nft'> => ({
+  nft: [nft('pre_raw', 'type filter hook prerouting priority -300; policy accept;', ...rules)],
+});
+const outNat = (...rules: readonly string[]): Pick<Pieces, 'nft'> => ({
+  nft: [nft('out_n', 'type nat hook output priority -100; policy accept;', ...rules)],
+});
+const marks = (test: string, target: string): Pick<Pieces, 'rules4'> => ({
+  rules4: [`raw PREROUTING ${target}`, `raw PREROUTING ${test} -j MARK --set-mark 0x4000`],
+});
+
+const TEMPLATE_KEYS = [
+  'ct mark 0',
+  'ct zone 4',
+  'ct state new',
+  'ct state untracked',
+  'ct direction original',
+  'ct original ip saddr 0.0.0.0',
+  'ct status != 4096',
+  'ct protocol tcp',
+];
+const RAW_TESTS = [
+  '-m conntrack --ctstate UNTRACKED',
+  '-m conntrack --ctstate INVALID',
+  '-m conntrack ! --ctstate UNTRACKED',
+  '-m conntrack --ctstate NEW',
+  '-m conntrack --ctdir ORIGINAL',
+  '-m conntrack --ctproto 6',
+  '-m connmark --mark 0',
+  '-m connmark ! --mark 1',
+  '-m state --state UNTRACKED',
+];
+
+export const CASES: readonly KernelCase[] = [
+  ...TEMPLATE_KEYS.flatMap((key) =>
+    ['ct zone set 4', 'notrack'].map((before) =>
+      made(`${before}, then ${key}`, IN, raw(before, `${key} meta mark set 0x4000`)),
+    ),
+  ),
+  ...RAW_TESTS.flatMap((test) =>
+    ['-j CT --notrack', '-j CT --zone 3'].map((target) => made(`${target}, then ${test}`, IN, marks(test, target))),
+  ),
+  made('rpfilter of IPv6 keeps the longest prefix', IN6, {
+    rules6: ['raw PREROUTING -m rpfilter -j MARK --set-mark 1'],
+  }),
+  made('fib of IPv6 keeps the longest prefix', IN6, raw('fib saddr . iif oif exists meta mark set 1')),
+  made(
+    'a redirect to a map without the port',
+    OUT,
+    outNat('meta l4proto tcp redirect to tcp dport map { 80 : 15006 }'),
+  ),
+  made('a redirect to a map with the port', OUT, outNat('meta l4proto tcp redirect to tcp dport map { 443 : 8080 }')),
+  made('an IPv6 packet without a source back out of its device', { ...IN6, src: '::', dst: 'fd00:96::a' }, {}),
+  made('an IPv6 packet without a source to another device', { ...IN6, src: '::', dst: 'fd00:1::77' }, {}),
+  made('a link-local source to another device', { ...IN6, src: 'fe80::77', dst: 'fd00:1::77' }, {}),
+  made('an IPv6 group as source', { ...IN6, src: 'ff02::5' }, {}),
+  made('over lo a connection is confirmed', OUT, {
+    rules4: ['raw PREROUTING -m conntrack --ctstatus CONFIRMED -j MARK --set-mark 3'],
+  }),
+  made('fib in INPUT over lo', OUT, {
+    nft: [nft('in_f', 'type filter hook input priority 0; policy accept;', 'fib saddr oif exists meta mark set 2')],
+  }),
+  made(
+    'an error route is not suppressed',
+    { ...OUT, protocol: 'udp', src: '172.18.0.3', dst: '10.1.0.77' },
+    {
+      shell: [
+        'ip route replace unreachable default metric 4278198272 table 102 proto 99',
+        'ip rule add pref 8804 iif lo lookup 102 suppress_prefixlength 0',
+      ],
+    },
+  ),
+  made(
+    'a default route is suppressed',
+    { ...OUT, src: '172.18.0.3', dst: '10.1.0.77' },
+    {
+      shell: [
+        'ip route replace default via 10.244.1.9 dev eth0 table 102 proto 99',
+        'ip rule add pref 8804 iif lo lookup 102 suppress_prefixlength 0',
+      ],
+    },
+  ),
+  made('lo has no kind', OUT, {
+    nft: [nft('pre_f', 'type filter hook prerouting priority -150; policy accept;', 'meta iifkind != "veth" drop')],
+  }),
+  made(
+    'ct status is compared with all bits',
+    { ...IN6, dport: 15053 },
+    {
+      nft: [
+        nft('pre_n', 'type nat hook prerouting priority -100; policy accept;', 'redirect'),
+        nft('in_f', 'type filter hook input priority 0; policy accept;', 'ct status != dnat meta mark set 5'),
+      ],
+    },
+  ),
+  made(
+    'a net on another device ends the search in hash:net,iface',
+    { ...IN, dst: '172.18.0.3' },
+    {
+      rules4: [
+        'nat PREROUTING -j DNAT --to-destination 10.1.0.77',
+        'filter FORWARD -m set --match-set netiface4 src,dst -j DROP',
+      ],
+    },
+  ),
+  made(
+    'the source of an unbound socket, with a scope',
+    { ...OUT, src: '0.0.0.0', dst: '8.8.8.8' },
+    {
+      shell: ['ip addr add 8.8.8.1/24 dev eth0 scope 200'],
+    },
+  ),
+  made(
+    'the source of an unbound IPv6 socket, not a deprecated one',
+    { ...OUT, src: '::', dst: '2001:db8::1' },
+    {
+      shell: ['ip -6 addr add fd00:96::1/64 dev eth0 nodad preferred_lft 0'],
+    },
+  ),
+  made(
+    'masquerade takes the address on the link of the gateway',
+    { ...IN, dst: '203.0.113.5' },
+    {
+      rules4: ['nat POSTROUTING -j MASQUERADE'],
+      shell: ['ip addr add 10.96.7.7/12 dev eth1', 'ip route replace 203.0.113.0/24 via 10.96.0.1 dev eth1 proto 99'],
+    },
+  ),
+  made(
+    'TPROXY without an address: the first of the device',
+    { ...IN, dst: '8.8.8.8', dport: 7070 },
+    {
+      rules4: ['mangle PREROUTING -p tcp -j TPROXY --on-port 7070 --on-ip 0.0.0.0 --tproxy-mark 0x1'],
+      shell: ['ip route replace local default dev lo table 100 proto 99', 'ip rule add pref 100 fwmark 1 lookup 100'],
+    },
+  ),
+];
