@@ -1,4 +1,4 @@
-import { boolean, list, number, object, string, strings, type JsonObject } from '../formats/envoy-json.js';
+import { boolean, number, object, string, strings, type JsonObject } from '../formats/envoy-json.js';
 import type { Connection } from './connection.js';
 import type { HttpRequest } from './face.js';
 import type { OpenHeader } from './strings.js';
@@ -81,37 +81,45 @@ function clientCertificate(config: JsonObject, connection: Connection, request: 
   return { present: true, reason };
 }
 
-/** Headers whose value this program does not know: what Envoy itself sets, changes or removes before it routes. */
+/** Asks by name whether Envoy itself sets, changes or removes a header before it routes. */
 export function openHeaders(
   config: JsonObject,
   connection: Connection,
   request: HttpRequest,
   internalOnly: JsonObject[string],
-): ReadonlyMap<string, OpenHeader> {
-  const found = new Map<string, OpenHeader>();
+): (name: string) => OpenHeader | null {
+  return (name) => openHeader(config, connection, request, internalOnly, name);
+}
+
+const INTERNAL = 'whether the request counts as internal is not decided by this program';
+
+function openHeader(
+  config: JsonObject,
+  connection: Connection,
+  request: HttpRequest,
+  internalOnly: JsonObject[string],
+  name: string,
+): OpenHeader | null {
   const trusting = boolean(config['use_remote_address']) === true;
-  const certificate = clientCertificate(config, connection, request);
-  if (certificate !== null) found.set('x-forwarded-client-cert', certificate);
-  const named = request.headers['x-request-id'] !== undefined;
-  const kept = named && (!trusting || boolean(config['preserve_external_request_id']) === true);
-  if (boolean(config['generate_request_id']) !== false && !kept) {
-    found.set('x-request-id', { present: true, reason: MADE_HERE });
-  }
-  if (boolean(config['append_x_forwarded_port']) === true) {
-    found.set('x-forwarded-port', { present: true, reason: MADE_HERE });
-  }
-  if ((string(config['via']) ?? '') !== '') found.set('via', { present: true, reason: MADE_HERE });
-  const internal = 'whether the request counts as internal is not decided by this program';
-  found.set('x-envoy-internal', { present: null, reason: internal });
-  if (trusting) {
-    found.set('x-envoy-external-address', { present: null, reason: internal });
-    for (const name in request.headers) {
-      if (name.startsWith('x-envoy-')) found.set(name, { present: null, reason: internal });
+  const given = request.headers[name] !== undefined;
+  const made: OpenHeader = { present: true, reason: MADE_HERE };
+  switch (name) {
+    case 'x-forwarded-client-cert':
+      return clientCertificate(config, connection, request);
+    case 'x-request-id': {
+      const kept = given && (!trusting || boolean(config['preserve_external_request_id']) === true);
+      return boolean(config['generate_request_id']) === false || kept ? null : made;
     }
-    for (const name of strings(list(internalOnly))) {
-      if (request.headers[name.toLowerCase()] !== undefined)
-        found.set(name.toLowerCase(), { present: null, reason: internal });
+    case 'x-forwarded-port':
+      return boolean(config['append_x_forwarded_port']) === true ? made : null;
+    case 'via':
+      return (string(config['via']) ?? '') === '' ? null : made;
+    case 'x-envoy-internal':
+      return { present: null, reason: INTERNAL };
+    default: {
+      if (!trusting) return null;
+      const cleaned = name.startsWith('x-envoy-') || strings(internalOnly).some((item) => item.toLowerCase() === name);
+      return name === 'x-envoy-external-address' || (given && cleaned) ? { present: null, reason: INTERNAL } : null;
     }
   }
-  return found;
 }

@@ -7,7 +7,7 @@ import type { Engine } from './engine.js';
 import type { HttpRequest } from './face.js';
 import type { Filter } from './listener.js';
 import type { Route, RouteTable, VirtualHost } from './routes.js';
-import type { Headers, OpenHeader } from './strings.js';
+import type { Headers } from './strings.js';
 import type { Doubt } from './tri.js';
 
 /** One request (or CONNECT) inside an HTTP connection manager. Immutable: filters hand on a changed copy. */
@@ -43,9 +43,9 @@ export interface WeightedChoice {
 }
 
 /** Headers by lower-case name; `host` is another name of `:authority`. */
-export function headersOf(request: HttpRequest, scheme: string, open: ReadonlyMap<string, OpenHeader>): Headers {
+export function headersOf(request: HttpRequest, scheme: string, open: Headers['open']): Headers {
   return {
-    open: (name) => open.get(name) ?? null,
+    open,
     get: (name) => {
       switch (name) {
         case ':authority':

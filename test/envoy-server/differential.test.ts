@@ -82,9 +82,9 @@ describe.skipIf(missing !== null)(`a real Envoy ${ENVOY_VERSION}`, () => {
       await runBatch(path, scenarios, certificates, SAMPLES, tally);
     }
     const families = [...tally.families].map(([family, count]) => `${family} ${count}`).join(', ');
-    const { pairs, refused, unknown, mismatches } = tally;
+    const { pairs, refused, dropped, unknown, mismatches } = tally;
     process.stderr.write(
-      `${pairs} pairs (${families}), ${refused} configurations refused by Envoy, ${unknown} answers unknown, ${mismatches.length} mismatches\n`,
+      `${pairs} pairs (${families}), ${refused} configurations refused by Envoy, ${dropped} dropped, ${unknown} answers unknown, ${mismatches.length} mismatches\n`,
     );
     const first = mismatches[0];
     if (first === undefined) return;

@@ -21,6 +21,8 @@ export interface Tally {
   pairs: number;
   /** Configurations that Envoy refused: nothing to compare. */
   refused: number;
+  /** Questions that the client of the test dropped: the machine was too slow. */
+  dropped: number;
   /** Answers of the engine that say that they do not know. */
   unknown: number;
   readonly families: Map<string, number>;
@@ -28,7 +30,7 @@ export interface Tally {
 }
 
 export function newTally(): Tally {
-  return { pairs: 0, refused: 0, unknown: 0, families: new Map(), mismatches: [] };
+  return { pairs: 0, refused: 0, dropped: 0, unknown: 0, families: new Map(), mismatches: [] };
 }
 
 function text(line: JsonObject, field: string): string | null {
@@ -145,6 +147,15 @@ function observed(
   };
 }
 
+/** The client ran out of patience in the middle of a handshake or of a tunnel. */
+function gaveUp(line: JsonObject): boolean {
+  const reset = (text(line, 'failure') ?? '').includes('Connection_reset_by_peer');
+  return (
+    reset ||
+    (text(line, 'details') === 'downstream_remote_disconnect' && line['kind'] === 'http' && line['code'] === 200)
+  );
+}
+
 function requestOf(question: Question, src: string): EnvoyRequest {
   const { dst, tls, http } = question;
   const connect = question.connect === null ? null : { authority: question.connect.authority, headers: {} };
@@ -206,7 +217,12 @@ export async function runBatch(
       }
     }
     for (const { scenario, question, src, replies } of asked) {
-      const seen = observed(bySource.get(src) ?? [], src, scenario, question, replies);
+      const lines = bySource.get(src) ?? [];
+      if (lines.some(gaveUp)) {
+        tally.dropped++;
+        continue;
+      }
+      const seen = observed(lines, src, scenario, question, replies);
       const told = engine.decide(requestOf(question, src));
       if (told.some((item) => item.action === 'unknown' || item.unknowns.length > 0)) tally.unknown++;
       tally.pairs++;
