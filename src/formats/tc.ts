@@ -10,12 +10,19 @@ export interface TrafficControl {
   readonly hooked: ReadonlySet<string>;
   /** eBPF filters. */
   readonly programs: readonly Evidence[];
+  /** Actions of other filters that drop a packet, change it or send it elsewhere. */
+  readonly actions: readonly Evidence[];
   readonly problems: readonly ParseProblem[];
 }
+
+/** Lets the packet pass as it is; a mirror sends a copy. */
+const HARMLESS =
+  /action order \d+:\s+(?:gact action (?:pass|continue|ok)\b|mirred \((?:Egress|Ingress) Mirror|sample\b)/;
 
 export function parseTrafficControl(file: string, text: string): TrafficControl {
   const hooked = new Set<string>();
   const programs: Evidence[] = [];
+  const actions: Evidence[] = [];
   let line = 0;
   for (const row of text.split('\n')) {
     line++;
@@ -23,6 +30,9 @@ export function parseTrafficControl(file: string, text: string): TrafficControl 
     if (qdisc?.[1] !== undefined) hooked.add(qdisc[1]);
     // each filter prints a head line and one for its program; only the latter has a handle
     if (/^filter .*\bbpf\b.*\bhandle\b/.test(row)) programs.push({ file, line, text: row });
+    // "action order 1: mirred (Egress Redirect to device ifb0) stolen", "gact action pass", "police … action drop"
+    if (/^\s*action order \d+:/.test(row) && !HARMLESS.test(row)) actions.push({ file, line, text: row.trim() });
+    if (/^filter .*\baction (?:drop|reclassify|shot)\b/.test(row)) actions.push({ file, line, text: row });
   }
-  return { file, hooked, programs, problems: [] };
+  return { file, hooked, programs, actions, problems: [] };
 }

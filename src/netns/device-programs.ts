@@ -45,9 +45,12 @@ export class DevicePrograms {
     if (chain !== undefined) return { what: `${chain.kind} chain`, evidence: chain.evidence };
     if (device === null) return null;
     const control = this.facts.trafficControl();
-    const program =
-      control.kind === 'known' && control.value.hooked.has(device) ? control.value.programs[0] : undefined;
-    if (program !== undefined) return { what: 'eBPF program', evidence: program };
+    if (control.kind === 'known' && control.value.hooked.has(device)) {
+      const [program] = control.value.programs;
+      if (program !== undefined) return { what: 'eBPF program', evidence: program };
+      const [action] = control.value.actions;
+      if (action !== undefined) return { what: 'action of traffic control', evidence: action };
+    }
     return this.ownProgram(device);
   }
 

@@ -88,7 +88,8 @@ function ask(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}
   return namespaceOf({ ...FILES, ...files }).send(packet(over));
 }
 
-const verdicts = (outcomes: readonly NetnsOutcome[]): readonly string[] => outcomes.map(({ verdict }) => verdict).sort();
+const verdicts = (outcomes: readonly NetnsOutcome[]): readonly string[] =>
+  outcomes.map(({ verdict }) => verdict).sort();
 const ACCEPT = { accept: null };
 const DROP = { drop: null };
 
@@ -236,6 +237,31 @@ describe('eBPF data planes', () => {
       expect(verdicts(ask(files, { iif: device }))).toContain('unknown');
       expect(verdicts(ask(files, { iif: 'cni0' }))).toEqual(['delivered']);
     }
+  });
+});
+
+describe('traffic control', () => {
+  const tc = (...lines: readonly string[]): Record<string, string> => ({
+    'tc.txt': ['qdisc clsact ffff: dev veth1 parent ffff:fff1', ...lines].join('\n'),
+  });
+  const matchall = 'filter protocol all pref 49152 matchall chain 0 handle 0x1';
+
+  it.each([
+    ['a redirection', '\taction order 1: mirred (Egress Redirect to device ifb0) stolen'],
+    ['a drop', '\taction order 1: gact action drop'],
+    ['a translation', '\taction order 1: nat egress 10.0.0.0/8 192.0.2.1 pass'],
+    ['a change', '\taction order 1:  pedit action pass keys 1'],
+  ])('%s may take the packet away', (_name, action) => {
+    expect(verdicts(ask(tc(matchall, '  not_in_hw', action)))).toEqual(['delivered', 'unknown']);
+    const wire = { iif: 'eth0', src: { ip: '10.0.0.9', port: 1 } };
+    expect(verdicts(ask(tc(matchall, action), wire))).toEqual(['delivered']);
+  });
+
+  it.each([
+    ['a mirror', '\taction order 1: mirred (Egress Mirror to device tap0) pipe'],
+    ['a pass', '\taction order 1: gact action pass'],
+  ])('%s changes nothing', (_name, action) => {
+    expect(verdicts(ask(tc(matchall, action)))).toEqual(['delivered']);
   });
 });
 
