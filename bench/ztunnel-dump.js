@@ -187,3 +187,15 @@ export function questions(kind, count) {
   const kinds = Object.keys(makers);
   return Array.from({ length: count }, () => makers[kind === 'mixed' ? kinds[random(kinds.length)] : kind]());
 }
+
+/** One connection of one pod to each Service. */
+export function eachService() {
+  return Array.from({ length: SERVICES }, (_, index) => ({
+    direction: 'outbound',
+    src: podIp(0),
+    dst: `${vip(index)}:9090`,
+    identity: null,
+    arrivedAt: null,
+    pod: null,
+  }));
+}
