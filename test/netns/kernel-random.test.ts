@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import type { Flow, Seen } from '../kernel/bench.js';
+import { judge } from '../kernel/compare.js';
+import { namespaceOf } from './vectors.js';
+
+/**
+ * What the harness of test/kernel saw on Linux 6.18: the cases made by hand (test/kernel/cases.ts), and random rule sets
+ * chosen so that together they name nearly everything that the generator can write. Here without root, for every run.
+ */
+interface Recorded {
+  /** Each text once; a set names its files by their place. */
+  readonly texts: readonly string[];
+  readonly sets: readonly {
+    readonly name: string;
+    readonly files: Readonly<Record<string, number>>;
+    readonly flows: readonly Flow[];
+    readonly seen: readonly Seen[];
+  }[];
+}
+
+function loadRecorded(): Recorded {
+  const file = new URL('./fixtures/kernel-random.json.gz', import.meta.url);
+  return JSON.parse(gunzipSync(readFileSync(file)).toString('utf8')) as Recorded;
+}
+
+const { texts, sets } = loadRecorded();
+
+describe('what the kernel of the harness did', () => {
+  it.each(sets.map((set) => [set.name, set] as const))('%s', (_name, { files, flows, seen }) => {
+    const netns = namespaceOf(
+      Object.fromEntries(Object.entries(files).map(([name, place]) => [name, texts[place] ?? ''])),
+    );
+    const wrong = flows.flatMap((flow, at) => {
+      const one = seen[at];
+      if (one === undefined) return ['nothing recorded'];
+      const judgement = judge(netns, flow, one);
+      return judgement.kind === 'wrong' ? [`${JSON.stringify(flow)}\n${judgement.why}`] : [];
+    });
+    expect(wrong).toEqual([]);
+  });
+});
