@@ -273,7 +273,8 @@ describe('iptables rules that only nft lists', () => {
   it('name the file that would tell what an extension does', () => {
     const target = send([{ xt: { type: 'target', name: 'REJECT' } }]);
     expect(verdicts(target)).toEqual(['unknown']);
-    expect(target[0]?.unknowns[0]?.fact).toMatch(/^rules: iptables-save\.txt \(what the iptables target REJECT at /);
+    expect(target[0]?.unknowns[0]?.fact).toBe('rules: iptables-save.txt');
+    expect(target[0]?.unknowns[0]?.reason).toContain('the iptables target REJECT at /nftables/2/rule');
     const match = send([{ xt: { type: 'match', name: 'owner' } }, DROP]);
     expect(verdicts(match)).toEqual(['delivered', 'dropped']);
     expect(match[0]?.unknowns[0]?.fact).toContain('iptables-save.txt');

@@ -170,8 +170,8 @@ function opaque(body: JsonObject, { evidence, family }: NftContext): Unknown {
   const file = evidence.file.replace(/[^/]*$/, family === 4 ? 'iptables-save.txt' : 'ip6tables-save.txt');
   const what = `${stringOf(body['type']) ?? 'extension'} ${stringOf(body['name']) ?? ''}`.trim();
   return {
-    fact: `rules: ${file} (what the iptables ${what} at ${placeOf(evidence)} does)`,
-    reason: 'nft does not print it',
+    fact: `rules: ${file}`,
+    reason: `nft does not print what the iptables ${what} at ${evidence.pointer ?? placeOf(evidence)} does`,
   };
 }
 
