@@ -8,11 +8,11 @@ export function insidePath(path: string): string | null {
   return parts.includes('..') ? null : parts.join('/');
 }
 
-/** The limit of the contract: a file above it is unusable, the rest of the snapshot is used. */
-export const MAX_FILE_BYTES = 100 * 1024 * 1024;
+/** A file above it is unusable, the rest of the snapshot is used. V8 holds no string of more than 512 MB. */
+export const MAX_FILE_BYTES = 256 * 1024 * 1024;
 
 export function tooLarge(bytes: number): string {
-  return `${Math.ceil(bytes / (1024 * 1024))} MB: files over 100 MB are not read`;
+  return `${Math.ceil(bytes / (1024 * 1024))} MB: files over 256 MB are not read`;
 }
 
 export const NOT_UTF8 = 'not UTF-8 text';

@@ -6,7 +6,7 @@ export type FileRead =
   | { readonly kind: 'text'; readonly path: string; readonly text: string }
   /** Not in the snapshot; `reason` is the manifest's when it names one ("pods/exec is forbidden for …"). */
   | { readonly kind: 'missing'; readonly path: string; readonly reason: string }
-  /** In the snapshot, but unusable (over 100 MB, not UTF-8, unreadable). */
+  /** In the snapshot, but unusable (over 256 MB, not UTF-8, unreadable). */
   | { readonly kind: 'unusable'; readonly path: string; readonly reason: string };
 
 export interface Snapshot {

@@ -95,13 +95,13 @@ describe('a snapshot folder', () => {
 
   it('does not use what is too large, not UTF-8 or no file', async () => {
     write('kubernetes/pods.json', '');
-    truncateSync(path.join(root, 'kubernetes/pods.json'), 101 * 1024 * 1024);
+    truncateSync(path.join(root, 'kubernetes/pods.json'), 257 * 1024 * 1024);
     write('kubernetes/nodes.json', Buffer.from([0x7b, 0xff, 0x7d]));
     mkdirSync(path.join(root, 'kubernetes/services.json'));
     const snapshot = await openSnapshot(root);
     expect(snapshot.read('kubernetes/pods.json')).toMatchObject({
       kind: 'unusable',
-      reason: expect.stringContaining('100 MB') as string,
+      reason: expect.stringContaining('256 MB') as string,
     });
     expect(snapshot.read('kubernetes/nodes.json')).toMatchObject({ kind: 'unusable', reason: 'not UTF-8 text' });
     expect(snapshot.read('kubernetes/services.json')).toMatchObject({ kind: 'unusable', reason: 'not a regular file' });
@@ -210,7 +210,7 @@ describe('an archive', () => {
   });
 
   it('marks what is too large or not UTF-8', async () => {
-    const large = Buffer.alloc(101 * 1024 * 1024);
+    const large = Buffer.alloc(257 * 1024 * 1024);
     const bytes = Buffer.concat([
       entry('kubernetes/pods.json', '{}'),
       entry('kubernetes/large.json', '', 'File', large.length),
