@@ -389,19 +389,24 @@ export class Pipeline {
       const first = routing.lookup(keyOf(flow, zero, 'lo', null, flow.uid), flow.choices);
       const chosen = this.sourceFor(flow, first);
       if (chosen !== null) flow.src = chosen;
+      // ip6_dst_lookup_tail: the route that was found without a source stands, unless it is an error
+      if (flow.family === 6 && !isRouteError(first)) return this.takeOutput(flow, first) ? null : end(flow, 'dropped');
     }
     const result = routing.lookup(keyOf(flow, flow.src, 'lo', null, flow.uid), flow.choices);
     return this.takeOutput(flow, result) ? null : end(flow, OUTPUT_ERRORS[result.kind] ?? 'dropped');
   }
 
   private sourceFor(flow: Flow, { kind, route, nexthop }: RouteResult): Addr | null {
+    if (flow.family === 6) {
+      // ip6_route_get_saddr: by RFC 6724 even where the route is local or an error
+      return route?.prefsrc?.value ?? selectAddress6(this.runtime.devices, nexthop?.device ?? 'lo', flow.dst);
+    }
     if (kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole') return null;
     if (route?.prefsrc != null) return route.prefsrc.value;
     if (kind === 'local') return flow.dst;
     const device = nexthop?.device ?? null;
     if (device === null) return null;
     const { devices } = this.runtime;
-    if (flow.family === 6) return selectAddress6(devices, device, flow.dst);
     const gateway = nexthop?.gateway == null ? null : parseAddr(nexthop.gateway);
     const towards = typeof gateway === 'number' ? gateway : 0;
     const chosen = selectAddress4(devices, device, towards, scopeNumber(route?.scope ?? 'global'));

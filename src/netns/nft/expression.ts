@@ -286,8 +286,8 @@ function fib(json: JsonObject, { family, runtime }: NftContext): Expression | nu
 }
 
 /**
- * What is looked up. IPv6 alone names the protocol, and a device only for link-local addresses (nft_fib6_flowi_init,
- * linux net/ipv6/netfilter/nft_fib_ipv6.c, v6.12).
+ * What is looked up: with the protocol, without ports; a device only for link-local addresses (nft_fib6_flowi_init, linux
+ * net/ipv6/netfilter/nft_fib_ipv6.c, v6.12).
  */
 function fibKey(flow: Flow, flags: ReadonlySet<string>, iif: string): RouteKey {
   const daddr = flags.has('daddr');
@@ -300,7 +300,7 @@ function fibKey(flow: Flow, flags: ReadonlySet<string>, iif: string): RouteKey {
     oif: six && isLinkLocal6(dst) ? (flags.has('oif') ? flow.oif : flow.iif) : null,
     mark: flags.has('mark') ? flow.mark : 0,
     uid: 0,
-    protocol: six ? flow.protocol : 0,
+    protocol: flow.protocol,
     sport: 0,
     dport: 0,
   };
