@@ -3,11 +3,13 @@ import { isUnknown, type Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { modeOf } from '../mesh/modes.js';
 import { hasEnded } from '../walk/certificates.js';
+import { ztunnelOn } from '../walk/process.js';
+import { identityOf } from '../walk/route.js';
 import type { Check, CheckContext } from './context.js';
 import { Results } from './result.js';
 import { keyOf, subjectOf } from './subjects.js';
 
-/** Renewed at half of their time by ztunnel and istio-agent: with a quarter left, at least one attempt has failed. */
+/** Renewed at half of their time by ztunnel and istio-agent (SECRET_GRACE_PERIOD_RATIO): with a quarter left, at least one attempt has failed. */
 const OVERDUE = 0.25;
 
 /** A certificate of the path had ended when the snapshot was taken, or should have been renewed long before. */
@@ -47,7 +49,7 @@ export const check: Check = {
         subject: subjectOf(pod),
         message: ended
           ? `The certificate of pod ${keyOf(pod)} at ${held.holder} ended at ${held.certificate.validUntil ?? '?'}, and the snapshot is of ${capturedAt}: peers refuse it, so every mTLS connection of the pod fails.`
-          : `The certificate of pod ${keyOf(pod)} at ${held.holder} ends at ${held.certificate.validUntil ?? '?'}: ${String(Math.round((left ?? 0) * 100))} % of its time is left, and it is renewed at half. When it ends, every mTLS connection of the pod fails.`,
+          : `The certificate of pod ${keyOf(pod)} at ${held.holder} ends at ${held.certificate.validUntil ?? '?'}: ${String(Math.round((left ?? 0) * 100))} % of its time is left, and it is renewed at half unless told otherwise. When it ends, every mTLS connection of the pod fails.`,
         fix: `See why it is not renewed: \`kubectl logs -n ${home} -l app=istiod --tail=200\`, then \`${held.log}\`; and compare the clocks of the nodes.`,
         evidence: [held.certificate.evidence],
         effect: ended ? { verdicts: ['error', 'refused', 'dropped'], at: [keyOf(pod), held.holder] } : null,
@@ -69,15 +71,15 @@ function certificateOf(context: CheckContext, pod: Pod, open: (unknown: Unknown)
   const { mesh } = context;
   switch (modeOf(mesh, pod).mode) {
     case 'ambient': {
-      const ztunnel = pod.node === null ? undefined : mesh.ztunnelsOn(pod.node)[0];
-      if (ztunnel === undefined) return null;
+      const ztunnel = pod.node === null ? null : ztunnelOn(mesh, pod.node);
+      if (ztunnel === null) return null;
       const dump = context.ztunnel(ztunnel);
       if (isUnknown(dump)) {
         open(dump);
         return null;
       }
-      const identity = `/ns/${pod.namespace}/sa/${pod.serviceAccount}`;
-      const certificate = dump.certificates.find((one) => one.identity.endsWith(identity) && one.state === 'Available');
+      const identity = identityOf(mesh, pod).value;
+      const certificate = dump.certificates.find((one) => one.identity === identity && one.state === 'Available');
       if (certificate === undefined) return null;
       const log = `kubectl logs -n ${ztunnel.namespace} ${ztunnel.name}`;
       return { certificate, holder: keyOf(ztunnel), log };
@@ -90,7 +92,7 @@ function certificateOf(context: CheckContext, pod: Pod, open: (unknown: Unknown)
         open(envoy);
         return null;
       }
-      const { certificate } = envoy.workloadCertificate();
+      const certificate = envoy.workloadCertificate();
       const log = `kubectl logs -n ${pod.namespace} ${pod.name} -c istio-proxy`;
       return certificate === null ? null : { certificate, holder: keyOf(pod), log };
     }

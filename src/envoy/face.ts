@@ -98,12 +98,6 @@ export interface EnvoyOutcome {
   readonly unknowns: readonly Unknown[];
 }
 
-/** What the proxy shows as its workload's certificate, and the roots (base64 of DER) that it trusts; null: not in the dump. */
-export interface WorkloadCertificate {
-  readonly certificate: PresentedCertificate | null;
-  readonly roots: readonly string[] | null;
-}
-
 /** One Envoy, indexed from its config_dump (and clusters.json for health). */
 export interface Envoy {
   readonly file: string;
@@ -120,7 +114,8 @@ export interface Envoy {
   readonly clusters: readonly string[];
   /** Every endpoint of a cluster with its address type, for checks. */
   endpoints(cluster: string): readonly EnvoyEndpoint[];
-  workloadCertificate(): WorkloadCertificate;
+  /** What the proxy shows as its workload's certificate; null: not in the dump. */
+  workloadCertificate(): PresentedCertificate | null;
   decide(request: EnvoyRequest): readonly EnvoyOutcome[];
   /** From the cluster on: what a request or connection meets that some route has given to it. */
   originate(cluster: string, origin: EnvoyOrigin): readonly EnvoyOutcome[];

@@ -1,10 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import type { Evidence } from './evidence.js';
 
-/** A certificate that a proxy shows, as its dump has it. Times are ISO 8601 in UTC, as far as the dump tells them. */
+/**
+ * The workload's certificate that a proxy shows (of a chain the first: whether an expired one further up matters, roots
+ * decide that may have been issued anew). Times are ISO 8601 in UTC, as far as the dump tells them.
+ */
 export interface PresentedCertificate {
   readonly validFrom: string | null;
-  /** Of the first certificate of the chain to end: from then on nobody accepts the chain. */
   readonly validUntil: string | null;
   readonly evidence: Evidence;
 }
@@ -25,18 +27,4 @@ export function validityOf(der: string): { readonly from: string; readonly until
   } catch {
     return null;
   }
-}
-
-/** The time that a chain holds: from the latest beginning to the earliest end. */
-export function chainValidity(
-  chain: readonly { readonly from: string | null; readonly until: string | null }[],
-): Pick<PresentedCertificate, 'validFrom' | 'validUntil'> {
-  const known = (times: readonly (string | null)[]): readonly string[] =>
-    times.flatMap((time) => (time === null || Number.isNaN(Date.parse(time)) ? [] : [time]));
-  const ordered = (times: readonly string[]): readonly string[] =>
-    [...times].sort((a, b) => Date.parse(a) - Date.parse(b));
-  return {
-    validFrom: ordered(known(chain.map((one) => one.from))).at(-1) ?? null,
-    validUntil: ordered(known(chain.map((one) => one.until)))[0] ?? null,
-  };
 }

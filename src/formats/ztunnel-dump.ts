@@ -1,4 +1,3 @@
-import { chainValidity, derOf } from './certificate.js';
 import { pointerTo, type Unknown } from './evidence.js';
 import { Fields, isObject, Problems, type JsonObject } from './ztunnel-json.js';
 import { readConfig } from './ztunnel-config.js';
@@ -268,13 +267,7 @@ class DumpReader {
       out.push({
         identity,
         state,
-        // up to 1.25 `ca_cert` holds the leaf and `cert_chain` what signed it (Z@1.18:src/admin.rs)
-        ...chainValidity(['caCert', 'ca_cert', 'certChain', 'cert_chain'].flatMap((name) => validities(object[name]))),
-        roots: Array.isArray(object['rootCerts'])
-          ? object['rootCerts'].flatMap((root: unknown) =>
-              isObject(root) && typeof root['pem'] === 'string' ? derOf(root['pem']) : [],
-            )
-          : null,
+        ...validityOfLeaf(object),
         evidence: { file: this.file, pointer, text: `certificate of ${identity}: ${state}` },
       });
     }
@@ -315,15 +308,21 @@ class DumpReader {
   }
 }
 
-/** Times of the certificates of one list. */
-function validities(value: unknown): readonly { readonly from: string | null; readonly until: string | null }[] {
-  if (!Array.isArray(value)) return [];
-  return value.filter(isObject).map((one) => ({
-    from: textOf(one['validFrom'] ?? one['valid_from']),
-    until: textOf(one['expirationTime'] ?? one['expiration_time']),
-  }));
+/** Up to 1.25 `ca_cert` holds the leaf and `cert_chain` what signed it (Z@1.18:src/admin.rs); later `certChain` begins with it. */
+function validityOfLeaf(
+  certificate: Readonly<Record<string, unknown>>,
+): Pick<DumpCertificate, 'validFrom' | 'validUntil'> {
+  const lists = ['caCert', 'ca_cert', 'certChain', 'cert_chain'].map((name) => certificate[name]);
+  const leaf: unknown = lists
+    .flatMap((list: unknown) => (Array.isArray(list) ? [list[0] as unknown] : []))
+    .find(isObject);
+  if (!isObject(leaf)) return { validFrom: null, validUntil: null };
+  return {
+    validFrom: timeOf(leaf['validFrom'] ?? leaf['valid_from']),
+    validUntil: timeOf(leaf['expirationTime'] ?? leaf['expiration_time']),
+  };
 }
 
-function textOf(value: unknown): string | null {
-  return typeof value === 'string' ? value : null;
+function timeOf(value: unknown): string | null {
+  return typeof value === 'string' && !Number.isNaN(Date.parse(value)) ? value : null;
 }

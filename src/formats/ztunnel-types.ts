@@ -165,8 +165,6 @@ export interface DumpCertificate extends PresentedCertificate {
   readonly identity: string;
   /** `Available`, `Initializing` or `Unavailable: <error>`. */
   readonly state: string;
-  /** What it trusts (1.26 and later print it), as base64 of DER; null: not printed. */
-  readonly roots: readonly string[] | null;
 }
 
 export interface DumpPodState {

@@ -4,34 +4,37 @@ import type { Engines } from './engines.js';
 import { stopName, type Process } from './process.js';
 import { identityOf, type Leg } from './route.js';
 
-/** What one side of mutual TLS shows, and whom it believes; null: its dump does not tell. */
-interface Credential {
-  readonly certificate: PresentedCertificate | null;
-  readonly roots: readonly string[] | null;
-}
-
 /**
- * Why the TLS between two proxies of the mesh does not come about by their certificates: one had ended when the
- * snapshot was taken, or they have no root in common. Null: nothing of the kind is known. (Both Envoy and ztunnel verify
- * time and chain: envoy CertificateValidationContext.allow_expired_certificate is unset by Istio; ztunnel src/tls.)
+ * Why the TLS between two proxies of the mesh does not come about: the certificate of one had ended when the snapshot was
+ * taken (both verify it: Istio leaves CertificateValidationContext.allow_expired_certificate unset; ztunnel src/tls).
+ * Null: nothing of the kind is known. Roots are not compared: one issued anew with the same key is as good.
  */
 export function certificateFault(engines: Engines, { from, content }: Leg, process: Process): string | null {
-  const peer = content.tls?.peer ?? null;
-  if (peer === null) return null;
-  const client = credentialOf(engines, from, peer);
-  const server = credentialOf(engines, process, null);
-  if (client === null || server === null) return null;
-  const both = `TLS between ${stopName(from)} and ${stopName(process)} fails`;
-  for (const [side, { certificate }] of [
-    [from, client],
-    [process, server],
-  ] as const) {
-    if (certificate !== null && hasEnded(certificate, engines.snapshot.manifest?.capturedAt ?? null)) {
-      return `${both}: the certificate that ${stopName(side)} shows ended at ${certificate.validUntil ?? ''}`;
-    }
+  if (content.tls === null || content.tls.peer === null) return null;
+  const capturedAt = engines.snapshot.manifest?.capturedAt ?? null;
+  const shown = [
+    { side: from, certificate: content.tls.own ? certificateOf(engines, from, content.tls.peer) : null },
+    { side: process, certificate: servedBy(engines, process) },
+  ];
+  for (const { side, certificate } of shown) {
+    if (certificate === null || !hasEnded(certificate, capturedAt)) continue;
+    return `TLS between ${stopName(from)} and ${stopName(process)} fails: the certificate that ${stopName(side)} shows ended at ${certificate.validUntil ?? ''}`;
   }
-  const strangers = client.roots !== null && server.roots?.some((root) => client.roots?.includes(root)) === false;
-  return strangers ? `${both}: they trust no root certificate in common` : null;
+  return null;
+}
+
+/** What a server shows that ends the mesh's TLS. A gateway may end it by another certificate, or pass it through. */
+function servedBy(engines: Engines, process: Process): PresentedCertificate | null {
+  switch (process.kind) {
+    case 'envoy':
+      return process.role === 'gateway' ? null : certificateOf(engines, process, null);
+    case 'ztunnel':
+      return certificateOf(engines, process, identityOf(engines.mesh, process.serves).value);
+    case 'app':
+    case 'node':
+    case 'external':
+      return null;
+  }
 }
 
 /**
@@ -42,7 +45,8 @@ export function hasEnded({ validUntil }: PresentedCertificate, capturedAt: strin
   return validUntil !== null && capturedAt !== null && Date.parse(validUntil) <= Date.parse(capturedAt);
 }
 
-function credentialOf(engines: Engines, process: Process, shown: string | null): Credential | null {
+/** The certificate of a proxy's workload; of a ztunnel the one for `identity`. */
+function certificateOf(engines: Engines, process: Process, identity: string | null): PresentedCertificate | null {
   switch (process.kind) {
     case 'envoy': {
       const envoy = engines.envoy(process.pod);
@@ -51,10 +55,7 @@ function credentialOf(engines: Engines, process: Process, shown: string | null):
     case 'ztunnel': {
       const dump = process.own === null ? null : engines.ztunnelDump(process.own);
       if (dump === null || isUnknown(dump)) return null;
-      const identity = shown ?? identityOf(engines.mesh, process.serves).value;
-      const certificate =
-        dump.certificates.find((one) => one.identity === identity && one.state === 'Available') ?? null;
-      return { certificate, roots: certificate?.roots ?? null };
+      return dump.certificates.find((one) => one.identity === identity && one.state === 'Available') ?? null;
     }
     case 'app':
     case 'node':

@@ -17,6 +17,8 @@ export interface Content {
     readonly alpn: readonly string[];
     /** Identity of the client's certificate; null without one. */
     readonly peer: string | null;
+    /** That certificate is the client's own as a workload of the mesh, not one that a rule gave it. */
+    readonly own: boolean;
     /** Identities that the client accepts of the server; empty where it does not say, or looks at the trust domain only. */
     readonly accepts: readonly string[];
   } | null;

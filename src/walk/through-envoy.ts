@@ -166,6 +166,7 @@ function forwarded(
             sni: outcome.upstreamTls?.sni ?? null,
             alpn: outcome.upstreamTls?.alpn ?? [],
             peer: outcome.tls === 'mtls' ? identity.value : null,
+            own: outcome.certificate === 'default',
             accepts: [],
           },
     connect: null,
@@ -176,7 +177,7 @@ function forwarded(
     outcome.hbone === null
       ? carried
       : {
-          tls: { sni: null, alpn: ['h2'], peer: identity.value, accepts: [] },
+          tls: { sni: null, alpn: ['h2'], peer: identity.value, own: outcome.certificate === 'default', accepts: [] },
           connect: outcome.hbone.authority,
           inner: carried,
           http: null,

@@ -131,7 +131,7 @@ function forwarded(
   }
   const identity = identityOf(mesh, process.serves);
   const tunnelled: Content = {
-    tls: { sni: null, alpn: ['h2'], peer: identity.value, accepts: outcome.identities },
+    tls: { sni: null, alpn: ['h2'], peer: identity.value, own: true, accepts: outcome.identities },
     connect: outcome.target ?? addressText(connection.originalDst),
     inner: passed,
     http: null,

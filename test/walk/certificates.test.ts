@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { answer } from '../../src/commands/_answer.js';
-import { chainValidity, derOf, validityOf } from '../../src/formats/certificate.js';
+import { derOf, validityOf } from '../../src/formats/certificate.js';
 import { openSnapshot } from '../../src/snapshot/open.js';
-import type { FileRead, Snapshot } from '../../src/snapshot/snapshot.js';
+import type { Snapshot } from '../../src/snapshot/snapshot.js';
 
 const ROOT = path.join(import.meta.dirname, '../fixtures/recordings');
 const recorded = await openSnapshot(path.join(ROOT, 'coexistence-1.30.3/snapshot.tar.gz'));
@@ -14,14 +14,6 @@ function takenAt(snapshot: Snapshot, capturedAt: string | null): Snapshot {
   const { manifest } = snapshot;
   if (manifest === null) throw new Error('a recording has a manifest');
   return { ...snapshot, manifest: { ...manifest, capturedAt } };
-}
-
-function changed(snapshot: Snapshot, change: (file: string, text: string) => string): Snapshot {
-  const read = (file: string): FileRead => {
-    const found = snapshot.read(file);
-    return found.kind === 'text' ? { ...found, text: change(file, found.text) } : found;
-  };
-  return { ...snapshot, read };
 }
 
 function ends(snapshot: Snapshot, from: string, to: string): readonly string[] {
@@ -57,20 +49,6 @@ describe('certificates that have ended', () => {
   });
 });
 
-describe('roots', () => {
-  it('that no two sides share end the handshake', () => {
-    const foreign = changed(recorded, (file, text) => {
-      if (!/ztunnel-d4rfx\/ztunnel\/config_dump\.json$/.test(file)) return text;
-      const dump = JSON.parse(text) as { certificates: { certChain: unknown; rootCerts: { pem: string }[] }[] };
-      const other = Buffer.from('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n').toString('base64');
-      for (const one of dump.certificates) one.rootCerts = [{ pem: other }];
-      return JSON.stringify(dump);
-    });
-    const found = ends(foreign, 'foo/sleep', 'locked/httpbin:8000');
-    expect(found).toEqual([expect.stringMatching(/^error: .* they trust no root certificate in common$/)]);
-  });
-});
-
 describe('the texts of certificates', () => {
   it('PEM, base64 of PEM, several blocks, and none', () => {
     const pem = '-----BEGIN CERTIFICATE-----\nAB\nCD\n-----END CERTIFICATE-----\n';
@@ -78,15 +56,5 @@ describe('the texts of certificates', () => {
     expect(derOf(Buffer.from(pem).toString('base64'))).toEqual(['ABCD']);
     expect(derOf('[redacted]')).toEqual([]);
     expect(validityOf('ABCD')).toBeNull();
-  });
-
-  it('a chain holds while all of it does', () => {
-    const chain = chainValidity([
-      { from: '2026-01-01T00:00:00Z', until: '2027-01-01T00:00:00Z' },
-      { from: '2026-02-01T00:00:00Z', until: '2026-12-01T00:00:00Z' },
-      { from: null, until: 'never' },
-    ]);
-    expect(chain).toEqual({ validFrom: '2026-02-01T00:00:00Z', validUntil: '2026-12-01T00:00:00Z' });
-    expect(chainValidity([])).toEqual({ validFrom: null, validUntil: null });
   });
 });
