@@ -14,7 +14,7 @@ export interface Rule {
   readonly protocol: Lane | null;
   /** Likewise the only destination that it matches (a host's address); null: any. */
   readonly dst: Addr | null;
-  /** Set where matching does nothing but run this chain (-j, not -g). */
+  /** Set where the rule, test included, does nothing but run this chain (-j, not -g). */
   readonly jumpsTo: Chain | null;
 }
 

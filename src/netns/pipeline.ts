@@ -360,14 +360,23 @@ export class Pipeline {
     return this.loopback(flow);
   }
 
-  /** Out of lo and in again: the packet keeps its connection and the route of its output. */
+  /**
+   * Out of lo and in again: the packet keeps its connection and the route of its output, unless PREROUTING gives it another
+   * destination (skb_dst_drop in nf_nat_ipv4_pre_routing, nf_nat_ipv6_in; linux net/netfilter/nf_nat_proto.c, v6.12).
+   */
   private loopback(flow: Flow): End {
     const kind = flow.route?.kind;
+    const { dst } = flow;
     flow.iif = 'lo';
     flow.oif = null;
     flow.local = false;
     const verdict = this.hooks(flow).PREROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
+    if (flow.dst !== dst) {
+      const anew = this.routeInput(flow);
+      // what leaves in the end was made here all the same
+      return anew.verdict === 'forwarded' ? { ...anew, verdict: 'sent' } : anew;
+    }
     if (kind !== 'local' && kind !== 'anycast' && kind !== 'broadcast' && kind !== 'multicast') {
       flow.note('route', 'sent over lo, but not to an address of this machine: dropped', null);
       return end(flow, 'dropped');
@@ -389,11 +398,38 @@ export class Pipeline {
       const first = routing.lookup(keyOf(flow, zero, 'lo', null, flow.uid), flow.choices);
       const chosen = this.sourceFor(flow, first);
       if (chosen !== null) flow.src = chosen;
+      if (flow.family === 4 && chosen !== null) return this.routeChosen(flow, first, chosen);
       // ip6_dst_lookup_tail: the route that was found without a source stands, unless it is an error
       if (flow.family === 6 && !isRouteError(first)) return this.takeOutput(flow, first) ? null : end(flow, 'dropped');
     }
     const result = routing.lookup(keyOf(flow, flow.src, 'lo', null, flow.uid), flow.choices);
+    return this.leave(flow, result);
+  }
+
+  private leave(flow: Flow, result: RouteResult): End | null {
     return this.takeOutput(flow, result) ? null : end(flow, OUTPUT_ERRORS[result.kind] ?? 'dropped');
+  }
+
+  /**
+   * connect() looks again with the source that the first look-up chose, which must then be an address of this machine
+   * (ip_route_connect in linux include/net/route.h, ip_route_output_key_hash_rcu in net/ipv4/route.c, v6.12). A message
+   * without connect() goes the first way, whatever the rules say of that source (udp_sendmsg, raw_sendmsg).
+   */
+  private routeChosen(flow: Flow, first: RouteResult, chosen: Addr): End | null {
+    const second = this.runtime.routing(4).lookup(keyOf(flow, chosen, 'lo', null, flow.uid), flow.choices);
+    const own = this.ownSource(chosen);
+    const same = second.route === first.route && second.rule === first.rule && second.nexthop === first.nexthop;
+    if ((own && same) || !connects(flow)) return this.leave(flow, first);
+    if (own) return this.leave(flow, second);
+    flow.route = first;
+    this.noteRoute(flow, first);
+    flow.note('route', `the source would be ${textOf(chosen)}, which is no address of this machine`, first.evidence);
+    return end(flow, 'rejected');
+  }
+
+  /** __ip_dev_find (linux net/ipv4/devinet.c, v6.12): an address of a device, or one that the local table makes local. */
+  private ownSource(addr: Addr): boolean {
+    return this.runtime.devices.isOwn(4, addr) || this.runtime.routing(4).addressType(addr, null) === 'local';
   }
 
   private sourceFor(flow: Flow, { kind, route, nexthop }: RouteResult): Addr | null {
@@ -454,6 +490,16 @@ export class Pipeline {
   private noteRoute(flow: Flow, { summary, evidence }: RouteResult): void {
     flow.note('route', summary, evidence);
   }
+}
+
+/** Whether the sender calls connect(): of UDP either, and no file says which. */
+function connects({ protocol, choices }: Flow): boolean {
+  if (protocol === ICMP) return false;
+  if (protocol !== UDP) return true;
+  return choices.either('connects', 'the sender connects its UDP socket before it sends', {
+    fact: 'whether the sending UDP socket is connected',
+    reason: 'the source that connect() chooses leads another way',
+  });
 }
 
 /** The key of a look-up by the packet's own fields; `src` and `uid` are not always its own. */

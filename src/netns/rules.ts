@@ -21,12 +21,16 @@ const TABLE_PRIORITY: ReadonlyMap<string, number> = new Map([
   ['raw', -300],
   ['mangle', -150],
   ['filter', 0],
-  ['security', 50],
 ]);
 
-/** What the built-in chains of a table hook into; nat's priority differs by hook. */
-function priorityOf(table: string, hook: HookName): number | null {
+/**
+ * What the built-in chains of a table hook into; nat's priority differs by hook. Legacy's security table stands before nat
+ * INPUT (NF_IP_PRI_SECURITY in linux include/uapi/linux/netfilter_ipv4.h, v6.12), that of iptables-nft after it
+ * (xtables_ipv4 in iptables iptables/nft.c, v1.8.9).
+ */
+function priorityOf(table: string, hook: HookName, isNft: boolean): number | null {
   if (table === 'nat') return hook === 'PREROUTING' || hook === 'OUTPUT' ? -100 : 100;
+  if (table === 'security') return isNft ? 150 : 50;
   return TABLE_PRIORITY.get(table) ?? null;
 }
 
@@ -161,14 +165,15 @@ function addTables(
     const compiled = new CompiledTable(save, table, family, runtime);
     const listed = ruleset?.tables.find((other) => other.family === own && other.name === table.name);
     for (const hook of HOOKS) {
-      const priority = priorityOf(table.name, hook);
-      if (priority === null || !compiled.has(hook)) continue;
+      const usual = priorityOf(table.name, hook, isNft);
+      if (usual === null || !compiled.has(hook)) continue;
+      const shown = isNft ? listed?.chains.find(({ name }) => name === hook) : undefined;
       const chain = compiled.builtin(hook);
       chains.push({
         hook,
-        priority,
+        priority: shown?.base?.priority ?? usual,
         type: table.name === 'nat' ? 'nat' : table.name === 'mangle' && hook === 'OUTPUT' ? 'route' : 'filter',
-        order: isNft ? (listed?.chains.find(({ name }) => name === hook)?.order ?? 0) : null,
+        order: isNft ? (shown?.order ?? 0) : null,
         label: `${tool} ${table.name} ${hook}`,
         run: chain.run,
         idle: (lane) => chain.idle(lane),

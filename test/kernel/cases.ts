@@ -42,6 +42,16 @@ const marks = (test: string, target: string): Pick<Pieces, 'rules4'> => ({
   rules4: [`raw PREROUTING ${target}`, `raw PREROUTING ${test} -j MARK --set-mark 0x4000`],
 });
 
+const overLo = (protocol: Flow['protocol']): Partial<Flow> => ({ direction: 'out', iif: null, protocol, dport: 80 });
+/** NOTRACK in OUTPUT, a zone in PREROUTING: conntrack and nat see the packet only when it comes in again. */
+const trackedLate = (family: 'ip' | 'ip6', to: string): Pick<Pieces, 'nft'> => ({
+  nft: [
+    nft('pre_raw', 'type filter hook prerouting priority -300; policy accept;', 'ct zone set 4'),
+    nft('out_raw', 'type filter hook output priority -300; policy accept;', 'notrack'),
+    nft('pre_n', 'type nat hook prerouting priority -100; policy accept;', `dnat ${family} to ${to}`),
+  ],
+});
+
 const TEMPLATE_KEYS = [
   'ct mark 0',
   'ct zone 4',
@@ -165,5 +175,74 @@ export const CASES: readonly KernelCase[] = [
       rules4: ['mangle PREROUTING -p tcp -j TPROXY --on-port 7070 --on-ip 0.0.0.0 --tproxy-mark 0x1'],
       shell: ['ip route replace local default dev lo table 100 proto 99', 'ip rule add pref 100 fwmark 1 lookup 100'],
     },
+  ),
+  made(
+    'the security table of iptables-nft stands after nat INPUT',
+    { ...IN, src: '203.0.113.5', dst: '10.244.1.5', dport: 15008 },
+    { rules4: ['security INPUT ! -s 10.0.0.0/8 -j DROP', 'nat INPUT -j SNAT --to-source 10.1.0.77'] },
+  ),
+  ...['-m conntrack --ctproto udp', '-m iprange --src-range 10.9.9.9-10.9.9.9'].map((fails) =>
+    made(
+      `socket --restore-skmark, then ${fails}, into an empty chain`,
+      { ...OUT, dport: 15053, mark: 0x111 },
+      { rules4: [`mangle PREROUTING -m socket --nowildcard --restore-skmark ${fails} -j ISTIO_A`] },
+    ),
+  ),
+  made(
+    'socket --restore-skmark after a match that fails',
+    { ...OUT, dport: 15053, mark: 0x111 },
+    {
+      rules4: ['mangle PREROUTING -m conntrack --ctproto udp -m socket --nowildcard --restore-skmark -j ISTIO_A'],
+    },
+  ),
+  ...(['tcp', 'udp'] as const).flatMap((protocol) =>
+    (['0.0.0.0', '10.1.0.5'] as const).map((src) =>
+      made(
+        `${protocol} from ${src} to what only a local route of table 100 makes local`,
+        { ...OUT, protocol, src, dst: '10.244.2.9', dport: 15053 },
+        { shell: ['ip route replace local default dev lo table 100 proto 99', 'ip rule add pref 4717 lookup 100'] },
+      ),
+    ),
+  ),
+  made(
+    'TCP to a local route of table 100 that names its source',
+    { ...OUT, src: '0.0.0.0', dst: '10.244.2.9', dport: 15053 },
+    {
+      shell: [
+        'ip route replace local default dev lo src 10.1.0.5 table 100 proto 99',
+        'ip rule add pref 4717 lookup 100',
+      ],
+    },
+  ),
+  made('TCP from an unbound socket to an address of 127.0.0.0/8', { ...OUT, src: '0.0.0.0', dst: '127.3.4.5' }, {}),
+  ...(['tcp', 'udp', 'icmp'] as const).map((protocol) =>
+    made(
+      `${protocol} from an unbound socket, a rule on the source that was chosen`,
+      { ...OUT, protocol, src: '0.0.0.0', dst: '8.8.8.8' },
+      {
+        shell: [
+          'ip route replace default via 10.1.0.1 dev eth1 table 102 proto 99',
+          'ip rule add pref 4718 from 10.244.1.5 lookup 102',
+        ],
+      },
+    ),
+  ),
+  ...(['tcp', 'udp'] as const).flatMap((protocol) =>
+    (['fd00:96::a', 'fd00:244:1::5', '::1'] as const).map((to) =>
+      made(
+        `IPv6 ${protocol} over lo, first tracked in PREROUTING, DNAT there to ${to}`,
+        { ...IN6, ...overLo(protocol), src: 'fd00:1::5', dst: 'fd00:1::5' },
+        trackedLate('ip6', to),
+      ),
+    ),
+  ),
+  ...(['10.1.0.77', '10.244.1.5', '127.0.0.1'] as const).flatMap((to) =>
+    [[], ['sysctl -q -w net.ipv4.conf.lo.accept_local=1 net.ipv4.conf.lo.route_localnet=1']].map((shell) =>
+      made(
+        `IPv4 over lo, first tracked in PREROUTING, DNAT there to ${to}${shell.length > 0 ? ', lo accepts it' : ''}`,
+        { ...OUT, ...overLo('tcp') },
+        { ...trackedLate('ip', to), shell },
+      ),
+    ),
   ),
 ];

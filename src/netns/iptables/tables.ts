@@ -109,13 +109,15 @@ export class CompiledTable {
       return { ...rule, act: compileTarget(target, this.family, this.runtime, evidence), jumpsTo: null };
     }
     const chain = this.chain(name);
+    // xt_socket sets the mark while it matches: even where the chain has nothing to say, the rule must be asked
+    const changes = parsed.matches.some(({ options }) => options.some(({ name }) => name === '--restore-skmark'));
     const tooDeep = (): FactMissing =>
       new FactMissing({
         fact: `end of chain ${name} in ${this.file}`,
         reason: 'the chains call each other in a loop',
       });
     if (target.goto) return { ...rule, act: goTo(chain, MAX_DEPTH, tooDeep), jumpsTo: null };
-    return { ...rule, act: jump(chain, MAX_DEPTH, tooDeep), jumpsTo: chain };
+    return { ...rule, act: jump(chain, MAX_DEPTH, tooDeep), jumpsTo: changes ? null : chain };
   }
 
   private hostDestination(options: readonly RuleOption[]): Addr | null {
