@@ -15,9 +15,11 @@ export interface TrafficControl {
   readonly problems: readonly ParseProblem[];
 }
 
-/** Lets the packet pass as it is; a mirror sends a copy. */
+/** Lets the packet pass as it is; of a mirror (which sends a copy) the word behind says what becomes of the original. */
 const HARMLESS =
-  /action order \d+:\s+(?:gact action (?:pass|continue|ok)\b|mirred \((?:Egress|Ingress) Mirror|sample\b)/;
+  /action order \d+:\s+(?:gact action (?:pass|continue|ok)\b|mirred \((?:Egress|Ingress) Mirror[^)]*\) (?:pipe|pass|continue)\b)/;
+/** A second line of `gact`: with some probability another action. */
+const BY_CHANCE = /^\s*random type (?!none)\S+/;
 
 export function parseTrafficControl(file: string, text: string): TrafficControl {
   const hooked = new Set<string>();
@@ -31,7 +33,8 @@ export function parseTrafficControl(file: string, text: string): TrafficControl 
     // each filter prints a head line and one for its program; only the latter has a handle
     if (/^filter .*\bbpf\b.*\bhandle\b/.test(row)) programs.push({ file, line, text: row });
     // "action order 1: mirred (Egress Redirect to device ifb0) stolen", "gact action pass", "police … action drop"
-    if (/^\s*action order \d+:/.test(row) && !HARMLESS.test(row)) actions.push({ file, line, text: row.trim() });
+    const acts = /^\s*action order \d+:/.test(row) && !HARMLESS.test(row);
+    if (acts || BY_CHANCE.test(row)) actions.push({ file, line, text: row.trim() });
     if (/^filter .*\baction (?:drop|reclassify|shot)\b/.test(row)) actions.push({ file, line, text: row });
   }
   return { file, hooked, programs, actions, problems: [] };

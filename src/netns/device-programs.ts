@@ -57,7 +57,7 @@ export class DevicePrograms {
   private sees({ kind, device: own }: LinkChain, device: string | null): boolean {
     switch (kind) {
       case 'netdev':
-        return own === device;
+        return own !== null && device !== null && isOn(own, device);
       case 'bridge':
         return device !== null && this.isBridged(device);
       case 'arp':
@@ -96,4 +96,9 @@ export class DevicePrograms {
       throw new FactMissing(unknown);
     }
   }
+}
+
+/** nft names devices exactly, or by their beginning and a star. */
+export function isOn(written: string, device: string): boolean {
+  return written.endsWith('*') ? device.startsWith(written.slice(0, -1)) : written === device;
 }

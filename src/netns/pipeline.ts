@@ -27,7 +27,7 @@ import {
   type Verdict,
   type Words,
 } from './flow.js';
-import { DevicePrograms } from './device-programs.js';
+import { DevicePrograms, isOn } from './device-programs.js';
 import type { HookTable } from './hooks.js';
 import type { RouteKey, RouteResult } from './routing.js';
 import type { Runtime } from './runtime.js';
@@ -108,7 +108,7 @@ export class Pipeline {
   private passedBy({ packet, ctState, hook, choices }: Flow): void {
     const { iif } = packet;
     if (iif === null || ctState !== 'ESTABLISHED' || hook === 'INPUT' || hook === 'OUTPUT') return;
-    const table = this.runtime.facts.flowtables().find(({ devices }) => devices.includes(iif));
+    const table = this.runtime.facts.flowtables().find(({ devices }) => devices.some((one) => isOn(one, iif)));
     if (table === undefined) return;
     const unknown = { fact: `connections in ${table.evidence.text}`, reason: 'nft does not list them' };
     if (!choices.either(table.evidence.text, `${table.evidence.text} does not hold the connection`, unknown)) {

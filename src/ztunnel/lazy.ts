@@ -1,6 +1,6 @@
 /**
- * A list whose length is known and whose elements are made when they are read. To every reader it is an ordinary array: it
- * spreads, iterates, compares and prints as one. Element 0 is made alone, as most readers of a long list of outcomes look
+ * A list whose length is known and whose elements are made when they are read. It spreads, iterates,
+ * compares and prints as an ordinary array (structuredClone takes none). Element 0 is made alone, as most readers of a long list of outcomes look
  * no further; whoever asks for more gets all.
  */
 export function lazyList<T>(length: number, make: (index: number) => T): readonly T[] {
@@ -20,8 +20,8 @@ class Maker<T> implements ProxyHandler<T[]> {
   private fill(target: T[]): void {
     const { make } = this;
     if (make === null) return;
-    this.make = null;
     for (let index = 0; index < this.length; index++) if (!Object.hasOwn(target, index)) target[index] = make(index);
+    this.make = null;
   }
 
   get(target: T[], key: string | symbol, receiver: unknown): unknown {

@@ -251,6 +251,8 @@ describe('traffic control', () => {
     ['a drop', '\taction order 1: gact action drop'],
     ['a translation', '\taction order 1: nat egress 10.0.0.0/8 192.0.2.1 pass'],
     ['a change', '\taction order 1:  pedit action pass keys 1'],
+    ['a mirror that keeps the original', '\taction order 1: mirred (Egress Mirror to device tap0) drop'],
+    ['a pass with a random drop', '\taction order 1: gact action pass\n\t random type determ drop val 2'],
   ])('%s may take the packet away', (_name, action) => {
     expect(verdicts(ask(tc(matchall, '  not_in_hw', action)))).toEqual(['delivered', 'unknown']);
     const wire = { iif: 'eth0', src: { ip: '10.0.0.9', port: 1 } };
