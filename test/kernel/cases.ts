@@ -237,11 +237,14 @@ export const CASES: readonly KernelCase[] = [
     ),
   ),
   ...(['10.1.0.77', '10.244.1.5', '127.0.0.1'] as const).flatMap((to) =>
-    [[], ['sysctl -q -w net.ipv4.conf.lo.accept_local=1 net.ipv4.conf.lo.route_localnet=1']].map((shell) =>
+    [0, 1].map((on) =>
       made(
-        `IPv4 over lo, first tracked in PREROUTING, DNAT there to ${to}${shell.length > 0 ? ', lo accepts it' : ''}`,
+        `IPv4 over lo, first tracked in PREROUTING, DNAT there to ${to}, accept_local and route_localnet ${on}`,
         { ...OUT, ...overLo('tcp') },
-        { ...trackedLate('ip', to), shell },
+        {
+          ...trackedLate('ip', to),
+          shell: [`sysctl -q -w net.ipv4.conf.lo.accept_local=${on} net.ipv4.conf.lo.route_localnet=${on}`],
+        },
       ),
     ),
   ),
