@@ -7,7 +7,7 @@ import { asArray, asString, at } from './json.js';
 import type { PodFacts } from './pod.js';
 import { createOnce, deleteOnce, getBody, type Session } from './request.js';
 
-/** Seconds after which the kubelet ends the pod, whatever has become of meshpath. */
+/** Seconds after which the kubelet ends the pod's container, whatever has become of meshpath; the pod itself stays. */
 const LIFETIME = 300;
 
 /** Milliseconds for taking the pod away: also after Ctrl-C, when nothing else is asked any more. */
@@ -25,11 +25,20 @@ export async function withDebugPod<T>(
   const { node, namespace, image } = where;
   const name = `meshpath-${Math.random().toString(36).slice(2, 8).padEnd(6, '0')}`;
   const { session } = cluster;
+  if (session.signal.aborted) throw new CollectError('cancelled', 'interrupted');
   cluster.notice(
     `node ${node}: starting the debug pod ${namespace}/${name} (${image}, host network, NET_ADMIN only); it is removed afterwards`,
   );
+  let made = false;
+  let refused = false;
   try {
-    await createOnce(session, `/api/v1/namespaces/${namespace}/pods`, podObject(where, name));
+    try {
+      await createOnce(session, `/api/v1/namespaces/${namespace}/pods`, podObject(where, name));
+      made = true;
+    } catch (error) {
+      refused = isFinal(asCollectError(error));
+      throw error;
+    }
     await running(session, namespace, name);
     const pod: PodFacts = {
       namespace,
@@ -45,8 +54,14 @@ export async function withDebugPod<T>(
     };
     return await work(pod, CONTAINER);
   } finally {
-    await remove(cluster, namespace, name);
+    // what was refused was not made, and a pod of that name (409) is another's
+    if (!refused) await remove(cluster, namespace, name, made);
   }
+}
+
+/** The server has decided: nothing was done, and asking again gives the same. No answer, 408 and 5xx leave it open. */
+function isFinal({ status }: CollectError): boolean {
+  return status !== null && status >= 400 && status < 500 && status !== 408;
 }
 
 const CONTAINER = 'netns';
@@ -100,17 +115,35 @@ async function running(session: Session, namespace: string, name: string): Promi
   throw new CollectError('timeout', 'the debug pod did not start in time');
 }
 
-async function remove(cluster: Cluster, namespace: string, name: string): Promise<void> {
+/**
+ * Deletes the pod, again and again where a busy server does not do it. `made` false: nobody knows whether the server has
+ * made it or still will, so that a 404 proves nothing before the time is over.
+ */
+async function remove(cluster: Cluster, namespace: string, name: string, made: boolean): Promise<void> {
   const session: Session = { ...cluster.session, signal: AbortSignal.timeout(REMOVAL_TIMEOUT) };
-  try {
-    await deleteOnce(session, `/api/v1/namespaces/${namespace}/pods/${name}`, { gracePeriodSeconds: 0 });
-    cluster.notice(`the debug pod ${namespace}/${name} is removed`);
-  } catch (error) {
-    const failure = asCollectError(error);
-    // it was never made
-    if (failure.status === 404) return;
-    cluster.notice(
-      `the debug pod ${namespace}/${name} could not be removed (${failure.message}): it ends by itself after 5 minutes; remove it with kubectl delete pod --namespace ${namespace} ${name}`,
-    );
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}`;
+  const byHand = `kubectl delete pod --namespace ${namespace} ${name}`;
+  for (let last: CollectError | null = null; ;) {
+    try {
+      await deleteOnce(session, path, { gracePeriodSeconds: 0 });
+      return cluster.notice(`the debug pod ${namespace}/${name} is removed`);
+    } catch (error) {
+      const failure = asCollectError(error);
+      if (failure.status === 404 && made) return cluster.notice(`the debug pod ${namespace}/${name} is gone`);
+      // once the time is over, what the server said before says more
+      if (!session.signal.aborted || last === null) last = failure;
+      const final = isFinal(failure) && failure.status !== 404 && failure.status !== 429;
+      if (!final && !session.signal.aborted && (await waited(session.signal))) continue;
+      return cluster.notice(
+        last.status === 404
+          ? `the server did not say whether it has made the debug pod ${namespace}/${name}; it is not there now, but may still appear: ${byHand}`
+          : `the debug pod ${namespace}/${name} could not be removed (${last.message}): its container ends after 5 minutes, but the pod stays in the list of pods until it is deleted: ${byHand}`,
+      );
+    }
   }
+}
+
+/** Half a second; false where the time is over before. */
+function waited(signal: AbortSignal): Promise<boolean> {
+  return sleep(500, true, { signal }).catch(() => false);
 }

@@ -11,6 +11,8 @@ export type Fault =
   | { readonly status: number; readonly message?: string; readonly headers?: Record<string, string> }
   | 'cut'
   | 'hang'
+  /** No answer, but what was asked for is done after 3 seconds. */
+  | 'late'
   | null;
 
 export interface DoubleOptions {
@@ -129,6 +131,10 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
     request.on('end', () => {
       if (fault === 'hang') return;
+      if (fault === 'late') {
+        setTimeout(() => answer(request.method ?? '', url.pathname, url.searchParams, body), 3000);
+        return;
+      }
       if (fault === 'cut') {
         response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': 1000 });
         response.write('{"items":[');
@@ -153,7 +159,7 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
     const fault = options.fault?.('CONNECT', url.pathname, url.searchParams) ?? null;
     raw.add(socket);
     socket.on('error', () => undefined);
-    if (fault === 'hang') return;
+    if (fault === 'hang' || fault === 'late') return;
     if (fault === 'cut') return void socket.destroy();
     if (fault !== null) {
       const body = JSON.stringify(status(fault.status, fault.message ?? 'fault').body);

@@ -386,6 +386,32 @@ describe('--allow-debug-container', () => {
     expect(removed).toBe(made);
   });
 
+  it('a name that is taken is the pod of somebody else: it is not deleted', async () => {
+    await debugging({
+      fault: (method, pathname) => (method === 'POST' && pathname.endsWith('/pods') ? { status: 409 } : null),
+    });
+    expect(madeAndRemoved()).toEqual({ made: 2, removed: 0 });
+  });
+
+  it('one that appears after its request was given up is taken away all the same', async () => {
+    const notices = (
+      await debugging({
+        fault: (method, pathname) => (method === 'POST' && pathname.endsWith('/pods') ? 'late' : null),
+      })
+    ).join('\n');
+    expect(notices).toMatch(/no debug pod: no answer within 2 s/);
+    expect(notices.match(/the debug pod istio-system\/meshpath-\w{6} is removed$/gm)).toHaveLength(2);
+  }, 20_000);
+
+  it('a server that is busy for a moment is asked again to take it away', async () => {
+    let busy = 2;
+    const notices = (
+      await debugging({ fault: (method) => (method === 'DELETE' && busy-- > 0 ? { status: 503 } : null) })
+    ).join('\n');
+    expect(notices).not.toContain('could not be removed');
+    expect(notices.match(/ is removed$/gm)).toHaveLength(2);
+  });
+
   it('one that may not be made says so; one that cannot be removed says how', async () => {
     const refused = (
       await debugging({
@@ -396,11 +422,13 @@ describe('--allow-debug-container', () => {
       })
     ).join('\n');
     expect(refused).toMatch(/no debug pod: cannot create resource "pods"/);
+    expect(refused).not.toMatch(/could not be removed|kubectl/);
+    expect(madeAndRemoved().removed).toBe(0);
     const left = (
       await debugging({ fault: (method) => (method === 'DELETE' ? { status: 403, message: 'cannot delete' } : null) })
     ).join('\n');
     expect(left).toMatch(
-      /could not be removed \(cannot delete\): it ends by itself after 5 minutes; remove it with kubectl delete pod --namespace istio-system meshpath-/,
+      /could not be removed \(cannot delete\): its container ends after 5 minutes, but the pod stays in the list of pods until it is deleted: kubectl delete pod --namespace istio-system meshpath-/,
     );
   });
 
