@@ -5,6 +5,7 @@ import path from 'node:path';
 import tls from 'node:tls';
 import { KubeconfigError } from './errors.js';
 import { asRecord, asString } from './json.js';
+import { checkedProxy, proxyFromEnvironment } from './proxy.js';
 import type { AuthInput, Connection, ConnectionOptions } from './kubeconfig.js';
 
 /**
@@ -12,7 +13,8 @@ import type { AuthInput, Connection, ConnectionOptions } from './kubeconfig.js';
  * (auth-provider, proxy-url) goes through the KubeConfig of @kubernetes/client-node, which costs ten times the start-up.
  */
 export async function authOf(input: AuthInput): Promise<Connection> {
-  const proxy = asString(input.cluster.body['proxy-url']) ?? proxyFromEnvironment(input.server);
+  const own = asString(input.cluster.body['proxy-url']) || null;
+  const proxy = own === null ? proxyFromEnvironment(input.server, process.env) : checkedProxy(own, 'proxy-url');
   if (input.user.body['auth-provider'] !== undefined || proxy !== null) {
     const [first, ...rest] = input.files;
     if (first === undefined) throw new KubeconfigError('an in-cluster configuration cannot be used through a proxy');
@@ -122,21 +124,6 @@ function secureContextOf(input: AuthInput, options: tls.SecureContextOptions): t
   }
 }
 
-/** HTTPS_PROXY and NO_PROXY, as every Go client honours them. */
-function proxyFromEnvironment(server: URL): string | null {
-  if (server.protocol !== 'https:') return null;
-  const proxy = process.env['HTTPS_PROXY'] ?? process.env['https_proxy'] ?? '';
-  if (proxy === '') return null;
-  const none = (process.env['NO_PROXY'] ?? process.env['no_proxy'] ?? '').split(',').map((entry) => entry.trim());
-  const host = server.hostname.replace(/^\[|\]$/g, '');
-  if (host === 'localhost' || host.startsWith('127.') || host === '::1') return null;
-  const excepted = none.some(
-    (entry) =>
-      entry !== '' && (entry === '*' || host === entry || host.endsWith(entry.startsWith('.') ? entry : `.${entry}`)),
-  );
-  return excepted ? null : proxy;
-}
-
 function clusterTls(
   input: AuthInput,
 ): tls.SecureContextOptions & { servername?: string; rejectUnauthorized?: boolean } {
@@ -153,6 +140,9 @@ function clusterTls(
 function certificates(input: AuthInput): Material {
   const cert = pem(input.user, 'client-certificate');
   const key = pem(input.user, 'client-key');
+  if (cert !== null && key === null) {
+    throw new KubeconfigError(`context ${input.context}: its user has a client-certificate without a client-key`);
+  }
   return cert === null || key === null ? {} : { cert, key };
 }
 

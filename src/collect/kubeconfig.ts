@@ -73,7 +73,11 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   if (cluster === undefined || server === null) {
     throw new KubeconfigError(`context ${name}: its cluster is not in the kubeconfig, or names no server`);
   }
-  const user = merged.users.get(asString(context.body['user']) ?? '') ?? { body: {}, folder: '' };
+  const userName = asString(context.body['user']) ?? '';
+  const user = merged.users.get(userName) ?? (userName === '' ? { body: {}, folder: '' } : null);
+  if (user === null) {
+    throw new KubeconfigError(`context ${name}: its user ${JSON.stringify(userName)} is not in the kubeconfig`);
+  }
   const namespace = asString(context.body['namespace']);
   const { authOf } = await import('./kube-auth.js');
   return authOf({
@@ -83,7 +87,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     cluster,
     user,
     files: merged.files,
-    impersonate: impersonation(options),
+    impersonate: impersonation(options, user.body),
   });
 }
 
@@ -91,16 +95,51 @@ function parseServer(server: string): URL {
   try {
     return new URL(server.includes('://') ? server : `https://${server}`);
   } catch {
-    throw new KubeconfigError(`the server ${JSON.stringify(server)} of the kubeconfig is no URL`);
+    // what stands before the "@" may be a password
+    const shown = server.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1***@');
+    throw new KubeconfigError(`the server ${JSON.stringify(shown)} of the kubeconfig is no URL`);
   }
 }
 
-function impersonation(options: ConnectOptions): Headers {
-  if (options.as === null && options.asGroups.length === 0) return {};
-  if (options.as === null) throw new KubeconfigError('--as-group needs --as');
-  const headers: Record<string, string | string[]> = { 'Impersonate-User': options.as };
-  if (options.asGroups.length > 0) headers['Impersonate-Group'] = [...options.asGroups];
+/** Flags win over the user's `as`, `as-groups`; one by one, as client-go merges them (clientcmd getAuthInfo, v0.34). */
+function impersonation(options: ConnectOptions, user: Doc): Headers {
+  const as = options.as ?? (asString(user['as']) || null);
+  const groups = options.asGroups.length > 0 ? options.asGroups : texts(user['as-groups']);
+  const uid = asString(user['as-uid']) ?? '';
+  const extra = Object.entries(asRecord(user['as-user-extra']) ?? {});
+  if (as === null) {
+    if (options.asGroups.length > 0) throw new KubeconfigError('--as-group needs --as');
+    if (groups.length > 0 || uid !== '' || extra.length > 0) {
+      throw new KubeconfigError('the user of the kubeconfig has as-groups, as-uid or as-user-extra, but no "as"');
+    }
+    return {};
+  }
+  const headers: Record<string, string | string[]> = { 'Impersonate-User': as };
+  if (uid !== '') headers['Impersonate-Uid'] = uid;
+  if (groups.length > 0) headers['Impersonate-Group'] = [...groups];
+  for (const [key, values] of extra) headers[`Impersonate-Extra-${headerKey(key)}`] = texts(values);
+  for (const [name, values] of Object.entries(headers)) {
+    if ([values].flat().some((value) => /[^\t\x20-\x7e]/.test(value))) {
+      throw new KubeconfigError(`${name}: a user or group with a line break or a letter that no header can carry`);
+    }
+  }
   return headers;
+}
+
+function texts(value: unknown): string[] {
+  return asArray(value).flatMap((item) => asString(item) ?? []);
+}
+
+/** What is no letter of a header's name is written %XX (client-go transport headerKeyEscape, v0.34). */
+function headerKey(key: string): string {
+  return [...Buffer.from(key, 'utf8')]
+    .map((byte) => String.fromCharCode(byte))
+    .map((letter) =>
+      /[!#$&'*+.^_`|~0-9A-Za-z-]/.test(letter)
+        ? letter
+        : `%${letter.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+    )
+    .join('');
 }
 
 async function inCluster(options: ConnectOptions): Promise<Connection> {
@@ -117,7 +156,7 @@ async function inCluster(options: ConnectOptions): Promise<Connection> {
     cluster: { body: { 'certificate-authority': 'ca.crt' }, folder },
     user: { body: { tokenFile: 'token' }, folder },
     files: [],
-    impersonate: impersonation(options),
+    impersonate: impersonation(options, {}),
   });
 }
 

@@ -143,6 +143,33 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
     });
   });
 
+  it('may impersonate by itself; flags win', async () => {
+    const user = '{token: t, as: low, as-uid: u1, as-groups: [g], as-user-extra: {a/b: [x, y]}}';
+    const name = file('as', config(user));
+    expect((await (await open(name)).options()).headers).toEqual({
+      Authorization: 'Bearer t',
+      'Impersonate-User': 'low',
+      'Impersonate-Uid': 'u1',
+      'Impersonate-Group': ['g'],
+      'Impersonate-Extra-a%2Fb': ['x', 'y'],
+    });
+    const flagged = await (await open(name, { as: 'me', asGroups: ['h'] })).options();
+    expect(flagged.headers).toMatchObject({ 'Impersonate-User': 'me', 'Impersonate-Group': ['h'] });
+  });
+
+  it.each([
+    ['groups and no user', config('{as-groups: [g]}'), {}, /no "as"/],
+    ['a user that is not there', config('{}').replace('user: u,', 'user: gone,'), {}, /its user "gone" is not in/],
+    ['no key', config('{client-certificate-data: aGVsbG8=}'), {}, /client-certificate without a client-key/],
+    ['a line break', config('{}'), { as: 'a\nb' }, /line break/],
+    ['a bad proxy', config('{}', { extra: '    proxy-url: "no url"' }), {}, /proxy-url is no URL/],
+    ['a bad server', config('{}').replace('https://api.example', 'https://me:s3cret@a b'), {}, /"https:..\*\*\*@a b/],
+  ])('that has %s is an error of the command line', async (what, text, more, message) => {
+    const opened = open(file(what.replaceAll(' ', '-'), text), more);
+    await expect(opened).rejects.toThrow(KubeconfigError);
+    await expect(opened).rejects.toThrow(message);
+  });
+
   it('with a proxy is left to the library', async () => {
     const connection = await open(
       file('proxy', config('{token: abc}', { extra: '    proxy-url: http://proxy.example:3128' })),

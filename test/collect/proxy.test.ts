@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { KubeconfigError } from '../../src/collect/errors.js';
+import { checkedProxy, proxyFromEnvironment } from '../../src/collect/proxy.js';
+
+const PROXY = 'http://proxy.corp:3128';
+
+describe('the proxy of the environment, as Go reads it', () => {
+  it.each([
+    ['https://10.1.2.3:6443', '', PROXY],
+    ['https://10.1.2.3:6443', '10.0.0.0/8', null],
+    ['https://11.1.2.3:6443', '10.0.0.0/8', PROXY],
+    ['https://[fd00::5]:6443', 'fd00::/8', null],
+    ['https://[fd00::5]:6443', '[fd00::5]:6443', null],
+    ['https://api.corp:6443', 'api.corp:6443', null],
+    ['https://api.corp:6443', 'api.corp:443', PROXY],
+    ['https://api.corp', 'api.corp:443', null],
+    ['https://api.corp', 'x, CORP', null],
+    ['https://corp', '.corp', PROXY],
+    ['https://api.corp', '.corp', null],
+    ['https://api.corp', '*.corp', null],
+    ['https://apicorp', 'corp', PROXY],
+    ['https://api.corp', '*', null],
+    ['https://127.0.0.1:6443', '', null],
+    ['https://127.example', '', PROXY],
+    ['http://api.corp', '', null],
+  ])('%s, NO_PROXY=%s: %s', (server, none, expected) => {
+    expect(proxyFromEnvironment(new URL(server), { HTTPS_PROXY: PROXY, NO_PROXY: none })).toBe(expected);
+  });
+
+  it('needs no scheme', () => {
+    expect(proxyFromEnvironment(new URL('https://api.corp'), { https_proxy: 'proxy.corp:3128' })).toBe(PROXY);
+  });
+});
+
+it.each(['://x', 'no url s3cret', 'ftp://a:s3cret@b'])('no proxy: %s', (text) => {
+  const attempt = (): string => checkedProxy(text, 'proxy-url');
+  expect(attempt).toThrow(KubeconfigError);
+  expect(attempt).not.toThrow(/s3cret/);
+});
