@@ -141,17 +141,29 @@ function lastWhole(text: string): number {
 export async function* redactLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const limit = 1024 * 1024;
   let rest = '';
+  // inside of a line that was too long: up to its end nothing is kept
+  let skipping = false;
   const decoder = new TextDecoder();
   for await (const chunk of chunks) {
-    const text = rest + decoder.decode(chunk, { stream: true });
-    const last = lastWhole(text);
-    if (last < 0) {
-      rest = text.length > limit ? REDACTED : text;
-      continue;
+    let text = rest + decoder.decode(chunk, { stream: true });
+    rest = '';
+    if (skipping) {
+      const end = text.indexOf('\n');
+      if (end < 0) continue;
+      skipping = false;
+      text = REDACTED + text.slice(end);
     }
-    const lines = text.slice(0, last + 1);
+    const last = lastWhole(text);
+    if (last >= 0) {
+      const lines = text.slice(0, last + 1);
+      yield Buffer.from(scrub(lines) ?? lines);
+    }
     rest = text.slice(last + 1);
-    yield Buffer.from(scrub(lines) ?? lines);
+    if (rest.length > limit) {
+      skipping = true;
+      rest = '';
+    }
   }
-  if (rest !== '') yield Buffer.from(scrub(rest) ?? rest);
+  if (skipping) yield Buffer.from(REDACTED);
+  else if (rest !== '') yield Buffer.from(scrub(rest) ?? rest);
 }

@@ -204,4 +204,14 @@ describe('redaction of logs', () => {
     const out = await through(`GET /\nAuthorization: Bearer abcdefghijklmnop\n${JWT}\nplain`, 9, redactLines);
     expect(out).toBe(`GET /\nAuthorization: ${REDACTED}\n${REDACTED}\nplain`);
   });
+
+  it.each([65_536, 5_000_000])(
+    'a line longer than 1 MiB is left out, its end too; chunks of %i bytes',
+    async (size) => {
+      const long = `${'x'.repeat(1_300_000)} token=hunter2-hunter2`;
+      expect(await through(`before\n${long}\nafter\n`, 65_536, redactLines)).toBe(`before\n${REDACTED}\nafter\n`);
+      expect(await through(`before\n${long}`, 65_536, redactLines)).toBe(`before\n${REDACTED}`);
+      expect(await through(`before\n${long}\nafter\n`, size, redactLines)).not.toContain('hunter2');
+    },
+  );
 });
