@@ -41,7 +41,23 @@ export function parsePlain(argv: readonly string[], definitions: FlagDefinitions
   }
   let parsed: { values: Record<string, unknown>; positionals: string[] };
   try {
-    parsed = parseArgs({ args, options, allowPositionals: true, allowNegative: true, strict: true });
+    const { tokens, ...read } = parseArgs({
+      args,
+      options,
+      allowPositionals: true,
+      allowNegative: true,
+      strict: true,
+      tokens: true,
+    });
+    const seen = new Set<string>();
+    for (const token of tokens) {
+      if (token.kind !== 'option') continue;
+      // the framework refuses a second value, and reads `-n=a` as "a"
+      if (seen.has(token.name) && options[token.name]?.multiple !== true) return null;
+      if (!token.rawName.startsWith('--') && token.value?.startsWith('=') === true) return null;
+      seen.add(token.name);
+    }
+    parsed = read;
   } catch {
     return null;
   }

@@ -54,6 +54,10 @@ describe('whatever is not plain is left to the framework', () => {
     [['trace', 'a', 'b', ...SNAPSHOT, '-o', 'xml']],
     [['trace', 'a', 'b', '--snapshot', '-']],
     [['trace', 'a', 'b', '--snapshot', '']],
+    [['trace', 'a', 'b', '-o', 'json', '-o', 'yaml']],
+    [['trace', 'a', 'b', '--output=json', '-ojson']],
+    [['trace', 'a', 'b', '-n', 'x', '--namespace', 'y']],
+    [['trace', 'a', 'b', '-n=x']],
     [['ls', ...SNAPSHOT]],
   ])('%j', (argv) => expect(parsePlain(argv, definitions)).toBeNull());
 });
