@@ -26,8 +26,16 @@ export async function renderTrace(trace: Trace, flags: TraceFlags): Promise<stri
   }
 }
 
+/** Headers whose values are secrets: they are not repeated where an answer may be shown to others. */
+const SECRET_HEADER = /^(?:(?:proxy-)?authorization|cookie)$|token|secret|password|api-?key|credential|session/i;
+
+function withoutSecret(header: string): string {
+  const colon = header.indexOf(':');
+  return colon > 0 && SECRET_HEADER.test(header.slice(0, colon).trim()) ? `${header.slice(0, colon)}: ***` : header;
+}
+
 /** The command again, for the suggestion of a next one. */
-function commandOf(flags: TraceFlags): string {
+export function commandOf(flags: TraceFlags): string {
   const words = ['meshpath', 'trace', flags.from, flags.to];
   if (flags.snapshot !== undefined) words.push('--snapshot', flags.snapshot);
   for (const context of flags.context ?? []) words.push('--context', context);
@@ -40,6 +48,6 @@ function commandOf(flags: TraceFlags): string {
   if (flags.protocol !== undefined) words.push('--protocol', flags.protocol);
   if (flags.method !== 'GET') words.push('--method', flags.method);
   if (flags.path !== undefined) words.push('--path', flags.path);
-  for (const header of flags.header ?? []) words.push('--header', header);
+  for (const header of flags.header ?? []) words.push('--header', withoutSecret(header));
   return words.map((word) => (/^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
 }
