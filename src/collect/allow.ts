@@ -12,7 +12,8 @@ interface Permission {
   readonly grant?: 'debug-container';
 }
 
-const NAME = '[A-Za-z0-9.:_-]+';
+// no dots alone: `..` would be another path for a server that resolves it
+const NAME = '(?!\\.{1,2}(?:/|$))[A-Za-z0-9.:_-]+';
 const PODS = `/api/v1/namespaces/${NAME}/pods/${NAME}`;
 
 function resources(): string {
@@ -61,10 +62,13 @@ export interface Grants {
   readonly debugContainer: boolean;
 }
 
+/** A request that is not in the list: never sent, never tried again. */
+export class NotAllowedError extends Error {}
+
 /** Throws where the request is none that meshpath may make. `path` without query. */
 export function assertAllowed(method: string, path: string, grants: Grants): void {
   const allowed = PERMISSIONS.some(
     (p) => p.method === method && p.path.test(path) && (p.grant === undefined || grants.debugContainer),
   );
-  if (!allowed) throw new Error(`meshpath must not ask for ${method} ${path}`);
+  if (!allowed) throw new NotAllowedError(`meshpath must not ask for ${method} ${path}`);
 }

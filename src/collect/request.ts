@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gunzip } from 'node:zlib';
-import { assertAllowed, type Grants } from './allow.js';
+import { assertAllowed, NotAllowedError, type Grants } from './allow.js';
 import { asCollectError, CollectError, failureOf, KubeconfigError } from './errors.js';
 import type { Connection } from './kubeconfig.js';
 
@@ -124,7 +124,7 @@ export async function retried<T>(session: Session, attempt: () => Promise<T>): P
     try {
       return await attempt();
     } catch (error) {
-      if (error instanceof KubeconfigError) throw error;
+      if (error instanceof KubeconfigError || error instanceof NotAllowedError) throw error;
       const failure = asCollectError(error);
       if (session.signal.aborted) throw new CollectError('cancelled', 'interrupted');
       if (tries === ATTEMPTS || !worthRetrying(failure)) throw failure;
