@@ -19,13 +19,22 @@ const SPINNER_AFTER = 150;
  * is not touched at once: opening it would hold up the first request.
  */
 export function progressOn(streamOf: () => NodeJS.WriteStream, timings: boolean): Shown {
+  const opened: NodeJS.WriteStream[] = [];
+  const output = (): NodeJS.WriteStream => {
+    const [held] = opened;
+    if (held !== undefined) return held;
+    // Nobody reads it any more (EPIPE, EIO of a terminal that is gone): no reason to die and leave a debug pod behind.
+    const stream = streamOf().on('error', () => undefined);
+    opened.push(stream);
+    return stream;
+  };
   // since the program was started: that is what a person waits for
   const elapsed = (): string => seconds(process.uptime() * 1000);
   const took: { readonly what: string; readonly milliseconds: number }[] = [];
   let spinner: Ora | null = null;
   let text = 'connecting';
   const start = async (): Promise<void> => {
-    const stream = streamOf();
+    const stream = output();
     if (!stream.isTTY || process.env['CI'] !== undefined || process.env['TERM'] === 'dumb') return;
     const { ora } = await import('./_spinner.js');
     if (waiting.stopped) return;
@@ -44,7 +53,7 @@ export function progressOn(streamOf: () => NodeJS.WriteStream, timings: boolean)
           return;
         case 'notice':
           spinner?.clear();
-          streamOf().write(`${escapeTerminal(event.message)}\n`);
+          output().write(`${escapeTerminal(event.message)}\n`);
           spinner?.render();
       }
     },
@@ -52,7 +61,7 @@ export function progressOn(streamOf: () => NodeJS.WriteStream, timings: boolean)
       waiting.stopped = true;
       clearTimeout(waiting.timer);
       spinner?.stop();
-      if (timings) streamOf().write(timingsText(took, elapsed()));
+      if (timings) output().write(timingsText(took, elapsed()));
     },
   };
 }

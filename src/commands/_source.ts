@@ -39,7 +39,7 @@ export async function openSource(flags: SourceFlags, plan: Plan): Promise<Snapsh
   });
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Runs `work` with the options of the flags: progress and timings on stderr, Ctrl-C as a signal, errors of the collector
@@ -51,9 +51,17 @@ export async function withCluster<T>(
 ): Promise<T> {
   const { CollectError, KubeconfigError } = await import('../collect/errors.js');
   const abort = new AbortController();
-  const onInterrupt = (): void => abort.abort();
-  // once: who is in a hurry presses it again
-  for (const signal of SIGNALS) process.once(signal, onInterrupt);
+  const stopListening = (): void => {
+    for (const signal of SIGNALS) process.removeListener(signal, onInterrupt);
+  };
+  // Not `once`: signal-exit, which gives the cursor of the spinner back, lets the process die of a signal that nobody else
+  // listens to any more. Who is in a hurry presses it again.
+  const onInterrupt = (signal: NodeJS.Signals): void => {
+    if (!abort.signal.aborted) return abort.abort();
+    stopListening();
+    process.kill(process.pid, signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, onInterrupt);
   const { progressOn } = await import('./_progress.js');
   const shown = progressOn(() => process.stderr, flags.timings === true);
   try {
@@ -71,7 +79,7 @@ export async function withCluster<T>(
     }
     throw error;
   } finally {
-    for (const signal of SIGNALS) process.removeListener(signal, onInterrupt);
+    stopListening();
     shown.stop();
   }
 }
