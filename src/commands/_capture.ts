@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { collect, type Cost } from '../collect/collect.js';
 import { CollectError } from '../collect/errors.js';
 import type { Plan } from '../collect/plan.js';
+import { MANIFEST_FILE, parseManifest } from '../snapshot/manifest.js';
 import { archiveSink } from '../snapshot/write-archive.js';
 import { folderSink, isFree, type SnapshotSink } from '../snapshot/write.js';
 import { writeOut } from './_base.js';
@@ -81,11 +83,19 @@ interface Output {
 }
 
 function outputOf(target: string): Output {
-  let problems = 0;
+  // of each cluster, the last that it said: the first has the manifest, the others have a file each
+  const counts = new Map<string, number>();
+  const problems = (): number => [...counts.values()].reduce((sum, count) => sum + count, 0);
   const counting = (sink: SnapshotSink): SnapshotSink => ({
     ...sink,
+    put: (file, text) => {
+      if (path.posix.basename(file) === MANIFEST_FILE) {
+        counts.set(file, parseManifest(text).manifest?.problems.length ?? 0);
+      }
+      sink.put(file, text);
+    },
     manifest: (manifest) => {
-      problems = manifest.problems.length;
+      counts.set(MANIFEST_FILE, manifest.problems.length);
       sink.manifest(manifest);
     },
   });
@@ -96,7 +106,7 @@ function outputOf(target: string): Output {
       sink: counting(archive),
       close: () => archive.close(),
       discard: () => archive.discard(),
-      problems: () => problems,
+      problems,
     };
   }
   if (!isFree(target)) throw new ExpectedError(`${target} is not an empty folder: meshpath writes over nothing`, 2);
@@ -106,7 +116,7 @@ function outputOf(target: string): Output {
     sink: counting(sink),
     close: () => Promise.resolve(),
     discard: () => Promise.resolve(),
-    problems: () => problems,
+    problems,
   };
 }
 
