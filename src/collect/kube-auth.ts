@@ -22,7 +22,10 @@ export async function authOf(input: AuthInput): Promise<Connection> {
     return libraryConnection(input, [first, ...rest], proxy);
   }
   const exec = asRecord(input.user.body['exec']);
-  const plugin = exec === null ? null : (await import('./kube-exec.js')).execCredential(exec, input);
+  const plugin =
+    exec === null
+      ? null
+      : (await import('./kube-exec.js')).execCredential(exec, input, pem(input.cluster, 'certificate-authority'));
   const isTls = input.server.protocol !== 'http:';
   let held: { readonly material: Material; readonly agent: Promise<Agent>; readonly close: () => void } | null = null;
   const agentFor = (material: Material): Promise<Agent> => {

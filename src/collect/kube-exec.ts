@@ -4,6 +4,9 @@ import { CollectError, KubeconfigError } from './errors.js';
 import { asArray, asRecord, asString, at, type Doc } from './json.js';
 import type { AuthInput } from './kubeconfig.js';
 
+/** A plugin may open a browser and wait for a person; milliseconds. */
+const DEADLINE = 60_000;
+
 interface ExecCredential {
   readonly token: string | null;
   readonly cert: string | null;
@@ -12,31 +15,40 @@ interface ExecCredential {
 
 /**
  * A client-go credential plugin: `command` is run with KUBERNETES_EXEC_INFO (which the KubeConfig of
- * @kubernetes/client-node 1.4 leaves out), its answer kept until `expirationTimestamp`.
+ * @kubernetes/client-node 1.4 leaves out), its answer kept until `expirationTimestamp`. `ca`: PEM of the cluster.
  */
-export function execCredential(exec: Doc, input: AuthInput): () => Promise<ExecCredential> {
+export function execCredential(exec: Doc, input: AuthInput, ca: string | null): () => Promise<ExecCredential> {
   let held: Promise<{ readonly credential: ExecCredential; readonly until: number }> | null = null;
   return async () => {
-    held ??= runPlugin(exec, input);
-    let current = await held;
-    if (current.until <= Date.now()) {
-      held = runPlugin(exec, input);
-      current = await held;
-    }
-    return current.credential;
+    held ??= runPlugin(exec, input, ca);
+    const asked = held;
+    const current = await asked;
+    if (current.until > Date.now()) return current.credential;
+    // of the requests that find it expired together, one asks again
+    if (held === asked) held = runPlugin(exec, input, ca);
+    return (await held).credential;
   };
 }
 
-async function runPlugin(exec: Doc, input: AuthInput): Promise<{ credential: ExecCredential; until: number }> {
+async function runPlugin(
+  exec: Doc,
+  input: AuthInput,
+  ca: string | null,
+): Promise<{ credential: ExecCredential; until: number }> {
   const given = asString(exec['command']);
   if (given === null) throw new KubeconfigError(`context ${input.context}: its exec plugin names no command`);
+  if (exec['interactiveMode'] === 'Always') {
+    throw new KubeconfigError(
+      `the credential plugin ${given} wants a terminal (interactiveMode: Always), which it has not here`,
+    );
+  }
   const command = given.includes('/') ? path.resolve(input.user.folder, given) : given;
   const apiVersion = asString(exec['apiVersion']) ?? 'client.authentication.k8s.io/v1';
   const spec: Record<string, unknown> = { interactive: false };
   if (exec['provideClusterInfo'] === true) {
     spec['cluster'] = {
       server: input.server.href.replace(/\/$/, ''),
-      'certificate-authority-data': input.cluster.body['certificate-authority-data'],
+      'certificate-authority-data': ca === null ? undefined : Buffer.from(ca, 'utf8').toString('base64'),
       'tls-server-name': input.cluster.body['tls-server-name'],
       'insecure-skip-tls-verify': input.cluster.body['insecure-skip-tls-verify'],
     };
@@ -55,16 +67,28 @@ async function runPlugin(exec: Doc, input: AuthInput): Promise<{ credential: Exe
 function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv, hint: string | null): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+      // what it has started may hold the pipes open
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, DEADLINE);
     let out = '';
     let err = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
     child.on('error', (error) => {
+      clearTimeout(timer);
       const suffix = hint === null ? '' : ` ${hint.trim()}`;
       reject(new KubeconfigError(`the credential plugin ${command} cannot be run (${error.message}).${suffix}`));
     });
     child.on('close', (code) => {
-      if (code === 0) resolve(out);
+      clearTimeout(timer);
+      if (late)
+        reject(new CollectError('timeout', `the credential plugin ${command} gave no answer in ${DEADLINE / 1000} s`));
+      else if (code === 0) resolve(out);
       else
         reject(
           // the kubeconfig is right: who it speaks for is not logged in (any more)

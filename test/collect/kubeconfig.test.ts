@@ -134,6 +134,11 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
     );
   });
 
+  it('whose plugin wants a terminal is an error of the command line', async () => {
+    const connection = await open(file('always', config('{exec: {command: sh, interactiveMode: Always}}')));
+    await expect(connection.options()).rejects.toThrow(KubeconfigError);
+  });
+
   it('whose plugin fails is no error of the command line: who it speaks for has to log in', async () => {
     const user = '{exec: {command: sh, args: ["-c", "echo the session has expired >&2; exit 255"]}}';
     const connection = await open(file('expired', config(user)));
