@@ -195,6 +195,9 @@ const EMPTY: Balance = { shares: [], dependsOn: null, notes: [], unknown: null, 
  */
 export function balance(engine: Engine, cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balance {
   const by = policy(cluster.entry.value, engine.runtime);
+  if (by.panicOpen !== null && set.hosts.some((host) => host.health !== 'healthy')) {
+    return { ...EMPTY, unknown: `the panic threshold: ${by.panicOpen.reason}` };
+  }
   const chosen = subset(cluster.entry.value, set.hosts, criteria);
   const notes: string[] = [];
   if (chosen.kind === 'unknown') return { ...EMPTY, unknown: `${chosen.note} is not understood by this program` };

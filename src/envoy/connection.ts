@@ -231,7 +231,7 @@ export function goneWay({ connection, known, alpn }: Spread, way: Way): Ending {
     innerAuthority: via.innerAuthority,
     certificate: via.certificate,
     upstreamHttp: known.upstreamHttp ?? null,
-    sourceBind: way.hbone === null ? (known.sourceBind ?? null) : via.sourceBind,
+    sourceBind: via.endpointAddressType === 'envoy_internal_address' ? via.sourceBind : (known.sourceBind ?? null),
     keepsSource: known.keepsSource ?? false,
     policy: null,
     status: null,

@@ -29,6 +29,13 @@ export interface HttpRequest {
   readonly authority: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** What of it is not known, because an Envoy on the way wrote it. Absent: all of it is known. */
+  readonly open?: readonly OpenPart[];
+}
+
+/** A header by its lower-case name, `:path` or `:authority`, whose value is not known. */
+export interface OpenPart extends Unknown {
+  readonly name: string;
 }
 
 /** What an Envoy sends where its own routing is not what is asked about. */

@@ -11,6 +11,8 @@ interface FormatContext {
   readonly absent?: string;
   /** Headers whose value is not known, whatever the client sent. */
   readonly open?: (name: string) => boolean;
+  /** Namespaces of dynamic metadata that may hold more than is known. */
+  readonly openMetadata?: ReadonlySet<string>;
 }
 
 /**
@@ -98,6 +100,7 @@ function command(name: string, argument: string, context: FormatContext): StateV
     }
     case 'DYNAMIC_METADATA': {
       const [space = '', ...path] = argument.split(':');
+      if (context.openMetadata?.has(space) === true) return null;
       const found = lookup(objectOrNull(connection.metadata.get(space)) ?? {}, path);
       return found === undefined ? absent : typeof found === 'string' ? found : JSON.stringify(found);
     }

@@ -1,12 +1,12 @@
 import { boolean, list, object, string, strings, type JsonObject } from '../formats/envoy-json.js';
 import { formatted } from './format.js';
-import type { HttpRequest } from './face.js';
+import type { HttpRequest, OpenPart } from './face.js';
 import type { Stream } from './stream.js';
 
-/** Headers of the request as the upstream gets them; `unknown` names what could not be worked out. */
+/** Headers of the request as the upstream gets them; `unknown` tells those that could not be worked out. */
 interface Mutated {
   readonly headers: HttpRequest['headers'];
-  readonly unknown: string | null;
+  readonly unknown: readonly OpenPart[];
 }
 
 /** Holders of `request_headers_to_add` and `…_to_remove`, in the order in which Envoy applies them. */
@@ -31,10 +31,15 @@ export function mutates(stream: Stream, name: string): boolean {
   );
 }
 
+/** A part of the request that what comes after this Envoy gets, and whose value is not known. */
+export function openPart(name: string, reason: string): OpenPart {
+  return { name, fact: `${name} of the request as the upstream gets it`, reason };
+}
+
 /** envoy 1.40 source/common/router/header_parser.cc: removals of one level before its additions. */
 export function mutatedHeaders(stream: Stream): Mutated {
   let headers: Record<string, string> | null = null;
-  let unknown: string | null = null;
+  const unknown: OpenPart[] = [];
   const { connection, request } = stream;
   const open = (name: string): boolean => stream.headers.open(name) !== null;
   for (const holder of holders(stream)) {
@@ -45,10 +50,16 @@ export function mutatedHeaders(stream: Stream): Mutated {
     for (const item of list(holder['request_headers_to_add']).map(object)) {
       const header = object(item['header']);
       const name = (string(header['key']) ?? '').toLowerCase();
-      const value = formatted(string(header['value']) ?? '', { connection, request, absent: '', open });
+      const value = formatted(string(header['value']) ?? '', {
+        connection,
+        request,
+        absent: '',
+        open,
+        openMetadata: stream.openMetadata,
+      });
       headers ??= { ...request.headers };
       if (value === null) {
-        unknown ??= `the value of header ${name} that the route adds is not known`;
+        unknown.push(openPart(name, `the value of header ${name} that the route adds is not known`));
         delete headers[name];
         continue;
       }

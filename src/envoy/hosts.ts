@@ -8,7 +8,15 @@ import { toInternal } from './internal.js';
 import { openFields } from './open-fields.js';
 import { step, stepsKept, weigh, withCondition, withUnknown, type Path } from './path.js';
 import { transport } from './transport.js';
-import { alpnOf, connected, localStatus, noUpstream, unknownEnd, type Upstream } from './upstream-end.js';
+import {
+  alpnOf,
+  connected,
+  localStatus,
+  noUpstream,
+  unknownEnd,
+  unknownTransport,
+  type Upstream,
+} from './upstream-end.js';
 import { hostFields, hostSteps, wayTo } from './ways.js';
 
 /** Distributions by subset criteria: the same for every request. */
@@ -106,6 +114,10 @@ function fromSet(
     unknownEnd(upstream, `endpoint of cluster ${cluster.name}`, choice.unknown, evidence, next, end);
     return;
   }
+  if (set.hosts.length === 0 && set.incomplete === null) {
+    noUpstream(upstream, evidence, next, end);
+    return;
+  }
   if (choice.open !== null) next = withUnknown(next, choice.open, `endpoints of cluster ${cluster.name}`);
   if (choice.shares.length === 0 && choice.open !== null) {
     unknownEnd(upstream, choice.open, `endpoints of cluster ${cluster.name}`, evidence, next, end);
@@ -166,6 +178,7 @@ function toHost(
       return;
     case 'internal': {
       const known = { ...upstream, fields: { ...upstream.fields, ...fields } };
+      if (socket.unknown !== null) return unknownTransport(known, socket.unknown, fields.decidedBy, next, end);
       toInternal(engine, cluster, host, host.address, socket, known, next, end);
       return;
     }

@@ -8,10 +8,11 @@ import {
   strings,
   type JsonObject,
 } from '../formats/envoy-json.js';
-import { reply, type FilterRun } from './filter-run.js';
+import { ending } from './connection.js';
+import { reply, routeName, type FilterRun } from './filter-run.js';
 import { fork, step, weigh, withUnknown, type Path } from './path.js';
 import { percent, shareOf } from './percent.js';
-import type { Runtime } from './runtime.js';
+import { isDoubt, type Runtime } from './runtime.js';
 import { headerMatchers, objects, stringMatcher } from './strings.js';
 import { all, any, doubt, type Doubt, type Tri } from './tri.js';
 import { uriTemplate, withoutQuery } from './http-path.js';
@@ -70,15 +71,16 @@ export function fault(run: FilterRun, config: JsonObject): void {
   if (abort === null || status === null) return next(stream, delayed);
   const key = string(config['abort_http_status_runtime']) ?? '';
   const overridden = runtime.value(key === '' ? 'fault.http.abort.http_status' : key);
-  const open = typeof overridden === 'object' && overridden !== null && 'fact' in overridden;
-  const final = (!open && number(overridden ?? undefined)) || status;
+  const aborted = (branch: Path): void => {
+    if (!isDoubt(overridden)) {
+      return end(reply(run, 'respond', number(overridden ?? undefined) || status, 'fault_filter_abort'), branch);
+    }
+    const { fact, reason } = overridden;
+    const unknown = { route: routeName(stream), reason: `fault_filter_abort with ${status}, if ${fact}` };
+    end(ending(stream.connection, 'unknown', run.evidence, unknown), withUnknown(branch, fact, reason));
+  };
   const inject = (branch: Path): void =>
-    draws(
-      abortShare(config, abort, run),
-      branch,
-      (yes) => end(reply(run, 'respond', final, 'fault_filter_abort'), yes),
-      (no) => next(stream, no),
-    );
+    draws(abortShare(config, abort, run), branch, aborted, (no) => next(stream, no));
   if (applies === true) return inject(delayed);
   fork(delayed, applies, 'unknown', inject, (no) => next(stream, no));
 }
@@ -116,7 +118,7 @@ export function cors(run: FilterRun, own: JsonObject | null): void {
   fork(path, allowed, 'unknown', answer, (no) => next(stream, no));
 }
 
-function jwtPath(match: JsonObject, path: string): Tri {
+function jwtPath(match: JsonObject, path: string, rule: string): Tri {
   const fold = boolean(match['case_sensitive']) === false;
   const text = fold ? path.toLowerCase() : path;
   const want = (value: string | null): string => (fold ? (value ?? '').toLowerCase() : (value ?? ''));
@@ -129,13 +131,13 @@ function jwtPath(match: JsonObject, path: string): Tri {
   if (match['safe_regex'] !== undefined) {
     const compiled = regex(string(object(match['safe_regex'])['regex']) ?? '');
     return compiled === null
-      ? doubt('JWT rule matches', 'its regular expression is not understood')
+      ? doubt(`JWT rule ${rule} matches`, 'its regular expression is not understood')
       : compiled.fullMatch(path);
   }
   const policy = objectOrNull(object(match['path_match_policy'])['typed_config']);
   const template = uriTemplate(string(policy?.['path_template']) ?? '');
   return template === null
-    ? doubt('JWT rule matches', 'its kind of path match is not understood')
+    ? doubt(`JWT rule ${rule} matches`, 'its kind of path match is not understood')
     : template.test(path);
 }
 
@@ -253,7 +255,10 @@ export function jwt(run: FilterRun, own: JsonObject | null): void {
       objectOrNull(object(config['requirement_map'])[string(rule['requirement_name']) ?? '']);
     const headers = headerMatchers(objects(match['headers']));
     const result = all(
-      [() => jwtPath(match, withoutQuery(stream.request.path)), () => headers(stream.headers)],
+      [
+        () => jwtPath(match, withoutQuery(stream.request.path), `${filter.pointer}/rules/${index}`),
+        () => headers(stream.headers),
+      ],
       (test) => test(),
     );
     if (result === true) return apply(required, branch);

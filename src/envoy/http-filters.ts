@@ -134,7 +134,14 @@ function runOne(run: FilterRun): void {
     }
     case 'envoy.extensions.filters.http.set_filter_state.v3.Config': {
       const values = list(filter.config['on_request_headers']).map(object);
-      const changed = setFilterState(values, connection, (text) => formatted(text, { connection, request }));
+      const changed = setFilterState(values, connection, (text) =>
+        formatted(text, {
+          connection,
+          request,
+          open: (header) => stream.headers.open(header) !== null,
+          openMetadata: stream.openMetadata,
+        }),
+      );
       return next({ ...stream, connection: changed }, path);
     }
     case 'io.istio.http.connect_authority.Config': {

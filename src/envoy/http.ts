@@ -22,6 +22,7 @@ import { localReplies } from './local-reply.js';
 import { openFields } from './open-fields.js';
 import { lowerCased, openHeaders, refusesHeaders, sanitized, schemeOf, upgradeOf } from './request-headers.js';
 import { routeName } from './filter-run.js';
+import { headerValue } from './strings.js';
 import { localStatus } from './upstream-end.js';
 
 /** An HTTP connection manager gets the connection: the request is read, normalised, routed and filtered. */
@@ -156,7 +157,7 @@ function filtersOf(stream: Stream, upgrade: string | null): FilterList | null {
 }
 
 /** content-type application/grpc or application/grpc+…  (Grpc::Common::isGrpcRequestHeaders). */
-function isGrpc(request: HttpRequest): boolean {
+export function isGrpc(request: Pick<HttpRequest, 'headers'>): boolean {
   const type = request.headers['content-type'] ?? '';
   return type === 'application/grpc' || type.startsWith('application/grpc+');
 }
@@ -255,7 +256,8 @@ function scoped(
   const fragments: string[] = [];
   for (const item of list(object(config['scope_key_builder'])['fragments'])) {
     const extractor = object(object(item)['header_value_extractor']);
-    const header = stream.headers.get((string(extractor['name']) ?? '').toLowerCase());
+    const header = headerValue(stream.headers, string(extractor['name']) ?? '');
+    if (header !== null && typeof header !== 'string') return unknown(header.fact, header.reason);
     if (header === null) return notFound(stream, path, end);
     const part = fragment(extractor, header);
     if (part === null) return notFound(stream, path, end);

@@ -1,17 +1,8 @@
-import {
-  boolean,
-  list,
-  number,
-  object,
-  objectOrNull,
-  string,
-  typed,
-  type Json,
-  type JsonObject,
-} from '../formats/envoy-json.js';
+import { boolean, list, number, object, objectOrNull, string, typed, type JsonObject } from '../formats/envoy-json.js';
 import type { Host, HostSet } from './cluster.js';
 import type { Engine } from './engine.js';
-import type { Runtime } from './runtime.js';
+import { isDoubt, type Runtime } from './runtime.js';
+import type { Doubt } from './tri.js';
 
 /** What a cluster says of its load balancing. */
 export interface Policy {
@@ -19,6 +10,8 @@ export interface Policy {
   readonly name: string;
   readonly localityWeighted: boolean;
   readonly panicThreshold: number;
+  /** Why the threshold may be another, null where it is known. */
+  readonly panicOpen: Doubt | null;
   readonly failOnPanic: boolean;
   /** Set where endpoints of the proxy's own zone may be preferred. */
   readonly zone: JsonObject | null;
@@ -44,10 +37,14 @@ export function policy(cluster: JsonObject, runtime: Runtime): Policy {
   const common = object(cluster['common_lb_config']);
   const threshold = objectOrNull(common['healthy_panic_threshold']);
   const zone = object(common['zone_aware_lb_config']);
+  // of the runtime, in place of the cluster's
+  const overridden = runtime.value('upstream.healthy_panic_threshold');
+  const open = isDoubt(overridden) ? overridden : null;
+  const written = isDoubt(overridden) ? null : number(overridden ?? undefined);
   const base = {
     localityWeighted: common['locality_weighted_lb_config'] !== undefined,
-    panicThreshold:
-      number(panic(runtime) ?? undefined) ?? (threshold === null ? 50 : (number(threshold['value']) ?? 0)),
+    panicThreshold: written ?? (threshold === null ? 50 : (number(threshold['value']) ?? 0)),
+    panicOpen: open,
     failOnPanic: boolean(zone['fail_traffic_on_panic']) === true,
     zone: common['locality_weighted_lb_config'] === undefined ? zone : null,
     slowStart: ['round_robin_lb_config', 'least_request_lb_config'].some(
@@ -76,12 +73,6 @@ export function policy(cluster: JsonObject, runtime: Runtime): Policy {
     zone: objectOrNull(locality['zone_aware_lb_config']),
     slowStart: config.value['slow_start_config'] !== undefined,
   };
-}
-
-/** `upstream.healthy_panic_threshold` of the runtime takes the place of the cluster's. */
-function panic(runtime: Runtime): Json | null {
-  const found = runtime.value('upstream.healthy_panic_threshold');
-  return typeof found === 'object' && found !== null && 'fact' in found ? null : found;
 }
 
 /**

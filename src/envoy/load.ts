@@ -197,14 +197,15 @@ function decide(
         : step(START, text, engine.evidence(listener.entry, `listener ${listener.name ?? ''}`));
     const waiting = warming.find(local, false);
     const replaced = waiting !== null && !isMoreExact(target, waiting, local);
-    accept(
-      engine,
-      target,
-      { ...connection, localRestored: true },
-      replaced ? stillWarming(path, waiting) : path,
-      0,
-      end,
-    );
+    if (replaced) {
+      const reason = `listener ${waiting.name ?? ''} waits to take it`;
+      end(
+        ending(connection, 'unknown', engine.evidence(waiting.entry, reason), { reason }),
+        stillWarming(path, waiting),
+      );
+      return outcomes();
+    }
+    accept(engine, target, { ...connection, localRestored: true }, path, 0, end);
   } else {
     accept(engine, listener, connection, START, 0, end);
   }

@@ -25,8 +25,13 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   'http1.unexpected_underscore': [],
 };
 
+function parts(filters: JsonObject[string]): readonly (readonly [JsonObject, number])[] {
+  return list(filters).map((item, i) => [object(item), i]);
+}
+
 /** An access log filter as a mapper of local replies uses it. */
-function filterHolds(filter: JsonObject, reply: Ending, headers: Headers): Tri {
+function filterHolds(filter: JsonObject, at: string, reply: Ending, headers: Headers): Tri {
+  const fact = `the mapper of local replies fits (filter ${at})`;
   const kind = oneof(filter, [
     'status_code_filter',
     'header_filter',
@@ -40,8 +45,7 @@ function filterHolds(filter: JsonObject, reply: Ending, headers: Headers): Tri {
       const want = number(object(comparison['value'])['default_value']) ?? 0;
       const key = string(object(comparison['value'])['runtime_key']) ?? '';
       const status = reply.status ?? 0;
-      if (key !== '' && key !== 'istio.io/unset')
-        return doubt('the mapper of local replies fits', `it reads runtime ${key}`);
+      if (key !== '' && key !== 'istio.io/unset') return doubt(fact, `it reads runtime ${key}`);
       switch (string(comparison['op']) ?? 'EQ') {
         case 'EQ':
           return status === want;
@@ -52,7 +56,7 @@ function filterHolds(filter: JsonObject, reply: Ending, headers: Headers): Tri {
         case 'NE':
           return status !== want;
         default:
-          return doubt('the mapper of local replies fits', 'its comparison is not understood');
+          return doubt(fact, 'its comparison is not understood');
       }
     }
     case 'header_filter':
@@ -60,23 +64,21 @@ function filterHolds(filter: JsonObject, reply: Ending, headers: Headers): Tri {
     case 'response_flag_filter': {
       const flags = FLAGS[reply.reason ?? ''];
       if (flags === undefined) {
-        return doubt(
-          'the mapper of local replies fits',
-          `response flags of ${reply.reason ?? 'this reply'} are not known`,
-        );
+        return doubt(fact, `response flags of ${reply.reason ?? 'this reply'} are not known`);
       }
       const wanted = strings(object(filter[kind])['flags']);
       return wanted.length === 0 ? flags.length > 0 : flags.some((flag) => wanted.includes(flag));
     }
     case 'and_filter':
-      return all(list(object(filter[kind])['filters']), (item) => filterHolds(object(item), reply, headers));
-    case 'or_filter':
-      return any(list(object(filter[kind])['filters']), (item) => filterHolds(object(item), reply, headers));
-    case null:
-      return doubt(
-        'the mapper of local replies fits',
-        `its filter ${Object.keys(filter).join(', ')} is not understood`,
+      return all(parts(object(filter[kind])['filters']), ([item, i]) =>
+        filterHolds(item, `${at}/${kind}/filters/${i}`, reply, headers),
       );
+    case 'or_filter':
+      return any(parts(object(filter[kind])['filters']), ([item, i]) =>
+        filterHolds(item, `${at}/${kind}/filters/${i}`, reply, headers),
+      );
+    case null:
+      return doubt(fact, `its filter ${Object.keys(filter).join(', ')} is not understood`);
   }
 }
 
@@ -99,7 +101,7 @@ export function localReplies(
     if (mapper === undefined) return end(reply, path);
     const status = number(mapper['status_code']);
     const take = (branch: Path): void => end(status === null ? reply : { ...reply, status }, branch);
-    const fits = filterHolds(objectOrNull(mapper['filter']) ?? {}, reply, headers);
+    const fits = filterHolds(objectOrNull(mapper['filter']) ?? {}, `mappers/${index}/filter`, reply, headers);
     if (fits === true) return take(path);
     if (fits === false) return from(index + 1, reply, path);
     fork(path, fits, 'unknown', take, (no) => from(index + 1, reply, no));

@@ -2,6 +2,7 @@ import { list, object, type JsonObject } from '../formats/envoy-json.js';
 import { ipAddress, type Connection } from './connection.js';
 import type { Engine } from './engine.js';
 import type { EnvoyOrigin, EnvoyOutcome } from './face.js';
+import { isGrpc } from './http.js';
 import { alpnOverride } from './http-filters.js';
 import { filter, type Filter } from './listener.js';
 import { gather } from './outcome.js';
@@ -40,7 +41,7 @@ export function originate(
   const headers = Object.fromEntries(
     Object.entries(http?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
   );
-  const grpc = headers['content-type']?.startsWith('application/grpc') === true;
+  const grpc = isGrpc({ headers });
   const override = http === null ? null : httpAlpn(engine);
   const upstream: Upstream = {
     connection,

@@ -141,9 +141,14 @@ function likeness(outcome: EnvoyOutcome): string {
   const { action, listener, filterChain, route, cluster, endpoint, to, tls, policy, status, reason, hbone } = outcome;
   const { conditions, unknowns, upstreamHttp } = outcome;
   const way = `${action}|${listener}|${filterChain}|${route}|${cluster}|${endpoint}|${to}|${tls}|${policy}|${status}|${reason}`;
-  const request = upstreamHttp === null ? '' : `${upstreamHttp.authority}|${upstreamHttp.path}`;
+  const request =
+    upstreamHttp === null
+      ? ''
+      : `${upstreamHttp.authority}|${upstreamHttp.path}|${JSON.stringify([upstreamHttp.headers, upstreamHttp.open])}`;
+  const { innerAuthority, certificate, sourceBind, keepsSource, hboneTls, upstreamTls } = outcome;
+  const socket = JSON.stringify([innerAuthority, certificate, sourceBind, keepsSource, hboneTls, upstreamTls]);
   const open = conditions.length + unknowns.length === 0 ? '' : JSON.stringify([conditions, unknowns]);
-  return `${way}|${hbone?.to ?? ''}|${hbone?.authority ?? ''}|${request}|${outcome.decidedBy?.pointer ?? ''}|${open}`;
+  return `${way}|${hbone?.to ?? ''}|${hbone?.authority ?? ''}|${request}|${socket}|${outcome.decidedBy?.pointer ?? ''}|${open}`;
 }
 
 /** Branches that end in the same way are one outcome. */

@@ -33,6 +33,7 @@ export function upgradeOf(request: HttpRequest): string | null {
   return wanted !== undefined && wanted !== '' && mentions(request.headers['connection'], 'upgrade') ? wanted : null;
 }
 
+const CLIENT_CERT = 'x-forwarded-client-cert';
 const HOP_BY_HOP = ['keep-alive', 'proxy-connection', 'transfer-encoding'] as const;
 
 /**
@@ -48,12 +49,16 @@ export function sanitized(config: JsonObject, connection: Connection, request: H
   }
   const dropped = object(config['common_http_protocol_options'])['headers_with_underscores_action'] === 'DROP_HEADER';
   for (const name in headers) if (dropped && name.includes('_')) gone.push(name);
+  if (headers[CLIENT_CERT] !== undefined && clientCertificate(config, connection, request)?.present === false)
+    gone.push(CLIENT_CERT);
   const trusting = boolean(config['use_remote_address']) === true;
   if (gone.length === 0 && !trusting) return request;
   const left: Record<string, string> = { ...headers };
   for (const name of gone) delete left[name];
   if (trusting) {
-    if ((number(config['xff_num_trusted_hops']) ?? 0) === 0) left['x-forwarded-proto'] = schemeOf(config, connection);
+    // a trusted proxy's stands; without one it is written all the same
+    if ((number(config['xff_num_trusted_hops']) ?? 0) === 0 || left['x-forwarded-proto'] === undefined)
+      left['x-forwarded-proto'] = schemeOf(config, connection);
     if (boolean(config['skip_xff_append']) !== true && connection.remote?.kind === 'ip') {
       const before = left['x-forwarded-for'];
       left['x-forwarded-for'] = before === undefined ? connection.remote.host : `${before},${connection.remote.host}`;
@@ -88,7 +93,12 @@ export function openHeaders(
   request: HttpRequest,
   internalOnly: JsonObject[string],
 ): (name: string) => OpenHeader | null {
-  return (name) => openHeader(config, connection, request, internalOnly, name);
+  return (name) => {
+    const own = openHeader(config, connection, request, internalOnly, name);
+    if (own !== null || request.open === undefined) return own;
+    const part = request.open.find((item) => item.name === name);
+    return part === undefined ? null : { present: null, reason: part.reason };
+  };
 }
 
 const INTERNAL = 'whether the request counts as internal is not decided by this program';

@@ -5,7 +5,8 @@ import { openFields } from './open-fields.js';
 import { draw, fork, step, withUnknown, type Path } from './path.js';
 import type { Route, RouteSubject } from './routes.js';
 import type { Stream } from './stream.js';
-import { queryOf } from './strings.js';
+import { headerValue, queryOf } from './strings.js';
+import type { Doubt } from './tri.js';
 
 type Next = (stream: Stream, path: Path) => void;
 
@@ -31,7 +32,8 @@ export function chooseRoute(stream: Stream, path: Path, end: End, next: Next): v
   if (table === null) return next(stream, path);
   const { file } = stream.engine.dump;
   const named = string(table.entry.value['vhost_header']);
-  const authority = named === null || named === '' ? stream.request.authority : stream.headers.get(named.toLowerCase());
+  const authority = named === null || named === '' ? stream.request.authority : headerValue(stream.headers, named);
+  if (authority !== null && typeof authority !== 'string') return openHeader(stream, authority, path, end);
   const host = authority === null || authority === '' ? null : table.find(authority);
   if (host === null) {
     const evidence = stream.engine.evidence(table.entry, `route configuration ${table.name ?? ''}`);
@@ -106,7 +108,8 @@ function chooseCluster(stream: Stream, path: Path, end: End, next: Next): void {
   const clusters = list(weighted['clusters']).map(object);
   const total = clusters.reduce((sum, item) => sum + (number(item['weight']) ?? 0), 0);
   const header = string(weighted['header_name']);
-  const given = header === null ? null : stream.headers.get(header.toLowerCase());
+  const given = header === null ? null : headerValue(stream.headers, header);
+  if (given !== null && typeof given !== 'string') return openHeader(stream, given, path, end);
   const random = given !== null && /^\d+$/.test(given) ? BigInt(given) : null;
   const prefix = string(weighted['runtime_key_prefix']) ?? '';
   const overridden = prefix === '' ? null : overriddenWeight(stream, prefix, clusters);
@@ -124,16 +127,24 @@ function chooseCluster(stream: Stream, path: Path, end: End, next: Next): void {
     const weight = number(item['weight']) ?? 0;
     const from = low;
     low += weight;
-    const name = string(item['name']) ?? stream.headers.get((string(item['cluster_header']) ?? '').toLowerCase()) ?? '';
-    const choice: Stream = { ...stream, cluster: { name, value: item } };
+    const name = string(item['name']) ?? headerValue(stream.headers, string(item['cluster_header']) ?? '') ?? '';
+    const take = (branch: Path): void => {
+      if (typeof name !== 'string') return openHeader(stream, name, branch, end);
+      next({ ...stream, cluster: { name, value: item } }, branch);
+    };
     if (random !== null) {
       const rest = Number(random % BigInt(total));
-      if (rest >= from && rest < low) next(choice, path);
+      if (rest >= from && rest < low) take(path);
       continue;
     }
     const branch = draw(path, total, from, low);
-    if (branch !== null) next(choice, branch);
+    if (branch !== null) take(branch);
   }
+}
+
+/** Ends where a header that chooses the way is one whose value is not known. */
+function openHeader(stream: Stream, { fact, reason }: Doubt, path: Path, end: End): void {
+  end(ending(stream.connection, 'unknown', stream.evidence, { reason }), withUnknown(path, fact, reason));
 }
 
 /** `runtime_key_prefix` + cluster: the runtime's weight takes the place of the configured one. */

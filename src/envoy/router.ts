@@ -2,14 +2,16 @@ import { boolean, list, number, object, objectOrNull, string, type JsonObject } 
 import type { Evidence } from '../formats/evidence.js';
 import { ending, type Payload } from './connection.js';
 import { reply, routeName, type FilterRun } from './filter-run.js';
-import type { HttpRequest } from './face.js';
+import type { HttpRequest, OpenPart } from './face.js';
 import { withoutQuery } from './http-path.js';
-import { mutatedHeaders, mutates } from './header-mutation.js';
+import { mutatedHeaders, mutates, openPart } from './header-mutation.js';
 import { openFields } from './open-fields.js';
 import { fork, step, withUnknown, type Path } from './path.js';
 import { regex } from './regex.js';
 import type { Route } from './routes.js';
 import type { Stream } from './stream.js';
+import { headerValue } from './strings.js';
+import { doubt, type Doubt, type Tri } from './tri.js';
 import { toCluster } from './upstream.js';
 
 const REDIRECTS: Readonly<Record<string, number>> = {
@@ -23,11 +25,22 @@ const REDIRECTS: Readonly<Record<string, number>> = {
 /** The router filter: redirect, direct response, or a cluster. */
 export function routeRequest(run: FilterRun): void {
   const { stream, path, end } = run;
+  const demanded = demandsTls(stream);
+  if (demanded === false) return routed(run, path);
+  const redirected = reply(run, 'respond', 301, 'direct_response', { decidedBy: hostEvidence(stream) });
+  if (demanded === true) return end(redirected, path);
+  fork(
+    path,
+    demanded,
+    'unknown',
+    (yes) => end(redirected, yes),
+    (no) => routed(run, no),
+  );
+}
+
+function routed(run: FilterRun, path: Path): void {
+  const { stream, end } = run;
   const { route } = stream;
-  if (demandsTls(stream)) {
-    end(reply(run, 'respond', 301, 'direct_response', { decidedBy: hostEvidence(stream) }), path);
-    return;
-  }
   if (route === null) {
     const evidence = hostEvidence(stream);
     end(reply(run, 'respond', 404, 'route_not_found', { decidedBy: evidence }), step(path, 'no route: 404', evidence));
@@ -86,10 +99,16 @@ function hostEvidence(stream: Stream): Evidence {
 }
 
 /** `require_tls` of the virtual host; EXTERNAL_ONLY spares requests that Envoy takes for internal, which this cannot see. */
-function demandsTls(stream: Stream): boolean {
+function demandsTls(stream: Stream): Tri {
   const required = string(stream.virtualHost?.value['require_tls']) ?? 'NONE';
   if (required === 'NONE') return false;
-  return stream.headers.get('x-forwarded-proto') !== 'https';
+  const proto = headerValue(stream.headers, 'x-forwarded-proto');
+  if (proto === 'https') return false;
+  const where = stream.virtualHost?.pointer ?? '';
+  if (proto !== null && typeof proto !== 'string')
+    return doubt(`${where} demands TLS of the request`, `${proto.fact}: ${proto.reason}`);
+  if (required === 'ALL') return true;
+  return doubt(`${where} demands TLS of the request`, `${required} spares what Envoy takes for internal`);
 }
 
 function redirectTarget(redirect: JsonObject, stream: Stream): string | null {
@@ -104,8 +123,11 @@ function redirectTarget(redirect: JsonObject, stream: Stream): string | null {
 function forward(run: FilterRun, route: Route, action: JsonObject, evidence: Evidence, path: Path): void {
   const { stream, end } = run;
   const cluster = clusterName(stream, action);
-  if (cluster === null) {
-    const reason = `the route names its cluster by ${Object.keys(action).join(', ')}, not known to this program`;
+  if (typeof cluster !== 'string') {
+    const reason =
+      cluster === null
+        ? `the route names its cluster by ${Object.keys(action).join(', ')}, not known to this program`
+        : `${cluster.fact}: ${cluster.reason}`;
     end(
       ending(stream.connection, 'unknown', evidence, { route: routeName(stream), reason }),
       withUnknown(path, 'cluster of the route', reason),
@@ -115,7 +137,7 @@ function forward(run: FilterRun, route: Route, action: JsonObject, evidence: Evi
   const { rewritten, unknown } = rewrite(stream, route, action);
   let next = path;
   for (const fact of facts(action)) next = step(next, fact, evidence);
-  if (unknown !== null) next = withUnknown(next, 'request as the upstream gets it', unknown);
+  for (const part of unknown) next = withUnknown(next, part.fact, part.reason);
   const terminates = stream.isConnect && terminatesConnect(action);
   const payload: Payload =
     stream.isConnect && stream.inner !== null
@@ -146,7 +168,8 @@ function forward(run: FilterRun, route: Route, action: JsonObject, evidence: Evi
       http: true,
       grpc: stream.grpc,
       headers: stream.request.headers,
-      changesHeader: (name) => mutates(stream, name),
+      changesHeader: (name) =>
+        mutates(stream, name) || stream.request.open?.some((part) => part.name === name) === true,
       alpn: stream.alpn,
       notFoundStatus: NOT_FOUND[string(action['cluster_not_found_response_code']) ?? 'SERVICE_UNAVAILABLE'] ?? 503,
       terminates,
@@ -171,12 +194,12 @@ function terminatesConnect(action: JsonObject): boolean {
 }
 
 /** Null where it is chosen in a way that this program does not know. A missing header names no cluster: `''`. */
-function clusterName(stream: Stream, action: JsonObject): string | null {
+function clusterName(stream: Stream, action: JsonObject): string | null | Doubt {
   if (stream.cluster !== null) return stream.cluster.name;
   const single = string(action['cluster']);
   if (single !== null) return single;
   const header = string(action['cluster_header']);
-  if (header !== null) return stream.headers.get(header.toLowerCase()) ?? '';
+  if (header !== null) return headerValue(stream.headers, header) ?? '';
   return null;
 }
 
@@ -210,11 +233,11 @@ function rewrite(
   stream: Stream,
   route: Route,
   action: JsonObject,
-): { readonly rewritten: HttpRequest; readonly unknown: string | null } {
+): { readonly rewritten: HttpRequest; readonly unknown: readonly OpenPart[] } {
   const { request } = stream;
   let path = request.path;
   let authority = request.authority;
-  let unknown: string | null = null;
+  const unknown: OpenPart[] = [];
   const query = path.slice(withoutQuery(path).length);
   const prefix = string(action['prefix_rewrite']);
   const pattern = objectOrNull(action['regex_rewrite']);
@@ -223,24 +246,29 @@ function rewrite(
   } else if (pattern !== null) {
     const compiled = regex(string(object(pattern['pattern'])['regex']) ?? '');
     const replaced = compiled?.replaceAll(withoutQuery(path), string(pattern['substitution']) ?? '') ?? null;
-    if (replaced === null) unknown = 'the regular expression of the path rewrite is not understood';
+    if (replaced === null)
+      unknown.push(openPart(':path', 'the regular expression of the path rewrite is not understood'));
     else path = replaced + query;
   } else if (action['path_rewrite_policy'] !== undefined || action['path_rewrite'] !== undefined) {
-    unknown = 'the path rewrite policy is not evaluated';
+    unknown.push(openPart(':path', 'the path rewrite policy is not evaluated'));
   }
   const weighted = string(stream.cluster?.value['host_rewrite_literal']);
   const literal = weighted ?? string(action['host_rewrite_literal']);
   const header = string(action['host_rewrite_header']);
   const byPath = objectOrNull(action['host_rewrite_path_regex']);
   if (literal !== null && literal !== '') authority = literal;
-  else if (header !== null) authority = stream.headers.get(header.toLowerCase()) || authority;
-  else if (byPath !== null) {
+  else if (header !== null) {
+    const found = headerValue(stream.headers, header);
+    if (found !== null && typeof found !== 'string') unknown.push(openPart(':authority', found.reason));
+    else authority = found || authority;
+  } else if (byPath !== null) {
     const compiled = regex(string(object(byPath['pattern'])['regex']) ?? '');
     const replaced = compiled?.replaceAll(withoutQuery(request.path), string(byPath['substitution']) ?? '') ?? null;
-    if (replaced === null) unknown = 'the regular expression of the host rewrite is not understood';
+    if (replaced === null)
+      unknown.push(openPart(':authority', 'the regular expression of the host rewrite is not understood'));
     else authority = replaced;
   } else if (object(action['auto_host_rewrite'])['value'] === true || action['auto_host_rewrite'] === true) {
-    unknown = 'the host becomes that of the chosen endpoint (auto_host_rewrite)';
+    unknown.push(openPart(':authority', 'the host becomes that of the chosen endpoint (auto_host_rewrite)'));
   }
   const added = mutatedHeaders(stream);
   let { headers } = added;
@@ -251,5 +279,8 @@ function rewrite(
       'x-forwarded-host': before === undefined ? request.authority : `${before},${request.authority}`,
     };
   }
-  return { rewritten: { ...request, path, authority, headers }, unknown: unknown ?? added.unknown };
+  unknown.push(...added.unknown);
+  const rewritten = { ...request, path, authority, headers };
+  if (unknown.length === 0) return { rewritten, unknown };
+  return { rewritten: { ...rewritten, open: [...(request.open ?? []), ...unknown] }, unknown };
 }

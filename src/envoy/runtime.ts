@@ -27,7 +27,8 @@ function flatten(value: JsonObject, prefix: string, into: Map<string, Json>): vo
   }
 }
 
-function isDoubt(value: Json | Doubt | null): value is Doubt {
+/** True where a layer that is not in the dump may set the value. */
+export function isDoubt(value: Json | Doubt | null): value is Doubt {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && 'fact' in value && 'reason' in value;
 }
 

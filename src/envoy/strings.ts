@@ -10,7 +10,7 @@ import {
   type JsonObject,
 } from '../formats/envoy-json.js';
 import { regex } from './regex.js';
-import { all, doubt, type Tri } from './tri.js';
+import { all, doubt, type Doubt, type Tri } from './tri.js';
 
 /** A compiled matcher of one text. */
 type TextTest = (text: string) => Tri;
@@ -73,6 +73,14 @@ export interface OpenHeader {
 }
 
 export const NO_HEADERS: Headers = { get: () => null, open: () => null };
+
+/** Value of a header, null without one; a doubt where it is not known. */
+export function headerValue(headers: Headers, name: string): string | null | Doubt {
+  const key = name.toLowerCase();
+  const open = headers.open(key);
+  if (open === null) return headers.get(key);
+  return open.present === false ? null : doubt(`the value of header ${key}`, open.reason);
+}
 
 type HeaderTest = (headers: Headers) => Tri;
 
@@ -150,10 +158,12 @@ export function headerMatcher(value: JsonObject): HeaderTest {
     };
   }
   const test = headerValueTest(value, kind);
+  // two matchers on one header ask two things
+  const fits = `header ${name} fits ${kind} ${JSON.stringify(value[kind])}${empty ? ', or is empty' : ''}`;
   return (headers) => {
     const open = headers.open(name);
     if (open !== null && open.present !== false) {
-      return doubt(`${invert ? 'not: ' : ''}header ${name} fits`, open.reason);
+      return doubt(invert ? `not (${fits})` : fits, open.reason);
     }
     const found = open === null ? headers.get(name) : null;
     if (found === null && !empty) return false;

@@ -82,7 +82,10 @@ export function connected(
   path: Path,
   end: End,
 ): void {
-  const next = socket.unknown === null ? path : withUnknown(path, `transport to ${fields.to ?? '?'}`, socket.unknown);
+  if (socket.unknown !== null) {
+    const open = { ...upstream, fields: { ...upstream.fields, ...fields } };
+    return unknownTransport(open, socket.unknown, fields.decidedBy ?? null, path, end);
+  }
   const { certificate } = socket;
   end(
     ending(upstream.connection, 'forward', fields.decidedBy ?? null, {
@@ -92,6 +95,19 @@ export function connected(
       upstreamTls: withAlpn(socket.upstreamTls, alpnOf(cluster, upstream)),
       ...(certificate === null ? {} : { certificate }),
     }),
-    next,
+    path,
   );
+}
+
+/** Ends where the transport to the endpoint is not known, and with it whether there is a connection at all. */
+export function unknownTransport(
+  upstream: Upstream,
+  reason: string,
+  evidence: Evidence | null,
+  path: Path,
+  end: End,
+): void {
+  const { fields, connection } = upstream;
+  const to = fields.to ?? fields.endpoint ?? '?';
+  end(ending(connection, 'unknown', evidence, { ...fields, reason }), withUnknown(path, `transport to ${to}`, reason));
 }

@@ -41,7 +41,7 @@ export function wayTo(engine: Engine, cluster: ClusterModel, host: Host): Way | 
   switch (address.kind) {
     case 'socket':
     case 'pipe':
-      return way(engine, host, host.text, null, direct(engine, socket, address.kind));
+      return way(engine, host, host.text, null, directVia(engine, socket, address.kind));
     case 'internal': {
       const listener = engine.internalListener(address.listener);
       if (listener === null || !isPlainTunnel(listener)) return null;
@@ -51,14 +51,14 @@ export function wayTo(engine: Engine, cluster: ClusterModel, host: Host): Way | 
 }
 
 function way(engine: Engine, host: Host, to: string | null, hbone: Way['hbone'], via: Via): Way {
-  const decidedBy = { file: engine.dump.file, pointer: host.pointer, text: `endpoint ${host.text}` };
-  return { host, endpoint: endpointText(host), to, hbone, decidedBy, via };
+  const { endpoint, decidedBy } = hostFields(engine, host);
+  return { host, endpoint, to, hbone, decidedBy, via };
 }
 
 /** The endpoints of a cluster share its few sockets, and what these say of the way. */
 const directs = new WeakMap<Transport, Partial<Record<'socket' | 'pipe', Via>>>();
 
-function direct(engine: Engine, socket: Transport, kind: 'socket' | 'pipe'): Via {
+function directVia(engine: Engine, socket: Transport, kind: 'socket' | 'pipe'): Via {
   let made = directs.get(socket);
   if (made === undefined) directs.set(socket, (made = {}));
   return (made[kind] ??= {
@@ -111,7 +111,7 @@ const NOTHING: Connection = {
 };
 
 /** Runs the tunnel for a connection that brings nothing with it. */
-function run(
+function runTunnel(
   engine: Engine,
   cluster: ClusterModel,
   host: Host,
@@ -143,7 +143,7 @@ function run(
 function tunnelSteps(engine: Engine, cluster: ClusterModel, host: Host, socket: Transport): readonly Step[] {
   return [
     ...hostSteps(engine, host, socket),
-    ...run(engine, cluster, host, socket).flatMap(([, path]) => stepsOf(path)),
+    ...runTunnel(engine, cluster, host, socket).flatMap(([, path]) => stepsOf(path)),
   ];
 }
 
@@ -158,7 +158,7 @@ function throughTunnel(
   const originator = originating(engine, cluster, socket, listener);
   const quick = originator === null ? null : originated(engine, host, originator);
   if (quick !== null) return quick;
-  const ends = run(engine, cluster, host, socket);
+  const ends = runTunnel(engine, cluster, host, socket);
   const [result, path] = ends[0] ?? [];
   if (result === undefined || path === undefined || ends.length !== 1) return null;
   if (result.action !== 'forward' || path.p !== 1 || path.unknowns !== null || path.conditions !== null) return null;
@@ -217,8 +217,7 @@ function originator(
     understood(engine, listener, through) &&
     filters.length === 1 &&
     filters[0]?.type === ORIGINAL_DST &&
-    chains[0]?.match.unsupported.length === 0 &&
-    chains[0].match.any &&
+    chains[0]?.match.any === true &&
     (socket.tls === 'none' || socket.tls === 'tls' || socket.tls === 'mtls') &&
     passed.length === 1 &&
     passed[0]?.kind === 'host' &&

@@ -38,6 +38,8 @@ export interface Route {
   readonly hops: readonly Hop[];
   /** Facts that are missing and were assumed on the way: the verdict can be no better than unknown. */
   readonly assumptions: readonly Unknown[];
+  /** Facts that are missing, and that are told with an answer which does not hang on them. */
+  readonly noted: readonly Unknown[];
   /** What forks on the way hang on, and the facts that would decide them: settled when all ways are known. */
   readonly conditions: readonly string[];
   readonly undecided: readonly Unknown[];
@@ -110,6 +112,7 @@ export function decide(
 ): Route {
   const node = process.kind === 'app' || process.kind === 'envoy' ? process.pod.node : connection.place.node;
   const told = toldSteps(outcome.steps, process);
+  const { assumptions, noted } = missing(outcome);
   const hops = outcome.steps.map((step, index): Hop => ({
     node,
     netns: connection.place.id,
@@ -124,9 +127,28 @@ export function decide(
     ...route,
     probability: multiply(route.probability, outcome.probability),
     hops: [...route.hops, ...hops],
+    assumptions: [...route.assumptions, ...assumptions],
+    noted: [...route.noted, ...noted],
     conditions: [...route.conditions, ...('conditions' in outcome ? outcome.conditions : [])],
     undecided: outcome.probability === null ? [...route.undecided, ...outcome.unknowns] : route.undecided,
   };
+}
+
+/**
+ * What a proxy that hands on does not know. A part of the request that travels with it is the next proxy's question; an
+ * unknown share leaves every way possible; anything else may change the way itself.
+ */
+function missing(outcome: ZtunnelOutcome | EnvoyOutcome): Pick<Route, 'assumptions' | 'noted'> {
+  const { unknowns, probability, action } = outcome;
+  if (action !== 'forward' || unknowns.length === 0) return { assumptions: [], noted: [] };
+  const parts = 'upstreamHttp' in outcome ? (outcome.upstreamHttp?.open ?? []) : [];
+  const carried = (unknown: Unknown): boolean => parts.some((part) => part.fact === unknown.fact);
+  // of a fork that no file settles, see `settleForks`
+  if (probability === null) {
+    const forked = 'conditions' in outcome && outcome.conditions.length > 0;
+    return { assumptions: [], noted: forked ? unknowns.filter(carried) : unknowns };
+  }
+  return { assumptions: unknowns.filter((unknown) => !carried(unknown)), noted: unknowns.filter(carried) };
 }
 
 /**
@@ -182,7 +204,7 @@ export function finish(route: Route, verdict: Verdict, reason: string): Walked {
       ),
       hops: route.hops,
     },
-    unknowns: route.assumptions,
+    unknowns: [...route.assumptions, ...route.noted],
     conditions: route.conditions,
     undecided: route.undecided,
   };

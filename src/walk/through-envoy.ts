@@ -58,7 +58,10 @@ export function throughEnvoy(
     innerTls: hbone ? inner.tls : null,
     http: inner.http,
   });
-  return followed(walker, route, process, connection, inner, outcomes, port);
+  // Host and path choose the route: without them the rest of the way is no more than likely.
+  const open = (inner.http?.open ?? []).filter((part) => part.name.startsWith(':'));
+  const assumptions = [...route.assumptions, ...open.map(({ fact, reason }) => ({ fact, reason }))];
+  return followed(walker, { ...route, assumptions }, process, connection, inner, outcomes, port);
 }
 
 /** What an Envoy sends to a cluster that a route of it has chosen. */

@@ -52,6 +52,7 @@ export function walk(engines: Engines, start: Start): readonly Walked[] {
     links: [],
     hops: [],
     assumptions: [],
+    noted: [],
     conditions: [],
     undecided: [],
     decisions: new Set(),

@@ -103,7 +103,9 @@ describe('a TLS handshake', () => {
       clusters: [{ ...C, transport_socket: socket }],
       others,
     });
-    expect(told(ask(envoy))).toEqual(['to 10.1.0.1:8080 if transport to 10.1.0.1:8080']);
+    expect(told(ask(envoy))).toEqual([
+      'unknown secret default has not come yet: without it there is no TLS if transport to 10.1.0.1:8080',
+    ]);
     expect(ask(envoy)[0]?.unknowns[0]?.reason).toContain('secret default has not come yet');
   });
 });

@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../src/formats/envoy-json.js';
+import { any, ask, cluster, endpoint, listener, load, manager, told, TO_C } from './dumps.js';
+
+const C = cluster('c', [endpoint('10.1.0.1')]);
+
+function behind(routes: readonly JsonObject[], more: JsonObject = {}): Parameters<typeof load>[0] {
+  return { listeners: [listener({ filters: [manager(routes, more)] })], clusters: [C] };
+}
+
+function adding(value: string): JsonObject {
+  return { ...TO_C, request_headers_to_add: [{ header: { key: 'X-V', value } }] };
+}
+
+const secure = any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
+  common_tls_context: { tls_certificate_sds_secret_configs: [{ name: 'default' }] },
+});
+
+describe('what has not come yet', () => {
+  it('without its secrets a cluster connects to nobody', () => {
+    const parts = {
+      ...behind([TO_C]),
+      clusters: [{ ...C, transport_socket: { name: 'tls', typed_config: secure } }],
+    };
+    const secrets = any('envoy.admin.v3.SecretsConfigDump', { dynamic_warming_secrets: [{ name: 'default' }] });
+    expect(told(ask(load(parts)))).toEqual(['to 10.1.0.1:8080']);
+    expect(told(ask(load({ ...parts, others: [secrets] })))).toEqual([
+      'unknown secret default has not come yet: without it there is no TLS if transport to 10.1.0.1:8080',
+    ]);
+  });
+
+  it('a listener that waits for the destination may have taken it by now', () => {
+    const catchAll = listener({ filters: [manager([TO_C])] }, { use_original_dst: true });
+    const waiting = {
+      ...listener({ filters: [manager([TO_C])] }),
+      name: 'late',
+      address: { socket_address: { address: '0.0.0.0', port_value: 8000 } },
+    };
+    const others = [
+      any('envoy.admin.v3.ListenersConfigDump', {
+        dynamic_listeners: [{ name: 'late', warming_state: { listener: waiting } }],
+      }),
+    ];
+    const envoy = load({ listeners: [catchAll], clusters: [C], others });
+    expect(told(ask(envoy, { dst: '10.0.0.9:8000' }))).toEqual([
+      'unknown listener late waits to take it if listener late',
+    ]);
+    expect(told(ask(envoy, { dst: '10.0.0.9:8001' }))).toEqual(['to 10.1.0.1:8080']);
+  });
+});
+
+describe('a header whose value is not known', () => {
+  const teapot = { match: { prefix: '/', headers: [{ name: 'x-v' }] }, direct_response: { status: 418 } };
+
+  it('travels with the request, and the next Envoy does not take it for absent', () => {
+    const [sent] = ask(load(behind([adding('%START_TIME%')])));
+    const http = sent?.upstreamHttp ?? null;
+    expect(http?.open?.map((part) => part.name)).toEqual(['x-v']);
+    const next = ask(load(behind([teapot, TO_C])), { http });
+    expect(told(next)).toEqual([
+      expect.stringMatching(/^respond 418 if request has header x-v/),
+      expect.stringMatching(/^to 10.1.0.1:8080 if request has header x-v/),
+    ]);
+    // a third one as well
+    const third = ask(load(behind([teapot])), { http: next[1]?.upstreamHttp ?? null });
+    expect(third).toHaveLength(2);
+  });
+
+  it('is certain where it is fixed', () => {
+    const [sent] = ask(load(behind([adding('a')])));
+    expect(sent?.upstreamHttp?.open).toBeUndefined();
+    expect(told(ask(load(behind([teapot, TO_C])), { http: sent?.upstreamHttp ?? null }))).toEqual(['respond 418']);
+  });
+});
+
+describe('ways of one cluster that differ in what they carry', () => {
+  it('by a header that the weighted cluster adds', () => {
+    const weighted = ['a', 'b'].map((value) => ({
+      name: 'c',
+      weight: 50,
+      request_headers_to_add: [{ header: { key: 'x-v', value } }],
+    }));
+    const split = { match: { prefix: '/' }, route: { weighted_clusters: { clusters: weighted } } };
+    const outcomes = ask(load(behind([split])));
+    expect(outcomes.map((one) => [one.upstreamHttp?.headers['x-v'], one.probability])).toEqual([
+      ['a', 0.5],
+      ['b', 0.5],
+    ]);
+  });
+});
+
+describe('questions about one header are not one question', () => {
+  it('each value is asked for', () => {
+    const route = (exact: string, status: number): JsonObject => ({
+      match: { prefix: '/', headers: [{ name: 'x-request-id', string_match: { exact } }] },
+      direct_response: { status },
+    });
+    const outcomes = ask(load(behind([route('a', 201), route('b', 202), TO_C])));
+    expect(outcomes.map((one) => one.status ?? one.to)).toEqual([201, 202, '10.1.0.1:8080']);
+  });
+
+  it('each mapper of local replies is asked for', () => {
+    const mapper = (status_code: number): JsonObject => ({
+      filter: { status_code_filter: { comparison: { value: { default_value: 404, runtime_key: 'a.b' } } } },
+      status_code,
+    });
+    const config = { local_reply_config: { mappers: [mapper(501), mapper(502)] } };
+    expect(ask(load(behind([], config))).map((one) => one.status)).toEqual([501, 502, 404]);
+  });
+});
+
+describe('a header that Envoy itself writes or removes', () => {
+  const byHeader = (name: string): JsonObject => ({ match: { prefix: '/' }, route: { cluster_header: name } });
+  const asked = (headers: Record<string, string>): Parameters<typeof ask>[1] => ({
+    http: { method: 'GET', authority: 'a.test', path: '/x', headers },
+  });
+
+  it('does not name a cluster', () => {
+    const cert = asked({ 'x-forwarded-client-cert': 'c' });
+    expect(told(ask(load(behind([byHeader('x-forwarded-client-cert')])), cert))).toEqual(['error 503']);
+    expect(ask(load(behind([byHeader('x-request-id')])))[0]?.action).toBe('unknown');
+    expect(told(ask(load(behind([byHeader('x-c')])), asked({ 'x-c': 'c' })))).toEqual(['to 10.1.0.1:8080']);
+    const weighted = { clusters: [{ weight: 1, cluster_header: 'x-request-id' }] };
+    expect(ask(load(behind([{ match: { prefix: '/' }, route: { weighted_clusters: weighted } }])))[0]?.action).toBe(
+      'unknown',
+    );
+  });
+
+  it('does not reach the upstream where it is removed', () => {
+    const [sent] = ask(load(behind([TO_C])), asked({ 'x-forwarded-client-cert': 'c', 'x-other': 'd' }));
+    expect(sent?.upstreamHttp?.headers).toEqual({ 'x-other': 'd' });
+  });
+
+  it('x-forwarded-proto is written where no proxy before did', () => {
+    const config = { use_remote_address: true, xff_num_trusted_hops: 1 };
+    const proto = (headers: Record<string, string>): string | undefined =>
+      ask(load(behind([TO_C], config)), asked(headers))[0]?.upstreamHttp?.headers['x-forwarded-proto'];
+    expect(proto({})).toBe('http');
+    expect(proto({ 'x-forwarded-proto': 'https' })).toBe('https');
+  });
+});
+
+describe('no silent default', () => {
+  const UNSEEN = { layered_runtime: { layers: [{ name: 'r', rtds_layer: {} }] } };
+
+  it('outlier detection is no matter to a cluster without endpoints', () => {
+    const empty = { ...cluster('c', []), outlier_detection: {} };
+    expect(told(ask(load({ ...behind([TO_C]), clusters: [empty] })))).toEqual(['error 503']);
+  });
+
+  it('a runtime that is not seen may change the panic threshold where health is not whole', () => {
+    const hosts = [endpoint('10.1.0.1'), endpoint('10.1.0.2', { health_status: 'UNHEALTHY' })];
+    const first = (endpoints: readonly JsonObject[], bootstrap: JsonObject): string | undefined =>
+      ask(load({ ...behind([TO_C]), clusters: [cluster('c', endpoints)], bootstrap }))[0]?.action;
+    expect(first(hosts, {})).toBe('forward');
+    expect(first(hosts, UNSEEN)).toBe('unknown');
+    expect(first(hosts.slice(0, 1), UNSEEN)).toBe('forward');
+  });
+
+  it('and the status of a fault', () => {
+    const fault = {
+      name: 'fault',
+      typed_config: any('envoy.extensions.filters.http.fault.v3.HTTPFault', {
+        abort: { http_status: 418, percentage: { numerator: 100 } },
+      }),
+    };
+    const router = {
+      name: 'router',
+      typed_config: any('envoy.extensions.filters.http.router.v3.Router'),
+    };
+    const parts = behind([TO_C], { http_filters: [fault, router] });
+    expect(told(ask(load(parts)))).toEqual(['respond 418']);
+    expect(ask(load({ ...parts, bootstrap: UNSEEN })).map((one) => one.action)).not.toContain('respond');
+  });
+
+  it('what counts as internal is not known', () => {
+    const demanding = (require_tls: string): readonly string[] => {
+      const virtual_hosts = [{ name: 'v', domains: ['*'], routes: [TO_C], require_tls }];
+      return told(ask(load(behind([], { route_config: { virtual_hosts } }))));
+    };
+    expect(demanding('ALL')).toEqual(['respond 301']);
+    expect(demanding('EXTERNAL_ONLY')).toEqual([
+      expect.stringMatching(/^respond 301 if /),
+      expect.stringMatching(/^to 10.1.0.1:8080 if /),
+    ]);
+  });
+});
