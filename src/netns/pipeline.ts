@@ -146,9 +146,10 @@ export class Pipeline {
         flow.choices,
       );
     let result = back(reset || own ? dst : zero);
-    // ip6_dst_lookup_tail: an error without a source is asked again with the source that would be chosen
-    if (family === 6 && !reset && !own && isRouteError(result)) {
-      result = back(selectAddress6(this.runtime.devices, 'lo', src));
+    // icmp6_send: where no route names a source, the one that the incoming device would choose is asked with
+    if (family === 6 && !reset && !own && (isRouteError(result) || result.route?.prefsrc == null)) {
+      const incoming = flow.iif === null || flow.iif === 'lo' ? (flow.route?.nexthop?.device ?? 'lo') : flow.iif;
+      result = back(selectAddress6(this.runtime.devices, incoming, src));
     }
     const device = result.nexthop?.device ?? null;
     const stuck =

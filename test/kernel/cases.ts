@@ -248,4 +248,13 @@ export const CASES: readonly KernelCase[] = [
       ),
     ),
   ),
+  ...(['fd00:244:1::1', '2001:db8::1'] as const).flatMap((src) =>
+    (['fd00:1::/64', 'fd00:244:1::/64'] as const).map((from) =>
+      made(
+        `an IPv6 error to ${src} has the source of the incoming device: all but ${from} is prohibited`,
+        { ...IN6, iif: 'eth1', protocol: 'udp', src, dst: 'fd00:244:1::1' },
+        { shell: [`ip -6 rule add pref 12392 not from ${from} prohibit`] },
+      ),
+    ),
+  ),
 ];
