@@ -1,5 +1,6 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { redactObject } from '../snapshot/redact.js';
+import { scrub } from '../snapshot/redact.js';
 import type { SnapshotSink } from '../snapshot/write.js';
 import { listAll, type Selection, type Served } from './api.js';
 import { asCollectError, CollectError } from './errors.js';
@@ -91,11 +92,11 @@ export class Cluster {
   }
 
   notice(message: string): void {
-    this.progress({ kind: 'notice', message });
+    this.progress({ kind: 'notice', message: scrub(message) ?? message });
   }
 
   problem(file: string, reason: string): void {
-    if (!this.problems.has(file)) this.problems.set(file, reason);
+    if (!this.problems.has(file)) this.problems.set(file, scrub(reason) ?? reason);
   }
 
   put(file: string, text: string): void {

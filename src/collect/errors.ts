@@ -1,3 +1,4 @@
+import { scrub } from '../snapshot/redact.js';
 import { NoDumpError } from '../snapshot/redact-stream.js';
 
 /** Why something could not be read from the cluster. Each becomes one entry of the manifest's `problems`. */
@@ -20,7 +21,8 @@ export class CollectError extends Error {
   readonly status: number | null;
 
   constructor(kind: FailureKind, message: string, status: number | null = null) {
-    super(message);
+    // what a plugin or server said may hold a token, and goes to the terminal and into the manifest
+    super(scrub(message) ?? message);
     this.kind = kind;
     this.status = status;
   }

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import type { RequestOptions } from 'node:https';
+import { KubeconfigError } from './errors.js';
 import type { AuthInput, Connection, ConnectionOptions } from './kubeconfig.js';
 
 /** The forms of a kubeconfig that are left to @kubernetes/client-node: auth providers, and servers behind a proxy. */
@@ -28,7 +29,15 @@ export async function libraryConnection(
     namespace: input.namespace,
     options: async (): Promise<ConnectionOptions> => {
       const options: RequestOptions = {};
-      await config.applyToHTTPSOptions(options);
+      try {
+        await config.applyToHTTPSOptions(options);
+      } catch (error) {
+        // its message may quote what a plugin printed, which may be a token
+        const name = error instanceof Error ? error.name : 'error';
+        throw new KubeconfigError(
+          `user of context ${input.context}: its credentials could not be had (${name} in the plugin's answer or its start)`,
+        );
+      }
       agent ??= options.agent instanceof http.Agent ? options.agent : new http.Agent();
       return { agent, headers: { ...stringHeaders(options.headers), ...basic(options), ...input.impersonate } };
     },

@@ -1,3 +1,4 @@
+import { scrub } from '../snapshot/redact.js';
 import type { WrittenManifest } from '../snapshot/write.js';
 import { PODS, type Cluster } from './cluster.js';
 import { asArray, asString, at } from './json.js';
@@ -30,7 +31,7 @@ export function emptyManifest(
 ): WrittenManifest {
   const note =
     plan.kind === 'trace'
-      ? `trace ${plan.from} ${plan.to}`
+      ? `trace ${plan.from} ${withoutSecrets(plan.to)}`
       : plan.namespaces === 'all'
         ? null
         : `namespaces ${plan.namespaces.join(', ')}`;
@@ -43,6 +44,12 @@ export function emptyManifest(
     problems,
     sources: [],
   };
+}
+
+/** A URL without its user, password and query: what was asked for is told by the rest. */
+function withoutSecrets(word: string): string {
+  const bare = word.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1').replace(/[?#].*$/s, '');
+  return scrub(bare) ?? bare;
 }
 
 /** Releases of the istiods that run, by the tags of their images. */

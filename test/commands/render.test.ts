@@ -9,9 +9,16 @@ it('the command of a suggestion keeps headers, but no secrets', () => {
     'x-auth-token:s3cret',
     'end-user: jason',
   ];
-  const text = commandOf({ from: 'a', to: 'b', output: 'text', method: 'GET', header } as Parameters<
-    typeof commandOf
-  >[0]);
+  const text = commandOf({
+    from: 'a',
+    to: 'b',
+    output: 'text',
+    method: 'GET',
+    header,
+    'fail-on': 'error',
+    'request-timeout': '15s',
+    concurrency: 8,
+  });
   expect(text).not.toContain('s3cret');
   expect(text).toContain("--header 'Authorization: ***'");
   expect(text).toContain("--header 'end-user: jason'");
