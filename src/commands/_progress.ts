@@ -35,7 +35,9 @@ export function progressOn(streamOf: () => NodeJS.WriteStream, timings: boolean)
   let text = 'connecting';
   const start = async (): Promise<void> => {
     const stream = output();
-    if (!stream.isTTY || process.env['CI'] !== undefined || process.env['TERM'] === 'dumb') return;
+    // a terminal without columns has no line to draw on (ora never ends to break it)
+    if (!stream.isTTY || stream.columns === 0 || process.env['CI'] !== undefined || process.env['TERM'] === 'dumb')
+      return;
     const { ora } = await import('./_spinner.js');
     if (waiting.stopped) return;
     spinner = ora({ stream, discardStdin: false }).start(text);

@@ -84,7 +84,17 @@ export async function withCluster<T>(
   }
 }
 
+/** What Kubernetes takes as the name of a namespace (RFC 1123 label). */
+const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
 function optionsOf(flags: ClusterFlags, signal: AbortSignal, progress: (progress: Progress) => void): CollectOptions {
+  const { namespace } = flags;
+  if (namespace !== undefined && !NAMESPACE.test(namespace)) {
+    throw new ExpectedError(
+      `-n ${JSON.stringify(namespace)}: no name of a namespace (small letters, digits, dashes)`,
+      2,
+    );
+  }
   return {
     kubeconfig: flags.kubeconfig ?? null,
     context: null,
