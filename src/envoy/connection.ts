@@ -121,6 +121,32 @@ export interface Connection {
   readonly filterChain: string | null;
 }
 
+/** A connection that no filter has seen yet: what its bytes are, its two ends, and the listener that it reached. */
+export function newConnection({
+  payload,
+  local,
+  remote,
+  listener,
+}: Pick<Connection, 'payload' | 'local' | 'remote' | 'listener'>): Connection {
+  return {
+    payload,
+    local,
+    localRestored: false,
+    remote,
+    direct: remote,
+    filterState: new Map(),
+    shared: new Set(),
+    metadata: new Map(),
+    transport: 'raw_buffer',
+    sni: '',
+    alpn: [],
+    terminated: undefined,
+    negotiated: null,
+    listener,
+    filterChain: null,
+  };
+}
+
 /** How one branch ends: the outcome without its history. */
 export type Ending = Omit<EnvoyOutcome, 'probability' | 'steps' | 'conditions' | 'unknowns'>;
 

@@ -4,7 +4,7 @@ import { readEnvoyDump, type DumpEntry } from '../formats/envoy-dump.js';
 import { object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import { workloadCertificate } from './certificates.js';
 import { clusterModel, type ClusterModel } from './cluster.js';
-import { addressText, ending, ipAddress, type Address, type Connection, type Payload } from './connection.js';
+import { addressText, ending, ipAddress, newConnection, type Address, type Payload } from './connection.js';
 import { endpointsOf } from './endpoints.js';
 import type { Engine } from './engine.js';
 import type { Envoy, EnvoyOutcome, EnvoyRequest } from './face.js';
@@ -170,23 +170,12 @@ function decide(
     end(ending(null, missing ? 'unknown' : 'error', null, { reason }), step(next, reason, null));
     return outcomes();
   }
-  const connection: Connection = {
+  const connection = newConnection({
     payload: payloadOf(request),
     local,
-    localRestored: false,
     remote: ipAddress(request.src),
-    direct: ipAddress(request.src),
-    filterState: new Map(),
-    shared: new Set(),
-    metadata: new Map(),
-    transport: 'raw_buffer',
-    sni: '',
-    alpn: [],
-    terminated: undefined,
-    negotiated: null,
     listener: listener.name,
-    filterChain: null,
-  };
+  });
   if (listener.useOriginalDst) {
     // A listener for the original destination takes the connection over; otherwise this one keeps it.
     const target = index.find(local, false) ?? listener;

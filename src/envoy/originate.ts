@@ -1,5 +1,5 @@
 import { list, object, type JsonObject } from '../formats/envoy-json.js';
-import { ipAddress, type Connection } from './connection.js';
+import { ipAddress, newConnection } from './connection.js';
 import type { Engine } from './engine.js';
 import type { EnvoyOrigin, EnvoyOutcome } from './face.js';
 import { isGrpc } from './http.js';
@@ -21,23 +21,12 @@ export function originate(
   { src, dst, http }: EnvoyOrigin,
 ): readonly EnvoyOutcome[] {
   const { end, outcomes } = gather(identity);
-  const connection: Connection = {
+  const connection = newConnection({
     payload: { tls: null, app: http === null ? { kind: 'tcp' } : { kind: 'http', request: http } },
     local: ipAddress(dst) ?? { kind: 'internal', listener: '', id: dst },
-    localRestored: false,
     remote: ipAddress(src),
-    direct: ipAddress(src),
-    filterState: new Map(),
-    shared: new Set(),
-    metadata: new Map(),
-    transport: 'raw_buffer',
-    sni: '',
-    alpn: [],
-    terminated: undefined,
-    negotiated: null,
     listener: null,
-    filterChain: null,
-  };
+  });
   const headers = Object.fromEntries(
     Object.entries(http?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
   );

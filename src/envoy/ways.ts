@@ -1,7 +1,7 @@
 import { boolean, object, objectOrNull, string, number, type JsonObject } from '../formats/envoy-json.js';
 import { joinHostPort } from '../formats/ip.js';
 import { metadataPath, type ClusterModel, type Host } from './cluster.js';
-import { addressType, eachEnding, ipAddress, type Connection, type Ending, type Via, type Way } from './connection.js';
+import { addressType, eachEnding, ipAddress, newConnection, type Ending, type Via, type Way } from './connection.js';
 import type { Engine } from './engine.js';
 import { toInternal } from './internal.js';
 import type { ListenerModel } from './listener.js';
@@ -92,23 +92,12 @@ function isPlainTunnel(listener: ListenerModel): boolean {
   );
 }
 
-const NOTHING: Connection = {
+const NOTHING = newConnection({
   payload: { tls: null, app: { kind: 'tcp' } },
   local: { kind: 'internal', listener: '', id: '' },
-  localRestored: false,
   remote: null,
-  direct: null,
-  filterState: new Map(),
-  shared: new Set(),
-  metadata: new Map(),
-  transport: 'raw_buffer',
-  sni: '',
-  alpn: [],
-  terminated: undefined,
-  negotiated: null,
   listener: null,
-  filterChain: null,
-};
+});
 
 /** Runs the tunnel for a connection that brings nothing with it. */
 function runTunnel(
