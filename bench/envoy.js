@@ -1,41 +1,11 @@
 // How fast a large config_dump is read and requests are decided. Run: node --expose-gc bench/envoy.js [megabytes]
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { best, importBundled, timed } from './engine.js';
 import { generateDump, requests, SERVICES } from './envoy-dump.js';
 
-const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const folder = mkdtempSync(path.join(tmpdir(), 'meshpath-bench-'));
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const outfile = path.join(folder, 'envoy.mjs');
-await build({
-  absWorkingDir: root,
-  entryPoints: ['src/envoy/load.ts'],
-  bundle: true,
-  format: 'esm',
-  platform: 'node',
-  outfile,
-  logLevel: 'warning',
-});
-const imported = process.cpuUsage();
-const { loadEnvoy } = await import(outfile);
-const importing = process.cpuUsage(imported);
-console.log(`import of the engine: ${((importing.user + importing.system) / 1000).toFixed(0)} ms CPU`);
+const { loadEnvoy } = await importBundled("export { loadEnvoy } from './src/envoy/load.ts';");
 
 const dump = generateDump(Number(process.argv[2] ?? 100));
 
-/** Milliseconds of CPU and of wall clock. */
-function timed(work) {
-  const cpu = process.cpuUsage();
-  const start = performance.now();
-  const result = work();
-  const used = process.cpuUsage(cpu);
-  return { result, cpu: (used.user + used.system) / 1000, wall: performance.now() - start };
-}
-
-const best = (runs) => Math.min(...runs);
 const parse = [];
 const load = [];
 for (let run = 0; run < 4; run++) {

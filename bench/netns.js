@@ -1,41 +1,17 @@
 // How fast rules are read and packets are followed. Run: node --expose-gc bench/netns.js [rules] [flows of each kind]
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
-import { build } from 'esbuild';
+import { best, importBundled, timed } from './engine.js';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const folder = mkdtempSync(path.join(tmpdir(), 'meshpath-bench-'));
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const outfile = path.join(folder, 'netns.mjs');
-await build({
-  absWorkingDir: root,
-  stdin: {
-    contents:
-      "export { loadNetworkNamespace } from './src/netns/load.ts'; export { parseIptablesSave } from './src/formats/iptables-save.ts';",
-    resolveDir: root,
-  },
-  bundle: true,
-  format: 'esm',
-  platform: 'node',
-  outfile,
-  logLevel: 'warning',
-});
-const { loadNetworkNamespace, parseIptablesSave } = await import(outfile);
+const { loadNetworkNamespace, parseIptablesSave } = await importBundled(
+  "export { loadNetworkNamespace } from './src/netns/load.ts'; export { parseIptablesSave } from './src/formats/iptables-save.ts';",
+);
 
 const rules = Number(process.argv[2] ?? 100_000);
 const count = Number(process.argv[3] ?? 1_000_000);
-
-/** Milliseconds of CPU: other work on the machine does not count. */
-function timed(work) {
-  const cpu = process.cpuUsage();
-  const result = work();
-  const used = process.cpuUsage(cpu);
-  return { result, cpu: (used.user + used.system) / 1000 };
-}
-const best = (runs) => Math.min(...runs);
 
 /** kube-proxy's rules of services with two endpoints each: eight lines a service. */
 function kubeProxy(lines) {

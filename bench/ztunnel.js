@@ -1,25 +1,8 @@
 // How fast a large config_dump is read and connections are decided. Run: node --expose-gc bench/ztunnel.js [megabytes] [connections]
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { best, importBundled, timed } from './engine.js';
 import { eachService, generateDump, NODE_PODS, questions } from './ztunnel-dump.js';
 
-const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const folder = mkdtempSync(path.join(tmpdir(), 'meshpath-bench-'));
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const outfile = path.join(folder, 'ztunnel.mjs');
-await build({
-  absWorkingDir: root,
-  entryPoints: ['src/ztunnel/load.ts'],
-  bundle: true,
-  format: 'esm',
-  platform: 'node',
-  outfile,
-  logLevel: 'warning',
-});
-const { loadZtunnel } = await import(outfile);
+const { loadZtunnel } = await importBundled("export { loadZtunnel } from './src/ztunnel/load.ts';");
 
 const megabytes = Number(process.argv[2] ?? 100);
 const count = Number(process.argv[3] ?? 300_000);
@@ -28,15 +11,6 @@ console.log(
   `dump: ${(dump.length / 1e6).toFixed(1)} MB, 20000 workloads, 3000 services, ${NODE_PODS} pods on the node`,
 );
 
-/** Milliseconds of CPU: other work on the machine does not count. */
-function timed(work) {
-  const cpu = process.cpuUsage();
-  const result = work();
-  const used = process.cpuUsage(cpu);
-  return { result, cpu: (used.user + used.system) / 1000 };
-}
-
-const best = (runs) => Math.min(...runs);
 const parse = [];
 const load = [];
 for (let run = 0; run < 3; run++) {
