@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
+import { firstPacket } from './packets.js';
 import { namespaceOf } from './vectors.js';
 
 /** What stands beside the hooks of IP: other families of nft, flowtables, IPVS, eBPF. None of it may be passed over. */
@@ -66,22 +67,7 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 function packet(over: Partial<Packet>): Packet {
-  return {
-    direction: 'in',
-    iif: 'veth1',
-    protocol: 'tcp',
-    src: { ip: '10.244.1.9', port: 40000 },
-    dst: { ip: '10.0.0.5', port: 80 },
-    mark: 0,
-    conntrack: null,
-    assumed: null,
-    uid: null,
-    gid: null,
-    tcpFlags: ['SYN'],
-    connectedSocket: null,
-    sourceBound: true,
-    ...over,
-  };
+  return firstPacket({ iif: 'veth1', src: { ip: '10.244.1.9', port: 40000 }, ...over });
 }
 
 function ask(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): readonly NetnsOutcome[] {

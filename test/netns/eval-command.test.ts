@@ -1,51 +1,24 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { evalCommand, type EvalCommand } from '../commands/eval-command.js';
 import { loadVectors } from './vectors.js';
 
-const root = path.resolve(import.meta.dirname, '../..');
+let command: EvalCommand;
 let folder: string;
-let command: string;
+let run: EvalCommand['run'];
 let netns: string;
 
 beforeAll(async () => {
-  // inside node_modules: the framework is found from there
-  const cache = path.join(root, 'node_modules', '.cache');
-  mkdirSync(cache, { recursive: true });
-  folder = mkdtempSync(path.join(cache, 'eval-netns-'));
-  command = path.join(folder, 'command.mjs');
-  await build({
-    stdin: {
-      contents: `import Command from './src/commands/eval/netns.ts'; await Command.run(process.argv.slice(2), ${JSON.stringify(root)});`,
-      resolveDir: root,
-    },
-    absWorkingDir: root,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    packages: 'external',
-    outfile: command,
-    logLevel: 'warning',
-  });
+  command = await evalCommand('netns');
+  ({ folder, run } = command);
   netns = path.join(folder, 'netns');
   mkdirSync(netns);
   const files = loadVectors().find(({ name }) => name === 'ambient-ipt-001')?.files ?? {};
   for (const [name, text] of Object.entries(files)) writeFileSync(path.join(netns, name), text);
 }, 60_000);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function run(args: readonly string[], input = '') {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...args], { input, encoding: 'utf8' });
-  const answers: readonly { readonly id: unknown; readonly error?: string; readonly outcomes?: readonly object[] }[] =
-    stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
-  return { status, answers, stderr };
-}
+afterAll(() => command.remove());
 
 const question = (id: string, dst: string): string =>
   JSON.stringify({ id, direction: 'in', iif: 'eth0', protocol: 'tcp', src: '10.244.2.9:40000', dst });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answerLine } from '../../src/netns/eval.js';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
+import { firstPacket } from './packets.js';
 import { namespaceOf } from './vectors.js';
 
 const ADDRESSES = JSON.stringify([
@@ -44,25 +45,6 @@ const FILES: Readonly<Record<string, string>> = {
   'ipset-save.txt': 'create s hash:ip\nadd s 10.0.0.9\n',
 };
 
-function packet(over: Partial<Packet> = {}): Packet {
-  return {
-    direction: 'in',
-    iif: 'eth0',
-    protocol: 'tcp',
-    src: { ip: '10.0.0.9', port: 40000 },
-    dst: { ip: '10.0.0.5', port: 80 },
-    mark: 0,
-    conntrack: null,
-    assumed: null,
-    uid: null,
-    gid: null,
-    tcpFlags: ['SYN'],
-    connectedSocket: null,
-    sourceBound: true,
-    ...over,
-  };
-}
-
 const out: Partial<Packet> = {
   direction: 'out',
   iif: null,
@@ -72,7 +54,7 @@ const out: Partial<Packet> = {
 };
 
 function run(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
-  return namespaceOf({ ...FILES, ...files }).send(packet(over));
+  return namespaceOf({ ...FILES, ...files }).send(firstPacket(over));
 }
 
 /** DROP in INPUT where the match holds. */
@@ -272,7 +254,7 @@ describe('what is not there', () => {
   const without = (name: string, more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> =>
     Object.fromEntries(Object.entries({ ...FILES, ...more }).filter(([file]) => file !== name));
   const ask = (files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): NetnsOutcome | undefined =>
-    namespaceOf(files).send(packet(over))[0];
+    namespaceOf(files).send(firstPacket(over))[0];
 
   it('without rules: unknown, naming the file', () => {
     const outcome = ask(without('iptables-save.txt'));
@@ -317,7 +299,7 @@ describe('what is not there', () => {
   it('ipset: both ways, only where a rule asks', () => {
     expect(ask(without('ipset-save.txt'))?.verdict).toBe('delivered');
     const files = without('ipset-save.txt', input('-m set --match-set s src'));
-    const outcomes = namespaceOf(files).send(packet());
+    const outcomes = namespaceOf(files).send(firstPacket({}));
     expect(outcomes.map(({ verdict }) => verdict).sort()).toEqual(['delivered', 'dropped']);
     expect(outcomes[0]?.unknowns[0]?.fact).toContain('ipset-save.txt');
   });

@@ -1,33 +1,17 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { evalCommand, type EvalCommand } from '../commands/eval-command.js';
 import { dumpOf, service, workload } from './dumps.js';
 
-const root = path.resolve(import.meta.dirname, '../..');
+let command: EvalCommand;
 let folder: string;
-let command: string;
+let run: EvalCommand['run'];
 let dump: string;
 
 beforeAll(async () => {
-  // inside node_modules: the framework is found from there
-  const cache = path.join(root, 'node_modules', '.cache');
-  mkdirSync(cache, { recursive: true });
-  folder = mkdtempSync(path.join(cache, 'eval-ztunnel-'));
-  command = path.join(folder, 'command.mjs');
-  await build({
-    stdin: {
-      contents: `import Command from './src/commands/eval/ztunnel.ts'; await Command.run(process.argv.slice(2), ${JSON.stringify(root)});`,
-      resolveDir: root,
-    },
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    packages: 'external',
-    outfile: command,
-    logLevel: 'warning',
-  });
+  command = await evalCommand('ztunnel');
+  ({ folder, run } = command);
   dump = path.join(folder, 'config_dump.json');
   writeFileSync(
     dump,
@@ -38,17 +22,7 @@ beforeAll(async () => {
   );
 }, 60_000);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function run(args: readonly string[], input = '') {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...args], { input, encoding: 'utf8' });
-  const answers: readonly { readonly id: unknown; readonly error?: string; readonly outcomes?: readonly object[] }[] =
-    stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
-  return { status, answers, stderr };
-}
+afterAll(() => command.remove());
 
 const question = (id: string, dst: string): string =>
   JSON.stringify({ id, direction: 'outbound', src: '10.0.0.1', dst });
