@@ -15,7 +15,7 @@ import type { Counters, Session } from './request.js';
 import { podFacts } from './pod.js';
 import { preflight } from './preflight.js';
 import { TraceScope } from './trace-scope.js';
-import { addressesIn, askedOf, mayBePod, tracked } from './tracking.js';
+import { addressesIn, askedOf, mayBePod, tracked, wayOf } from './tracking.js';
 
 /** What a run cost, for --timings and for the tests that hold it to its path. */
 export interface Cost {
@@ -154,6 +154,11 @@ async function fill(sink: SnapshotSink, plan: Plan, opened: readonly Opened[]): 
     return askUntilQuiet(sink, plan.ask, opened);
   }
   const { ask } = plan;
+  for (const { cluster } of opened) {
+    if (cluster.debugImage !== null) {
+      cluster.notice('no debug container is started: only what a trace from FROM to TO goes through may get one');
+    }
+  }
   const nodes = await Promise.all(opened.map((one) => beginScope(one, plan)));
   if (ask !== null) return askUntilQuiet(sink, ask, opened);
   await Promise.all(opened.map((one, at) => one.fetcher.everything(nodes[at] ?? new Set(), plan.namespaces)));
@@ -232,7 +237,13 @@ async function askUntilQuiet(sink: SnapshotSink, ask: Ask, opened: readonly Open
     const found = await Promise.all(opened.flatMap(({ scope }) => unknown.map((address) => scope.lookUp(address))));
     if (opened.some(({ cluster }) => cluster.session.signal.aborted))
       throw new CollectError('cancelled', 'interrupted');
-    if (!fetched.includes(true) && !found.includes(true)) {
+    // last: what the next answer asks for may come in a way that changes nothing in the cluster
+    const way = wayOf(answer);
+    const more = fetched.includes(true) || found.includes(true);
+    const debugged = more
+      ? []
+      : await Promise.all(opened.map((one) => one.fetcher.debug(askedOf(asked, one.prefix), way)));
+    if (!more && !debugged.includes(true)) {
       if (failure !== null) throw failure instanceof Error ? failure : new Error(String(failure));
       return round;
     }

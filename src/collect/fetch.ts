@@ -2,8 +2,9 @@ import { CONFIGMAPS, PODS, type Cluster } from './cluster.js';
 import { CollectError } from './errors.js';
 import { adminPath, ENVOY_FILES, fetchDump, fetchLog, ZTUNNEL_FILES } from './dumps.js';
 import { kindFile, kindOfFile, type Kind } from './kinds.js';
-import { fetchCniFiles, fetchNamespaces } from './netns.js';
+import { fetchByDebugging, fetchCniFiles, fetchNamespaces, type Unread } from './netns.js';
 import { isEnvoy, isZtunnel, podFacts, podFolder, podId, type PodFacts } from './pod.js';
+import type { Way } from './tracking.js';
 import type { TraceScope } from './trace-scope.js';
 
 /** Turns paths of the snapshot into what has to be read for them, and reads each thing once. */
@@ -14,6 +15,8 @@ export class Fetcher {
   private readonly whole: boolean;
   private readonly tried = new Set<string>();
   private readonly listsAsked = new Set<string>();
+  /** By the folder of its files. */
+  private readonly unread = new Map<string, Unread>();
 
   constructor(cluster: Cluster, scope: TraceScope, options: { readonly whole: boolean }) {
     this.cluster = cluster;
@@ -122,9 +125,35 @@ export class Fetcher {
     node: string,
     wants: { readonly own: boolean; readonly pods: readonly PodFacts[] },
   ): Promise<void> {
-    return this.cluster.task(`network namespaces on ${node}`, `nodes/${node}/netns`, () =>
-      fetchNamespaces(this.cluster, { node, ...wants, conntrack: this.whole }),
+    return this.cluster.task(`network namespaces on ${node}`, `nodes/${node}/netns`, async () => {
+      for (const unread of await fetchNamespaces(this.cluster, { node, ...wants, conntrack: this.whole })) {
+        this.unread.set(unread.pod === null ? `nodes/${node}` : podFolder(unread.pod), unread);
+      }
+    });
+  }
+
+  /**
+   * Starts debug containers for what was asked for, nothing else could read, and the way goes through: what is near it is
+   * left alone. False: there was nothing of that kind.
+   */
+  async debug(asked: ReadonlySet<string>, way: Way): Promise<boolean> {
+    if (this.cluster.debugImage === null) return false;
+    const wanted = new Set([...asked].flatMap((path) => /^(.+)\/netns\//.exec(path)?.[1] ?? []));
+    const ends = this.scope.podsWith(way.addresses);
+    const pods = new Set([...way.pods, ...ends.map(podId)]);
+    const nodes = new Set([...way.nodes, ...ends.map((pod) => pod.node)]);
+    const chosen = [...this.unread].filter(
+      ([folder, { pod, node }]) => wanted.has(folder) && (pod === null ? nodes.has(node) : pods.has(podId(pod))),
     );
+    const read = chosen.map(async ([folder, unread]) => {
+      this.unread.delete(folder);
+      let done = false;
+      await this.cluster.task(`debug container for ${folder}`, `${folder}/netns`, async () => {
+        done = await fetchByDebugging(this.cluster, unread);
+      });
+      return done;
+    });
+    return (await Promise.all(read)).includes(true);
   }
 
   private cniFiles(node: string): Promise<void> {

@@ -7,7 +7,14 @@ import { exec, type ExecResult } from './exec.js';
 import { debugContainer } from './debug-container.js';
 import { withDebugPod } from './debug-pod.js';
 import { rulesFromInitLog } from './init-log.js';
-import { DIRECT, netnsCommand, parseOutput, type Part, type ScriptOutput, type Target } from './netns-script.js';
+import {
+  DIRECT,
+  netnsCommand,
+  parseOutput,
+  type Part,
+  type ScriptOutput,
+  type Target as Scripted,
+} from './netns-script.js';
 import { isZtunnel, podFacts, podFolder, podId, type PodFacts } from './pod.js';
 
 /** What is wanted of one node in one go: its own namespace, pods on it, the files of its CNI configuration. */
@@ -48,33 +55,82 @@ export function cniAgentOn(cluster: Cluster, node: string): Promise<PodFacts | n
   return agentOn(cluster, node, CNI_AGENT);
 }
 
-/** Prints all wanted namespaces of a node by one exec into its istio-cni pod; what that cannot give is tried otherwise. */
-export async function fetchNamespaces(cluster: Cluster, wants: NodeWants): Promise<void> {
-  const targets = new Map<string, { readonly folder: string; readonly pod: PodFacts | null }>();
-  if (wants.own) targets.set('node', { folder: `nodes/${wants.node}`, pod: null });
+/** A network namespace of which the agents of the mesh have told nothing, or not all. */
+export interface Unread {
+  /** Null: the node's own. */
+  readonly pod: PodFacts | null;
+  readonly node: string;
+  readonly reason: string;
+}
+
+/**
+ * Prints all wanted namespaces of a node by one exec into its istio-cni pod; what that cannot give is tried otherwise. Gives
+ * what is left to a debug container.
+ */
+export async function fetchNamespaces(cluster: Cluster, wants: NodeWants): Promise<readonly Unread[]> {
+  const targets = new Map<string, Target>();
+  const add = (id: string, folder: string, pod: PodFacts | null): void => void targets.set(id, { folder, pod });
+  if (wants.own) add('node', `nodes/${wants.node}`, null);
   for (const [index, pod] of wants.pods.entries()) {
     if (pod.hostNetwork) {
       cluster.problem(`${podFolder(pod)}/netns`, `it shares the namespace of its node: nodes/${pod.node}/netns`);
     } else if (pod.ips.length === 0 || !pod.running) {
       cluster.problem(`${podFolder(pod)}/netns`, 'the pod does not run: it has no network namespace');
-    } else targets.set(`t${index}`, { folder: podFolder(pod), pod });
+    } else add(`t${index}`, podFolder(pod), pod);
   }
-  if (targets.size === 0) return;
+  if (targets.size === 0) return [];
   const reasons = new Map<string, string>();
   await byAgent(cluster, wants, targets, reasons);
-  await Promise.all(
-    [...targets].map(async ([id, { folder, pod }]) => {
+  const left = await Promise.all(
+    [...targets].map(async ([id, { folder, pod }]): Promise<readonly Unread[]> => {
       const reason = reasons.get(id);
-      if (reason === undefined) return;
-      const read = await (pod === null ? byDebugPod(cluster, wants.node) : byOtherWays(cluster, pod));
-      if (!read) return cluster.problem(`${folder}/netns`, reason);
-      const what = pod === null ? `node ${wants.node}` : podId(pod);
-      cluster.notice(`${what}: rules read by ${cluster.sources.get(`${folder}/netns`) ?? '?'} (${reason})`);
+      if (reason === undefined) return [];
+      const unread: Unread = { pod, node: wants.node, reason };
+      const read = pod === null ? 'nothing' : await byOtherWays(cluster, pod);
+      if (read === 'nothing') cluster.problem(`${folder}/netns`, reason);
+      else said(cluster, unread, folder);
+      return read === 'all' ? [] : [unread];
     }),
   );
+  return left.flat();
 }
 
-type Targets = ReadonlyMap<string, { readonly folder: string; readonly pod: PodFacts | null }>;
+/**
+ * Reads one of them by a debug container, where the person has allowed any: by a pod that shares the network of the node, or
+ * by an ephemeral container in the pod. False: it could not be read so either, which the person is told.
+ */
+export async function fetchByDebugging(cluster: Cluster, unread: Unread): Promise<boolean> {
+  const { pod, node } = unread;
+  const image = cluster.debugImage;
+  if (image === null) return false;
+  const folder = pod === null ? `nodes/${node}` : podFolder(pod);
+  const [who, what] = pod === null ? [`node ${node}`, 'debug pod'] : [podId(pod), 'debug container'];
+  try {
+    const read = await (pod === null
+      ? byDebugPod(cluster, node, image)
+      : ownByExec(cluster, pod, await debugContainer(cluster, pod, image)));
+    if (!read) throw new CollectError('refused', 'the script that prints the rules did not run in it');
+  } catch (error) {
+    cluster.notice(`${who}: no ${what}: ${asCollectError(error).message}`);
+    return false;
+  }
+  cluster.problems.delete(`${folder}/netns`);
+  cluster.problems.delete(`${folder}/netns/`);
+  said(cluster, unread, folder);
+  return true;
+}
+
+function said(cluster: Cluster, { pod, node, reason }: Unread, folder: string): void {
+  const what = pod === null ? `node ${node}` : podId(pod);
+  cluster.notice(`${what}: rules read by ${cluster.sources.get(`${folder}/netns`) ?? '?'} (${reason})`);
+}
+
+interface Target {
+  readonly folder: string;
+  readonly pod: PodFacts | null;
+}
+
+type Targets = ReadonlyMap<string, Target>;
 
 async function byAgent(
   cluster: Cluster,
@@ -94,7 +150,7 @@ async function byAgent(
   if (agent === null) return all(`no istio-cni pod runs on ${wants.node}`);
   const container = agent.containers.find((name) => name === 'install-cni') ?? agent.containers[0] ?? '';
   const mark = `@${Math.random().toString(36).slice(2, 10)}@`;
-  const scripted: Target[] = [...targets].map(([id, { pod }]) => {
+  const scripted: Scripted[] = [...targets].map(([id, { pod }]) => {
     if (pod !== null) return { kind: 'pod', id, ips: pod.ips };
     return { kind: agent.hostNetwork ? 'own' : 'node', id };
   });
@@ -158,47 +214,33 @@ async function direct(cluster: Cluster, agent: PodFacts, container: string, fold
   return true;
 }
 
-/** The rest of the ways, best first: exec in a ztunnel of 1.18, the log of istio-init, a debug container if allowed. */
-async function byOtherWays(cluster: Cluster, pod: PodFacts): Promise<boolean> {
+/** The rest of the ways, best first: exec in a ztunnel of 1.18, the log of istio-init. */
+async function byOtherWays(cluster: Cluster, pod: PodFacts): Promise<'all' | 'part' | 'nothing'> {
   const folder = podFolder(pod);
-  if (isZtunnel(pod) && (await ownByExec(cluster, pod, pod.containers[0] ?? ''))) return true;
-  if (cluster.debugImage !== null) {
-    try {
-      const name = await debugContainer(cluster, pod, cluster.debugImage);
-      if (await ownByExec(cluster, pod, name)) return true;
-    } catch (error) {
-      cluster.notice(`${podId(pod)}: no debug container: ${asCollectError(error).message}`);
-    }
-  }
-  if (!pod.initContainers.includes('istio-init')) return false;
+  if (isZtunnel(pod) && (await ownByExec(cluster, pod, pod.containers[0] ?? '').catch(() => false))) return 'all';
+  if (!pod.initContainers.includes('istio-init')) return 'nothing';
   try {
     const chunks: Buffer[] = [];
     for await (const chunk of await logStream(cluster.session, pod, 'istio-init')) chunks.push(chunk);
     const rules = rulesFromInitLog(Buffer.concat(chunks).toString('utf8'));
-    if (rules.v4 === null) return false;
+    if (rules.v4 === null) return 'nothing';
     cluster.put(`${folder}/netns/iptables-save.txt`, rules.v4);
     if (rules.v6 !== null) cluster.put(`${folder}/netns/ip6tables-save.txt`, rules.v6);
     cluster.sources.set(`${folder}/netns`, `log of ${podId(pod)}/istio-init`);
     cluster.problem(`${folder}/netns/`, 'only the rules that istio-init applied are known, from its log');
-    return true;
+    return 'part';
   } catch {
     // its refusal adds nothing to the reason that is recorded already
-    return false;
+    return 'nothing';
   }
 }
 
-/** A node's own namespace by a pod that shares it, where that was allowed. */
-async function byDebugPod(cluster: Cluster, node: string): Promise<boolean> {
-  if (cluster.debugImage === null) return false;
-  const where = { node, namespace: await agentNamespace(cluster, node), image: cluster.debugImage };
-  try {
-    return await cluster.hold(
-      withDebugPod(cluster, where, (pod, container) => ownByExec(cluster, pod, container, `nodes/${node}`)),
-    );
-  } catch (error) {
-    cluster.notice(`node ${node}: no debug pod: ${asCollectError(error).message}`);
-    return false;
-  }
+/** A node's own namespace by a pod that shares it. */
+async function byDebugPod(cluster: Cluster, node: string, image: string): Promise<boolean> {
+  const where = { node, namespace: await agentNamespace(cluster, node), image };
+  return cluster.hold(
+    withDebugPod(cluster, where, (pod, container) => ownByExec(cluster, pod, container, `nodes/${node}`)),
+  );
 }
 
 /** Where istio-cni runs pods of the same kind may run too; kube-system otherwise. */
@@ -207,6 +249,7 @@ async function agentNamespace(cluster: Cluster, node: string): Promise<string> {
   return agent?.namespace ?? 'kube-system';
 }
 
+/** The namespace of the container itself. Throws CollectError. */
 async function ownByExec(
   cluster: Cluster,
   pod: PodFacts,
@@ -215,16 +258,12 @@ async function ownByExec(
 ): Promise<boolean> {
   const mark = `@${Math.random().toString(36).slice(2, 10)}@`;
   const command = netnsCommand([{ kind: 'own', id: 'own' }], { mark, conntrack: false });
-  try {
-    const result = await withDeadline(cluster.session, (session) => exec(session, pod, container, command));
-    const parts = parseOutput(result.stdout, result.stderr, mark).parts.get('own');
-    if (parts === undefined) return false;
-    writeParts(cluster, folder, parts, podId(pod));
-    cluster.sources.set(`${folder}/netns`, `exec ${podId(pod)}/${container}`);
-    return true;
-  } catch {
-    return false;
-  }
+  const result = await withDeadline(cluster.session, (session) => exec(session, pod, container, command));
+  const parts = parseOutput(result.stdout, result.stderr, mark).parts.get('own');
+  if (parts === undefined) return false;
+  writeParts(cluster, folder, parts, podId(pod));
+  cluster.sources.set(`${folder}/netns`, `exec ${podId(pod)}/${container}`);
+  return true;
 }
 
 /** Both back-ends of iptables under the names of the contract, everything else as it was printed. */

@@ -138,6 +138,14 @@ export class TraceScope {
     return found ?? null;
   }
 
+  /** The pods read so far that have one of the addresses. */
+  podsWith(addresses: ReadonlySet<string>): readonly PodFacts[] {
+    return this.cluster
+      .items(PODS)
+      .map(podFacts)
+      .filter((pod) => pod.ips.some((ip) => addresses.has(ip)));
+  }
+
   private async agentsOf(pods: readonly PodFacts[]): Promise<void> {
     await Promise.all(pods.filter((pod) => pod.node !== '').map((pod) => this.agents(pod.node)));
   }

@@ -1,3 +1,4 @@
+import { asArray, asString, at } from './json.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 
 /** A snapshot that notes what was asked of it, so that the collector knows what the question needs. */
@@ -47,6 +48,35 @@ export function addressesIn(answer: unknown): ReadonlySet<string> {
   };
   walk(answer, '');
   return found;
+}
+
+/** What a connection goes through, as far as the answer knows: the only places where a debug container may be started. */
+export interface Way {
+  /** `namespace/name` of pods that are stops. */
+  readonly pods: ReadonlySet<string>;
+  /** The nodes of the stops. */
+  readonly nodes: ReadonlySet<string>;
+  /** Ends of the connections between them: the next stop of a way that ends early has one. */
+  readonly addresses: ReadonlySet<string>;
+}
+
+/** The stops and links of the `paths` of an answer (src/walk/trace.ts); not those of what was expected. */
+export function wayOf(answer: unknown): Way {
+  const [pods, nodes, addresses] = [new Set<string>(), new Set<string>(), new Set<string>()];
+  for (const path of asArray(at(answer, 'paths'))) {
+    for (const stop of asArray(at(path, 'stops'))) {
+      for (const one of [stop, ...asArray(at(stop, 'also'))]) {
+        const [namespace, name, node] = ['namespace', 'name', 'node'].map((key) => asString(at(one, key)) ?? '');
+        if (namespace !== '') pods.add(`${namespace}/${name}`);
+        if (node !== undefined && node !== '') nodes.add(node);
+      }
+    }
+    for (const link of asArray(at(path, 'links'))) {
+      const ends = [at(link, 'to'), ...asArray(at(link, 'also'))];
+      for (const address of addressesIn(ends.map((to) => ({ to })))) addresses.add(address);
+    }
+  }
+  return { pods, nodes, addresses };
 }
 
 /** Loopback, link-local, multicast and unspecified addresses are no pod's. */

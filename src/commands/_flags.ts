@@ -35,7 +35,7 @@ export const clusterFlags = {
   }),
   'allow-debug-container': Flags.string({
     description:
-      'allow an ephemeral container in a pod, or a pod on a node (removed afterwards), of this image, with NET_ADMIN only, where nothing else reads the rules',
+      'allow an ephemeral container in a pod of the path (its entry stays), or a pod on a node of it (removed afterwards), of this image, with NET_ADMIN only, where nothing else reads the rules',
     helpValue: '<image>',
     helpGroup: 'CLUSTER',
   }),

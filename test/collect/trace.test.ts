@@ -326,6 +326,31 @@ describe('--allow-debug-container', () => {
     ).toBe(true);
   });
 
+  it('only what the path goes through gets one: pods and nodes near it are left alone', async () => {
+    const opened = { ...(await live({ exec: noShell })), debugImage: 'nicolaka/netshoot' };
+    const sink = memorySink();
+    await collect(sink, question('foo/sleep', 'bar/httpbin:8000'), opened, []);
+    const { paths } = answer(sink.snapshot('x'), { from: 'foo/sleep', to: 'bar/httpbin:8000' });
+    expect(paths.map(({ verdict }) => verdict)).toEqual(['delivered']);
+    const stops = new Set(paths.flatMap((path) => path.stops.map(({ namespace, name }) => `${namespace}/${name}`)));
+    const patched = (double?.transcript ?? []).flatMap(
+      (line) =>
+        /^PATCH \/api\/v1\/namespaces\/(\S+)\/ephemeralcontainers$/.exec(line)?.[1]?.replace('/pods/', '/') ?? [],
+    );
+    expect(patched.sort()).toEqual([...new Set(patched)]);
+    expect(patched).toContain('foo/sleep-56df5b9cc9-w667b');
+    expect(patched.filter((pod) => !stops.has(pod))).toEqual([]);
+    expect(madeAndRemoved()).toEqual({ made: 2, removed: 2 });
+    expect(sink.snapshot('x').manifest?.problems.map(({ file }) => file)).not.toContain('nodes/node-a/netns');
+  });
+
+  it('a capture of a namespace has no path: nothing is started, and that is said', async () => {
+    const opened = { ...(await live({ exec: noShell })), debugImage: 'nicolaka/netshoot' };
+    await collect(memorySink(), { kind: 'scope', namespaces: ['foo'], ask: null }, opened, []);
+    expect(double?.transcript.filter((line) => !/^GET |selfsubjectaccessreviews$/.test(line))).toEqual([]);
+    expect(opened.notices.join('\n')).toContain('no debug container is started: only what a trace');
+  });
+
   /** No image has a shell but that of the debug pods and containers. */
   const noShell = (_pod: string, command: readonly string[], container: string): { error: string } | null =>
     container === 'netns' || container.startsWith('meshpath-')
