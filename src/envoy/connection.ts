@@ -150,17 +150,40 @@ export function newConnection({
 /** How one branch ends: the outcome without its history. */
 export type Ending = Omit<EnvoyOutcome, 'probability' | 'steps' | 'conditions' | 'unknowns'>;
 
-/** What the ways to many hosts of a cluster have in common. */
-export interface Via extends Pick<
+/** What is decided before a connection to an upstream is made. All of it is always there: one shape makes it cheap. */
+export type Known = Pick<
+  Ending,
+  'route' | 'cluster' | 'endpoint' | 'endpointAddressType' | 'to' | 'upstreamHttp' | 'sourceBind' | 'decidedBy'
+>;
+
+export const NOTHING_KNOWN: Known = {
+  route: null,
+  cluster: null,
+  endpoint: null,
+  endpointAddressType: null,
+  to: null,
+  upstreamHttp: null,
+  sourceBind: null,
+  decidedBy: null,
+};
+
+/** What an outcome takes from the kind of way to its host. */
+export type Transit = Pick<
   Ending,
   'endpointAddressType' | 'tls' | 'upstreamTls' | 'hboneTls' | 'innerAuthority' | 'certificate' | 'sourceBind'
-> {
+>;
+
+/** What an outcome takes from its host alone. */
+export type Place = Pick<Ending, 'endpoint' | 'to' | 'hbone' | 'decidedBy'>;
+
+/** What the ways to many hosts of a cluster have in common. */
+export interface Via extends Transit {
   /** Steps from the choice of this host on, made when somebody reads them. */
   steps(host: Host): readonly Step[];
 }
 
 /** What is the same for every connection to a host: worked out when it is first gone, and kept. */
-export interface Way extends Pick<Ending, 'endpoint' | 'to' | 'hbone' | 'decidedBy'> {
+export interface Way extends Place {
   readonly host: Host;
   readonly via: Via;
 }
@@ -169,7 +192,7 @@ export interface Way extends Pick<Ending, 'endpoint' | 'to' | 'hbone' | 'decided
 export interface Spread {
   readonly connection: Connection;
   /** What was decided before the host: route, cluster, rewritten request. */
-  readonly known: Partial<Ending>;
+  readonly known: Known;
   readonly ways: readonly Way[];
   /** Share of each way; null: not known. */
   readonly shares: readonly (number | null)[];
@@ -186,8 +209,11 @@ export function isSpread(result: Ending | Spread): result is Spread {
 /** One call per ending, for whoever has to change them. */
 export function eachEnding(result: Ending | Spread, path: Path, use: (ending: Ending, path: Path) => void): void {
   if (!isSpread(result)) return use(result, path);
+  const before = beforeHost(result);
   result.ways.forEach((way, i) => {
-    use(goneWay(result, way), stepsKept(weigh(path, result.shares[i] ?? null), way.via.steps(way.host)));
+    const { endpoint, to, hbone, decidedBy } = way;
+    const gone: Ending = { ...before, ...transitOf(result, way.via), endpoint, to, hbone, decidedBy };
+    use(gone, stepsKept(weigh(path, result.shares[i] ?? null), way.via.steps(way.host)));
   });
 }
 
@@ -226,43 +252,27 @@ export function ending(
   };
 }
 
-/** TLS to an endpoint with another ALPN, made once for the same two. */
-const readdressed = new WeakMap<readonly string[], WeakMap<object, NonNullable<Ending['upstreamTls']>>>();
-
+/** TLS to an endpoint with another ALPN. */
 export function withAlpn(tls: Ending['upstreamTls'], alpn: readonly string[] | null): Ending['upstreamTls'] {
-  if (tls === null || alpn === null) return tls;
-  let known = readdressed.get(alpn);
-  if (known === undefined) readdressed.set(alpn, (known = new WeakMap()));
-  let made = known.get(tls);
-  if (made === undefined) known.set(tls, (made = { ...tls, alpn }));
-  return made;
+  return tls === null || alpn === null ? tls : { sni: tls.sni, alpn, sans: tls.sans };
 }
 
-/** The ending of a connection that goes a way that was worked out before: what the route knows, and what the way is. */
-export function goneWay({ connection, known, alpn }: Spread, way: Way): Ending {
-  const { via } = way;
+/** A forward as far as it is the same for every host of the choice. */
+export function beforeHost({ connection, known }: Spread): Ending {
+  return ending(connection, 'forward', null, known);
+}
+
+/** The part of a forward that hosts of one kind share, on this connection. */
+export function transitOf({ known, alpn }: Spread, via: Via): Transit {
+  const { endpointAddressType, tls, hboneTls, innerAuthority, certificate } = via;
   return {
-    action: 'forward',
-    listener: connection.listener,
-    filterChain: connection.filterChain,
-    route: known.route ?? null,
-    cluster: known.cluster ?? null,
-    endpoint: way.endpoint,
-    endpointAddressType: via.endpointAddressType,
-    to: way.to,
-    tls: via.tls,
+    endpointAddressType,
+    tls,
     upstreamTls: withAlpn(via.upstreamTls, alpn),
-    hbone: way.hbone,
-    hboneTls: via.hboneTls,
-    innerAuthority: via.innerAuthority,
-    certificate: via.certificate,
-    upstreamHttp: known.upstreamHttp ?? null,
-    sourceBind: via.endpointAddressType === 'envoy_internal_address' ? via.sourceBind : (known.sourceBind ?? null),
-    keepsSource: known.keepsSource ?? false,
-    policy: null,
-    status: null,
-    reason: null,
-    decidedBy: way.decidedBy,
+    hboneTls,
+    innerAuthority,
+    certificate,
+    sourceBind: endpointAddressType === 'envoy_internal_address' ? via.sourceBind : known.sourceBind,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Evidence } from '../formats/evidence.js';
 import { boolean, list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
-import { eachEnding, ending, type Connection, type End, type Ending } from './connection.js';
+import { eachEnding, ending, NOTHING_KNOWN, type Connection, type End, type Ending } from './connection.js';
 import type { Engine } from './engine.js';
 import { builtInTelemetry, setFilterState } from './filter-state.js';
 import { formatted } from './format.js';
@@ -180,7 +180,7 @@ function tcpProxy(engine: Engine, filter: Filter, connection: Connection, path: 
         connection,
         payload: connection.payload,
         criteria: merged,
-        fields: { decidedBy: evidence },
+        fields: { ...NOTHING_KNOWN, decidedBy: evidence },
         http: false,
         grpc: false,
         headers: {},

@@ -2,7 +2,7 @@ import type { Evidence } from '../formats/evidence.js';
 import { number, object, objectOrNull, string } from '../formats/envoy-json.js';
 import { joinHostPort } from '../formats/ip.js';
 import { metadataPath, type ClusterModel } from './cluster.js';
-import { ipAddress, type Address, type End, type Ending } from './connection.js';
+import { ipAddress, type Address, type End, type Known } from './connection.js';
 import type { Engine } from './engine.js';
 import { lookup } from './metadata.js';
 import { step, stepsKept, type Path } from './path.js';
@@ -59,7 +59,7 @@ export function originalDestination(
   const to = joinHostPort(chosen.host, port);
   const socket = transport(engine, cluster, null);
   const next = stepsKept(step(path, `connects to ${why}: ${to}`, evidence), [transportStep(engine, socket)]);
-  const fields: Partial<Ending> = {
+  const fields: Partial<Known> = {
     endpoint: to,
     endpointAddressType: 'original_dst',
     to,

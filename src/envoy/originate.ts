@@ -1,5 +1,5 @@
 import { list, object, type JsonObject } from '../formats/envoy-json.js';
-import { ipAddress, newConnection } from './connection.js';
+import { ipAddress, newConnection, NOTHING_KNOWN } from './connection.js';
 import type { Engine } from './engine.js';
 import type { EnvoyOrigin, EnvoyOutcome } from './face.js';
 import { isGrpc } from './http.js';
@@ -36,7 +36,7 @@ export function originate(
     connection,
     payload: connection.payload,
     criteria: null,
-    fields: http === null ? {} : { upstreamHttp: http },
+    fields: { ...NOTHING_KNOWN, upstreamHttp: http },
     http: http !== null,
     grpc,
     headers,

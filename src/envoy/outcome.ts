@@ -1,18 +1,36 @@
-import { goneWay, isSpread, type End, type Ending, type Way } from './connection.js';
+import {
+  beforeHost,
+  isSpread,
+  transitOf,
+  type End,
+  type Ending,
+  type Place,
+  type Spread,
+  type Transit,
+  type Via,
+  type Way,
+} from './connection.js';
 import type { EnvoyOutcome } from './face.js';
 import { linked, stepsOf, type Path, type Step } from './path.js';
 
-/** Steps of a branch, put in order when somebody reads them; outcomes that part at the load balancer share them. */
-class History {
-  readonly #path: Path;
+/** What outcomes that part at the load balancer share. Steps are put in order when somebody reads them. */
+class Branch {
+  readonly path: Path;
+  /** The proxy's own, null where the dump does not tell it. */
+  readonly identity: string | null;
+  readonly conditions: EnvoyOutcome['conditions'];
+  readonly unknowns: EnvoyOutcome['unknowns'];
   #steps: readonly Step[] | null = null;
 
-  constructor(path: Path) {
-    this.#path = path;
+  constructor(path: Path, identity: string | null) {
+    this.path = path;
+    this.identity = identity;
+    this.conditions = linked(path.conditions);
+    this.unknowns = linked(path.unknowns);
   }
 
   steps(): readonly Step[] {
-    return (this.#steps ??= stepsOf(this.#path));
+    return (this.#steps ??= stepsOf(this.path));
   }
 }
 
@@ -48,51 +66,48 @@ class Outcome implements EnvoyOutcome {
   declare readonly steps: EnvoyOutcome['steps'];
   declare readonly conditions: EnvoyOutcome['conditions'];
   declare readonly unknowns: EnvoyOutcome['unknowns'];
-  readonly #history: History;
+  readonly #branch: Branch;
   readonly #way: Way | null;
   #steps: readonly Step[] | null = null;
 
-  constructor(
-    result: Ending,
-    p: number | null,
-    identity: string | null,
-    history: History,
-    way: Way | null,
-    open: Pick<EnvoyOutcome, 'conditions' | 'unknowns'>,
-  ) {
-    this.#history = history;
+  /**
+   * `place` and `transit` are what the hosts of one choice differ in; of an ending without a choice they are the ending
+   * itself. `way`: null without a choice.
+   */
+  constructor(branch: Branch, ending: Ending, place: Place, transit: Transit, p: number | null, way: Way | null) {
+    this.#branch = branch;
     this.#way = way;
     this.probability = p;
-    this.action = result.action;
-    this.listener = result.listener;
-    this.filterChain = result.filterChain;
-    this.route = result.route;
-    this.cluster = result.cluster;
-    this.endpoint = result.endpoint;
-    this.endpointAddressType = result.endpointAddressType;
-    this.to = result.to;
-    this.tls = result.tls;
-    this.upstreamTls = result.upstreamTls;
-    this.hbone = result.hbone;
-    this.hboneTls = result.hboneTls;
-    this.innerAuthority = result.innerAuthority;
-    this.certificate = result.certificate;
-    this.identity = result.certificate === 'default' && identity !== null ? identity : undefined;
-    this.upstreamHttp = result.upstreamHttp;
-    this.sourceBind = result.sourceBind;
-    this.keepsSource = result.keepsSource;
-    this.policy = result.policy;
-    this.status = result.status;
-    this.reason = result.reason;
-    this.decidedBy = result.decidedBy;
+    this.action = ending.action;
+    this.listener = ending.listener;
+    this.filterChain = ending.filterChain;
+    this.route = ending.route;
+    this.cluster = ending.cluster;
+    this.endpoint = place.endpoint;
+    this.endpointAddressType = transit.endpointAddressType;
+    this.to = place.to;
+    this.tls = transit.tls;
+    this.upstreamTls = transit.upstreamTls;
+    this.hbone = place.hbone;
+    this.hboneTls = transit.hboneTls;
+    this.innerAuthority = transit.innerAuthority;
+    this.certificate = transit.certificate;
+    this.identity = transit.certificate === 'default' && branch.identity !== null ? branch.identity : undefined;
+    this.upstreamHttp = ending.upstreamHttp;
+    this.sourceBind = transit.sourceBind;
+    this.keepsSource = ending.keepsSource;
+    this.policy = ending.policy;
+    this.status = ending.status;
+    this.reason = ending.reason;
+    this.decidedBy = place.decidedBy;
     Object.defineProperty(this, 'steps', STEPS);
-    this.conditions = open.conditions;
-    this.unknowns = open.unknowns;
+    this.conditions = branch.conditions;
+    this.unknowns = branch.unknowns;
   }
 
   static stepsOf(outcome: Outcome): readonly Step[] {
     const way = outcome.#way;
-    const before = outcome.#history.steps();
+    const before = outcome.#branch.steps();
     return (outcome.#steps ??= way === null ? before : [...before, ...way.via.steps(way.host)]);
   }
 }
@@ -106,6 +121,21 @@ const STEPS: PropertyDescriptor & ThisType<Outcome> = {
   },
 };
 
+/** One outcome for each host of a choice. */
+function spread(choice: Spread, branch: Branch, into: Outcome[]): void {
+  const { ways, shares } = choice;
+  const { p } = branch.path;
+  const before = beforeHost(choice);
+  let via: Via | null = null;
+  let transit: Transit = before;
+  for (const [i, way] of ways.entries()) {
+    // hosts of one kind stand together, or there is one kind only
+    if (way.via !== via) transit = transitOf(choice, (via = way.via));
+    const share = shares[i] ?? null;
+    into.push(new Outcome(branch, before, way, transit, share === null || p === null ? null : p * share, way));
+  }
+}
+
 interface Gathered {
   readonly end: End;
   outcomes(): readonly EnvoyOutcome[];
@@ -117,20 +147,9 @@ export function gather(identity: string | null): Gathered {
   let results = 0;
   const end: End = (result, path) => {
     results++;
-    const history = new History(path);
-    const open = { conditions: linked(path.conditions), unknowns: linked(path.unknowns) };
-    if (!isSpread(result)) {
-      found.push(new Outcome(result, path.p, identity, history, null, open));
-      return;
-    }
-    const { ways, shares } = result;
-    for (let i = 0; i < ways.length; i++) {
-      const way = ways[i];
-      if (way === undefined) break;
-      const share = shares[i] ?? null;
-      const p = share === null || path.p === null ? null : path.p * share;
-      found.push(new Outcome(goneWay(result, way), p, identity, history, way, open));
-    }
+    const branch = new Branch(path, identity);
+    if (isSpread(result)) spread(result, branch, found);
+    else found.push(new Outcome(branch, result, result, result, path.p, null));
   };
   // The hosts of one choice differ in what decided: only several results can be alike.
   return { end, outcomes: () => (results > 1 ? merged(found) : found) };

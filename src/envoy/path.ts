@@ -37,14 +37,18 @@ interface Draw {
 
 export const START: Path = { p: 1, steps: null, conditions: null, unknowns: null, assumed: null, drawn: null };
 
-export function step(path: Path, summary: string, evidence: Evidence | null): Path {
-  const value = { summary, evidence: evidence === null ? [] : [evidence] };
-  return { ...path, steps: { value, before: path.steps } };
+export function stepOf(summary: string, evidence: Evidence | null): Step {
+  return { summary, evidence: evidence === null ? [] : [evidence] };
 }
 
-/** Steps that are the same every time, as they were kept. */
-export function stepsKept(path: Path, steps: readonly Step[]): Path {
-  return { ...path, steps: { value: steps, before: path.steps } };
+export function step(path: Path, summary: string, evidence: Evidence | null): Path {
+  return stepsKept(path, stepOf(summary, evidence));
+}
+
+/** A step, or several, that are the same every time, as they were kept. */
+export function stepsKept(path: Path, value: Step | readonly Step[]): Path {
+  const { p, steps, conditions, unknowns, assumed, drawn } = path;
+  return { p, steps: { value, before: steps }, conditions, unknowns, assumed, drawn };
 }
 
 export function stepsOf(path: Path): readonly Step[] {

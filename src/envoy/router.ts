@@ -1,6 +1,6 @@
 import { boolean, list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import type { Evidence } from '../formats/evidence.js';
-import { ending, type Payload } from './connection.js';
+import { ending, NOTHING_KNOWN, type Payload } from './connection.js';
 import { reply, routeName, type FilterRun } from './filter-run.js';
 import type { HttpRequest, OpenPart } from './face.js';
 import { withoutQuery } from './http-path.js';
@@ -161,6 +161,7 @@ function forward(run: FilterRun, route: Route, action: JsonObject, evidence: Evi
       payload,
       criteria: criteria(stream, action),
       fields: {
+        ...NOTHING_KNOWN,
         route: routeName(stream),
         decidedBy: evidence,
         upstreamHttp: stream.isConnect ? null : rewritten,

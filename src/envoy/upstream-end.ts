@@ -1,7 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import type { JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel } from './cluster.js';
-import { ending, withAlpn, type Connection, type End, type Ending, type Payload } from './connection.js';
+import { ending, withAlpn, type Connection, type End, type Known, type Payload } from './connection.js';
 import type { Engine } from './engine.js';
 import { withUnknown, type Path, type Step } from './path.js';
 import type { Transport } from './transport.js';
@@ -14,7 +14,7 @@ export interface Upstream {
   /** `envoy.lb` metadata that picks a subset, null without. */
   readonly criteria: JsonObject | null;
   /** What the outcome already knows: route, rewritten request. */
-  readonly fields: Partial<Ending>;
+  readonly fields: Known;
   /** HTTP statuses instead of flags. */
   readonly http: boolean;
   readonly grpc: boolean;
@@ -78,7 +78,7 @@ export function connected(
   cluster: ClusterModel,
   socket: Transport,
   upstream: Upstream,
-  fields: Partial<Ending>,
+  fields: Partial<Known>,
   path: Path,
   end: End,
 ): void {

@@ -1,7 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import { list, object, typed, type JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel } from './cluster.js';
-import { ending, type End, type Ending } from './connection.js';
+import { ending, type End } from './connection.js';
 import type { Engine } from './engine.js';
 import { chooseHost } from './hosts.js';
 import { originalDestination } from './original-dst.js';
@@ -53,7 +53,7 @@ function inCluster(engine: Engine, cluster: ClusterModel, upstream: Upstream, pa
   const { name } = cluster;
   const evidence = engine.evidence(cluster.entry, `cluster ${name}`);
   const next = step(path, `cluster ${name}`, evidence);
-  const fields: Partial<Ending> = { ...upstream.fields, cluster: name, sourceBind: cluster.sourceBind };
+  const fields = { ...upstream.fields, cluster: name, sourceBind: cluster.sourceBind };
   if (cluster.discovery === 'ORIGINAL_DST') {
     originalDestination(engine, cluster, evidence, { ...upstream, fields }, next, end);
     return;

@@ -1,7 +1,16 @@
 import { boolean, object, objectOrNull, string, number, type JsonObject } from '../formats/envoy-json.js';
 import { joinHostPort } from '../formats/ip.js';
 import { metadataPath, type ClusterModel, type Host } from './cluster.js';
-import { addressType, eachEnding, ipAddress, newConnection, type Ending, type Via, type Way } from './connection.js';
+import {
+  addressType,
+  eachEnding,
+  ipAddress,
+  newConnection,
+  NOTHING_KNOWN,
+  type Ending,
+  type Via,
+  type Way,
+} from './connection.js';
 import type { Engine } from './engine.js';
 import { toInternal } from './internal.js';
 import type { ListenerModel } from './listener.js';
@@ -112,7 +121,7 @@ function runTunnel(
     connection: NOTHING,
     payload: NOTHING.payload,
     criteria: null,
-    fields: hostFields(engine, host),
+    fields: { ...NOTHING_KNOWN, ...hostFields(engine, host) },
     http: false,
     grpc: false,
     headers: {},
