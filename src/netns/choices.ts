@@ -21,11 +21,18 @@ interface Taken {
 
 /** Shared by the many flows without a fork; never written to. */
 const NONE: Taken[] = [];
+const NONE_GIVEN: readonly number[] = [];
 
 export class Choices {
+  private readonly given: readonly number[];
   private taken: Taken[] = NONE;
   private at = 0;
   private answers: Map<string, number> | null = null;
+
+  /** `given`: the answers of a way that was gone before, which is gone again; from their end on the first of each. */
+  constructor(given: readonly number[] = NONE_GIVEN) {
+    this.given = given;
+  }
 
   /**
    * One of the options. The same key gives the same answer within one way; null: every question is a new one (random).
@@ -37,7 +44,7 @@ export class Choices {
     }
     let choice = this.taken[this.at];
     if (choice === undefined) {
-      choice = { key, options, unknown, index: 0 };
+      choice = { key, options, unknown, index: this.given[this.at] ?? 0 };
       if (this.taken === NONE) this.taken = [];
       this.taken.push(choice);
     }
@@ -82,6 +89,11 @@ export class Choices {
 
   get forked(): boolean {
     return this.taken.length > 0;
+  }
+
+  /** The answers of this way, in the order in which they were asked for. */
+  indexes(): readonly number[] {
+    return this.taken === NONE ? NONE_GIVEN : this.taken.map(({ index }) => index);
   }
 
   /** Product of the shares that are known. */

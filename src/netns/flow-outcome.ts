@@ -1,9 +1,12 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
-import { textOf, type Addr } from './address.js';
-import type { Address, ConntrackEntry, NetnsOutcome, NetnsStep, NetnsVerdict } from './face.js';
-import type { Cause, Flow, TraceStep } from './flow.js';
-import type { End } from './pipeline.js';
+import type { Address, ConntrackEntry, NetnsOutcome, NetnsStep, NetnsVerdict, Packet } from './face.js';
+import { addressOf, evidenceOf, type Cause, type Flow } from './flow.js';
 import type { LocalSocket } from './socket-table.js';
+
+/** Goes a packet's way again, and tells of it. */
+export interface StepSource {
+  steps(packet: Packet, answers: readonly number[]): readonly NetnsStep[];
+}
 
 /**
  * An outcome as the engine hands it out: verdict, share and what they hang on are there, all else is written out of the
@@ -16,17 +19,27 @@ export class FlowOutcome implements NetnsOutcome {
   declare readonly conditions: readonly string[];
   declare readonly unknowns: readonly Unknown[];
   readonly #flow: Flow;
-  readonly #socket: LocalSocket | null;
+  readonly #source: StepSource;
+  readonly #answers: readonly number[];
   #steps: readonly NetnsStep[] | null = null;
 
-  constructor(end: End, probability: number | null, conditions: readonly string[], unknowns: readonly Unknown[]) {
-    const { verdict, unknown } = end;
+  /** `answers`: to the choices of its way, in their order. */
+  constructor(
+    flow: Flow,
+    probability: number | null,
+    conditions: readonly string[],
+    unknowns: readonly Unknown[],
+    source: StepSource,
+    answers: readonly number[],
+  ) {
+    const { verdict, unknown } = flow;
     this.probability = verdict === 'unknown' ? null : probability;
     this.verdict = verdict;
     this.conditions = conditions;
     this.unknowns = unknown === null ? unknowns : [unknown, ...unknowns.filter(({ fact }) => fact !== unknown.fact)];
-    this.#flow = end.flow;
-    this.#socket = end.socket;
+    this.#flow = flow;
+    this.#source = source;
+    this.#answers = answers;
   }
 
   get src(): Address {
@@ -60,7 +73,8 @@ export class FlowOutcome implements NetnsOutcome {
   }
 
   get socket(): NetnsOutcome['socket'] {
-    return this.#socket === null ? null : shown(this.#socket);
+    const { socket } = this.#flow;
+    return socket === null ? null : shown(socket);
   }
 
   get originalDst(): Address {
@@ -74,8 +88,7 @@ export class FlowOutcome implements NetnsOutcome {
   }
 
   get steps(): readonly NetnsStep[] {
-    this.#steps ??= stepsOf(this.#flow);
-    return this.#steps;
+    return (this.#steps ??= this.#source.steps(this.#flow.packet, this.#answers));
   }
 
   get decidedBy(): Evidence | null {
@@ -118,10 +131,6 @@ function isDotted(text: string): boolean {
   return !text.includes(':');
 }
 
-function addressOf(addr: Addr, port: number): Address {
-  return { ip: textOf(addr), port };
-}
-
 function shown({ name, process, evidence }: LocalSocket): NetnsOutcome['socket'] {
   return { name, process, evidence };
 }
@@ -133,20 +142,11 @@ function shown({ name, process, evidence }: LocalSocket): NetnsOutcome['socket']
 function decidedBy(flow: Flow, verdict: NetnsVerdict): Evidence | null {
   if (verdict === 'dropped' || verdict === 'rejected' || verdict === 'unknown') return lastOf(flow.decidedBy);
   if (flow.directedBy !== null) return flow.directedBy;
-  for (let step = flow.trail; step !== null; step = step.before) {
-    const last = step.kind === 'route' ? lastOf(step.cause) : null;
-    if (last !== null) return last;
-  }
-  return lastOf(flow.decidedBy);
-}
-
-function listOf(cause: Cause): readonly Evidence[] {
-  if (cause === null) return [];
-  return 'file' in cause ? [cause] : cause;
+  return lastOf(flow.routedBy) ?? lastOf(flow.decidedBy);
 }
 
 function lastOf(cause: Cause): Evidence | null {
-  return listOf(cause).at(-1) ?? null;
+  return evidenceOf(cause).at(-1) ?? null;
 }
 
 function entryOf({ ct, packet, ctReply }: Flow): ConntrackEntry | null {
@@ -159,23 +159,5 @@ function entryOf({ ct, packet, ctReply }: Flow): ConntrackEntry | null {
     mark: ct.mark,
     zone: ct.zone,
     seenReply: ct.seenReply || ctReply,
-  };
-}
-
-function stepsOf({ trail }: Flow): readonly NetnsStep[] {
-  const steps: NetnsStep[] = [];
-  for (let step = trail; step !== null; step = step.before) steps.push(toStep(step));
-  return steps.reverse();
-}
-
-function toStep(step: TraceStep): NetnsStep {
-  return {
-    kind: step.kind,
-    summary: typeof step.summary === 'string' ? step.summary : step.summary(step),
-    evidence: listOf(step.cause),
-    src: addressOf(step.src, step.sport),
-    dst: addressOf(step.dst, step.dport),
-    mark: step.mark,
-    dev: step.dev,
   };
 }

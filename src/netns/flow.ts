@@ -1,7 +1,7 @@
-import type { Evidence } from '../formats/evidence.js';
-import type { Addr, Family } from './address.js';
+import type { Evidence, Unknown } from '../formats/evidence.js';
+import { textOf, type Addr, type Family } from './address.js';
 import type { Choices } from './choices.js';
-import type { NetnsStep, Packet, TcpFlag } from './face.js';
+import type { Address, NetnsStep, NetnsVerdict, Packet, TcpFlag } from './face.js';
 import type { RouteResult } from './routing.js';
 import type { LocalSocket } from './socket-table.js';
 
@@ -81,8 +81,8 @@ export function laneOf(protocol: number): Lane {
 type ConnState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
 
 /**
- * One packet on its way through one namespace; changed in place by targets, NAT and routing. The fields are only declared:
- * a million are made in a second, and each is written once, by the constructor.
+ * One packet on its way through one namespace, and how that ended; changed in place by targets, NAT and routing. The fields
+ * are only declared: a million are made in a second, and each is written once, by the constructor.
  */
 export class Flow {
   declare hook: HookName;
@@ -117,10 +117,12 @@ export class Flow {
   declare rejectsByReset: boolean;
   /** A new look-up in OUTPUT found no way. */
   declare unroutable: boolean;
-  /** The last deciding step; each knows the one before it. Nothing of them is written out until somebody reads them. */
-  declare trail: TraceStep | null;
+  /** The deciding steps; null: nobody reads them. */
+  declare readonly steps: NetnsStep[] | null;
   /** The last evidence of any step or verdict; of a list its last member. */
   declare decidedBy: Cause;
+  /** Likewise of the steps that chose a route. */
+  declare routedBy: Cause;
   /** The rule that gave the packet its destination or socket. */
   declare directedBy: Evidence | null;
   /** How many jumps deep the running rule stands. */
@@ -136,8 +138,22 @@ export class Flow {
   /** Of a TCP header; what is given of other protocols says nothing. */
   declare readonly flags: number;
   declare readonly choices: Choices;
+  /** How it ended. */
+  declare verdict: NetnsVerdict;
+  /** Who took it. */
+  declare socket: LocalSocket | null;
+  /** What its end, or its socket, hangs on. */
+  declare unknown: Unknown | null;
 
-  constructor(family: Family, protocol: number, packet: Packet, src: Addr, dst: Addr, choices: Choices) {
+  constructor(
+    family: Family,
+    protocol: number,
+    packet: Packet,
+    src: Addr,
+    dst: Addr,
+    choices: Choices,
+    steps: NetnsStep[] | null,
+  ) {
     this.hook = 'PREROUTING';
     this.iif = null;
     this.oif = null;
@@ -162,8 +178,9 @@ export class Flow {
     this.route = null;
     this.rejectsByReset = false;
     this.unroutable = false;
-    this.trail = null;
+    this.steps = steps;
     this.decidedBy = null;
+    this.routedBy = null;
     this.directedBy = null;
     this.depth = 0;
     this.family = family;
@@ -174,6 +191,9 @@ export class Flow {
     this.givenDst = dst;
     this.flags = bitsOf(packet.tcpFlags);
     this.choices = choices;
+    this.verdict = 'unknown';
+    this.socket = null;
+    this.unknown = null;
   }
 
   /** Of ICMP and ICMPv6: questions are echo requests. */
@@ -185,10 +205,25 @@ export class Flow {
     return 0;
   }
 
-  /** A rule had an effect, or a route was chosen: words and evidence are kept by reference, the packet as it is now. */
-  note(kind: NetnsStep['kind'], summary: Words, evidence: Cause): void {
-    if (evidence !== null && !(Array.isArray(evidence) && evidence.length === 0)) this.decidedBy = evidence;
-    this.trail = new TraceStep(kind, summary, evidence, this);
+  /** A rule had an effect, or a route was chosen. */
+  note(kind: NetnsStep['kind'], summary: Words, cause: Cause): void {
+    if (cause !== null && !(Array.isArray(cause) && cause.length === 0)) {
+      this.decidedBy = cause;
+      if (kind === 'route') this.routedBy = cause;
+    }
+    if (this.steps !== null) this.steps.push(stepOf(this, kind, summary, cause));
+  }
+
+  /** It ends here. */
+  end(verdict: NetnsVerdict): this {
+    this.verdict = verdict;
+    return this;
+  }
+
+  /** What becomes of it hangs on a fact that is not there. */
+  endUnknown(unknown: Unknown): this {
+    this.unknown = unknown;
+    return this.end('unknown');
   }
 }
 
@@ -196,35 +231,28 @@ export class Flow {
 export type Cause = Evidence | readonly Evidence[] | null;
 
 /** What a step says: a text, or how to make it of the packet after the step. */
-export type Words = string | ((step: TraceStep) => string);
+export type Words = string | ((flow: Flow) => string);
 
-/** A deciding step as the engine remembers it: references, and the packet's numbers after it. */
-export class TraceStep {
-  declare readonly kind: NetnsStep['kind'];
-  declare readonly summary: Words;
-  declare readonly cause: Cause;
-  declare readonly src: Addr;
-  declare readonly sport: number;
-  declare readonly dst: Addr;
-  declare readonly dport: number;
-  declare readonly mark: number;
-  declare readonly dev: string | null;
-  declare readonly before: TraceStep | null;
-
-  constructor(kind: NetnsStep['kind'], summary: Words, cause: Cause, flow: Flow) {
-    this.kind = kind;
-    this.summary = summary;
-    this.cause = cause;
-    this.src = flow.src;
-    this.sport = flow.sport;
-    this.dst = flow.dst;
-    this.dport = flow.dport;
-    this.mark = flow.mark;
-    this.dev = flow.routed ?? flow.oif ?? flow.iif;
-    this.before = flow.trail;
-  }
+export function evidenceOf(cause: Cause): readonly Evidence[] {
+  if (cause === null) return [];
+  return 'file' in cause ? [cause] : cause;
 }
 
-/** "iptables nat OUTPUT", for summaries. */
+export function addressOf(addr: Addr, port: number): Address {
+  return { ip: textOf(addr), port };
+}
+
+function stepOf(flow: Flow, kind: NetnsStep['kind'], summary: Words, cause: Cause): NetnsStep {
+  return {
+    kind,
+    summary: typeof summary === 'string' ? summary : summary(flow),
+    evidence: evidenceOf(cause),
+    src: addressOf(flow.src, flow.sport),
+    dst: addressOf(flow.dst, flow.dport),
+    mark: flow.mark,
+    dev: flow.routed ?? flow.oif ?? flow.iif,
+  };
+}
+
 export type Predicate = (flow: Flow) => boolean;
 export type Action = (flow: Flow) => Verdict;

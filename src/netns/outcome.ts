@@ -1,13 +1,15 @@
 import { Choices } from './choices.js';
 import type { NetnsOutcome, Packet } from './face.js';
 import { FlowOutcome } from './flow-outcome.js';
-import type { End, Pipeline } from './pipeline.js';
+import type { Flow } from './flow.js';
+import type { Pipeline } from './pipeline.js';
 
 /** More ways than this through one namespace are cut off, aloud. */
 const MAX_WAYS = 256;
 
 interface Way {
-  readonly end: End;
+  readonly end: Flow;
+  readonly answers: readonly number[];
   /** How it was reached: with which answers to the open questions, at which share otherwise. */
   readonly reached: { readonly answers: ReadonlyMap<string, number>; readonly share: number }[];
   conditions: readonly string[];
@@ -20,18 +22,19 @@ const NONE: readonly never[] = [];
 export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOutcome[] {
   const choices = new Choices();
   const first = pipeline.run(packet, choices);
-  if (!choices.forked) return [new FlowOutcome(first, 1, NONE, NONE)];
+  if (!choices.forked) return [new FlowOutcome(first, 1, NONE, NONE, pipeline, NONE)];
   const ways = new Map<string, Way>();
   let count = 0;
   let current = first;
   for (;;) {
     count++;
-    addWay(ways, current, choices);
+    const answers = choices.indexes();
+    addWay(ways, current, answers, choices);
     if (!choices.next()) break;
     if (count >= MAX_WAYS) {
       const unknown = { fact: 'the remaining ways of the packet', reason: `more than ${MAX_WAYS} ways fork here` };
-      const rest: End = { ...current, verdict: 'unknown', unknown };
-      ways.set('rest', { end: rest, reached: [], conditions: [], unknowns: [] });
+      const rest = pipeline.run(packet, new Choices(answers)).endUnknown(unknown);
+      ways.set('rest', { end: rest, answers, reached: [], conditions: [], unknowns: [] });
       break;
     }
     current = pipeline.run(packet, choices);
@@ -40,7 +43,7 @@ export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOu
   const [only] = list;
   if (list.length === 1 && only !== undefined) {
     // all ways end alike: what they fork on decides nothing
-    return [new FlowOutcome(only.end, 1, NONE, NONE)];
+    return [new FlowOutcome(only.end, 1, NONE, NONE, pipeline, only.answers)];
   }
   const shares = sharesOf(list);
   return list
@@ -48,8 +51,8 @@ export function sendPacket(pipeline: Pipeline, packet: Packet): readonly NetnsOu
     .sort((a, b) => (b.share ?? -1) - (a.share ?? -1) || compareText(keyOf(a.way.end), keyOf(b.way.end)))
     .map(({ way, share }) =>
       share === null
-        ? new FlowOutcome(way.end, null, way.conditions, way.unknowns)
-        : new FlowOutcome(way.end, share, NONE, NONE),
+        ? new FlowOutcome(way.end, null, way.conditions, way.unknowns, pipeline, way.answers)
+        : new FlowOutcome(way.end, share, NONE, NONE, pipeline, way.answers),
     );
 }
 
@@ -89,12 +92,12 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function addWay(ways: Map<string, Way>, end: End, choices: Choices): void {
+function addWay(ways: Map<string, Way>, end: Flow, answers: readonly number[], choices: Choices): void {
   const key = keyOf(end);
   const reached = { answers: choices.openAnswers(), share: choices.knownShare() };
   const known = ways.get(key);
   if (known === undefined) {
-    ways.set(key, { end, reached: [reached], conditions: choices.conditions(), unknowns: choices.unknowns() });
+    ways.set(key, { end, answers, reached: [reached], conditions: choices.conditions(), unknowns: choices.unknowns() });
     return;
   }
   known.reached.push(reached);
@@ -106,7 +109,8 @@ function addWay(ways: Map<string, Way>, end: End, choices: Choices): void {
 }
 
 /** What makes two ends the same to whoever asks. */
-function keyOf({ verdict, flow, socket, unknown }: End): string {
+function keyOf(flow: Flow): string {
+  const { verdict, socket, unknown } = flow;
   if (verdict === 'dropped' || verdict === 'rejected') return verdict;
   const nexthop = flow.route?.nexthop?.gateway ?? '';
   const ct = flow.ct;

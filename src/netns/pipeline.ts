@@ -1,4 +1,3 @@
-import type { Unknown } from '../formats/evidence.js';
 import {
   familyOf,
   isLinkLocal6,
@@ -10,7 +9,7 @@ import {
   type Family,
 } from './address.js';
 import { Choices, FactMissing } from './choices.js';
-import type { NetnsVerdict, Packet } from './face.js';
+import type { NetnsStep, NetnsVerdict, Packet } from './face.js';
 import {
   ACCEPT,
   ACK,
@@ -36,23 +35,6 @@ import { selectAddress4, selectAddress6, scopeNumber } from './source-address.js
 import { virtualServer } from './virtual-servers.js';
 import { martian, rejectsSource } from './validate-source.js';
 
-/** How one way of a packet through the namespace ended. */
-export interface End {
-  readonly verdict: NetnsVerdict;
-  readonly flow: Flow;
-  readonly socket: LocalSocket | null;
-  readonly unknown: Unknown | null;
-}
-
-const end = (flow: Flow, verdict: NetnsVerdict, socket: LocalSocket | null = null): End => ({
-  verdict,
-  flow,
-  socket,
-  unknown: null,
-});
-
-const unknownEnd = (flow: Flow, unknown: Unknown): End => ({ verdict: 'unknown', flow, socket: null, unknown });
-
 const PROTOCOL_NUMBERS = { tcp: TCP, udp: UDP, sctp: SCTP } as const;
 
 /** The way of packets through the hooks (linux net/ipv4/ip_input.c, ip_output.c, ip_forward.c and their ipv6 kin, v6.12). */
@@ -71,23 +53,34 @@ export class Pipeline {
     this.egress = new DevicePrograms(runtime.facts, 'egress');
   }
 
-  /** One way, as `choices` answers. Never throws on odd input: what cannot be read ends as unknown. */
-  run(packet: Packet, choices: Choices): End {
+  /** One way, as `choices` answers: how it ends. Never throws on odd input: what cannot be read ends as unknown. */
+  run(packet: Packet, choices: Choices): Flow {
+    return this.follow(packet, choices, null);
+  }
+
+  /** The deciding steps of the way with these answers. They are told on a second run: most packets are only asked for their end. */
+  steps(packet: Packet, answers: readonly number[]): readonly NetnsStep[] {
+    const steps: NetnsStep[] = [];
+    this.follow(packet, new Choices(answers), steps);
+    return steps;
+  }
+
+  private follow(packet: Packet, choices: Choices, steps: NetnsStep[] | null): Flow {
     const src = parseAddr(packet.src.ip);
     const dst = parseAddr(packet.dst.ip);
     const family = dst === null ? 4 : familyOf(dst);
     const protocol = packet.protocol === 'icmp' ? (family === 4 ? ICMP : ICMPV6) : PROTOCOL_NUMBERS[packet.protocol];
     const zero = family === 4 ? 0 : 0n;
-    const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, choices);
+    const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, choices, steps);
     if (src === null || dst === null || familyOf(src) !== family) {
       const fact = `addresses of the packet (${packet.src.ip} to ${packet.dst.ip})`;
-      return unknownEnd(flow, { fact, reason: 'not two addresses of one family' });
+      return flow.endUnknown({ fact, reason: 'not two addresses of one family' });
     }
     flow.entry = entryOf(packet, family);
     try {
       return packet.direction === 'in' ? this.input(flow) : this.output(flow);
     } catch (error) {
-      if (error instanceof FactMissing) return unknownEnd(flow, error.unknown);
+      if (error instanceof FactMissing) return flow.endUnknown(error.unknown);
       throw error;
     }
   }
@@ -99,9 +92,9 @@ export class Pipeline {
     return table.hooks;
   }
 
-  private verdictEnd(flow: Flow, verdict: Verdict): End {
+  private verdictEnd(flow: Flow, verdict: Verdict): Flow {
     this.passedBy(flow);
-    return end(flow, verdict === REJECT && this.answers(flow, flow.rejectsByReset) ? 'rejected' : 'dropped');
+    return flow.end(verdict === REJECT && this.answers(flow, flow.rejectsByReset) ? 'rejected' : 'dropped');
   }
 
   /** nf_flow_offload_ip_hook: what a flowtable holds never came to the rule that stopped this packet. */
@@ -170,7 +163,7 @@ export class Pipeline {
     return value === undefined || value === '0' ? 0 : mark;
   }
 
-  private input(flow: Flow): End {
+  private input(flow: Flow): Flow {
     const { iif } = flow.packet;
     if (iif === null) throw new FactMissing({ fact: 'the device on which the packet arrives', reason: 'not given' });
     flow.iif = this.upperDevice(iif);
@@ -179,11 +172,11 @@ export class Pipeline {
     // ip6_rcv_core: a group is no source, and ::1 never comes from outside
     if (flow.family === 6 && isMulticast(6, flow.src)) {
       flow.note('route', 'the source is a multicast address: dropped', null);
-      return end(flow, 'dropped');
+      return flow.end('dropped');
     }
     if (flow.family === 6 && loopback && flow.iif !== 'lo') {
       flow.note('route', 'the loopback address ::1 from outside: dropped', null);
-      return end(flow, 'dropped');
+      return flow.end('dropped');
     }
     const verdict = this.hooks(flow).PREROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
@@ -207,7 +200,7 @@ export class Pipeline {
     return master !== null && UPPER_KINDS.has(master.kind ?? '') ? master.name : name;
   }
 
-  private routeInput(flow: Flow): End {
+  private routeInput(flow: Flow): Flow {
     if (flow.family === 4) {
       const odd = martian(flow, this.runtime);
       if (odd !== null) return this.martianEnd(flow, odd);
@@ -233,24 +226,23 @@ export class Pipeline {
         return this.forward(flow, result);
       case 'blackhole':
         this.noteRoute(flow, result);
-        return end(flow, 'dropped');
+        return flow.end('dropped');
       case 'unreachable':
       case 'prohibit':
         this.noteRoute(flow, result);
         // ip_error: a host that does not forward stays silent; IPv6 always answers
-        return end(
-          flow,
+        return flow.end(
           (flow.family === 6 || this.forwards(flow)) && this.answers(flow, false) ? 'rejected' : 'dropped',
         );
     }
   }
 
-  private martianEnd(flow: Flow, why: string): End {
+  private martianEnd(flow: Flow, why: string): Flow {
     flow.note('route', `${why}: dropped as martian`, null);
-    return end(flow, 'dropped');
+    return flow.end('dropped');
   }
 
-  private localInput(flow: Flow, result: RouteResult): End {
+  private localInput(flow: Flow, result: RouteResult): Flow {
     if (flow.family === 4) {
       const bad = rejectsSource(flow, this.runtime, null);
       if (bad !== null) return this.martianEnd(flow, bad);
@@ -260,40 +252,44 @@ export class Pipeline {
     return this.deliver(flow);
   }
 
-  private deliver(flow: Flow): End {
+  private deliver(flow: Flow): Flow {
     const verdict = this.hooks(flow).INPUT.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     const taken = virtualServer(flow, this.runtime);
-    if (taken !== null) return unknownEnd(flow, taken);
+    if (taken !== null) return flow.endUnknown(taken);
     return this.socketEnd(flow);
   }
 
-  private socketEnd(flow: Flow): End {
+  private socketEnd(flow: Flow): Flow {
     if (flow.tproxy !== null) return this.delivered(flow, flow.tproxy);
     const { connectedSocket } = flow.packet;
     if (connectedSocket !== null) {
       const { name, transparent } = connectedSocket;
       return this.delivered(flow, localSocket({ name, transparent, process: null, evidence: null, wildcard: false }));
     }
-    if (flow.protocol === ICMP || flow.protocol === ICMPV6) return end(flow, 'delivered');
+    if (flow.protocol === ICMP || flow.protocol === ICMPV6) return flow.end('delivered');
     // a reply belongs to the socket that asked: it is not among the listeners
-    if (flow.protocol === TCP && flow.ctReply) return end(flow, 'delivered');
+    if (flow.protocol === TCP && flow.ctReply) return flow.end('delivered');
     const broadcast = flow.route?.kind === 'broadcast' || flow.route?.kind === 'multicast';
     const sockets = this.runtime.facts.sockets();
-    if (sockets.kind === 'unknown') return { ...end(flow, 'delivered'), unknown: sockets.unknown };
+    if (sockets.kind === 'unknown') {
+      flow.unknown = sockets.unknown;
+      return flow.end('delivered');
+    }
     if (flow.protocol === SCTP) {
-      return unknownEnd(flow, { fact: 'SCTP sockets', reason: 'ss -lt and ss -lu do not show them' });
+      return flow.endUnknown({ fact: 'SCTP sockets', reason: 'ss -lt and ss -lu do not show them' });
     }
     const socket = this.runtime.sockets.lookup(flow.family, flow.protocol, flow.dst, flow.dport, flow.iif);
     if (socket !== null) return this.delivered(flow, socket);
-    if (broadcast) return end(flow, 'dropped');
+    if (broadcast) return flow.end('dropped');
     flow.note('deliver', nobodyWords, null);
-    return end(flow, 'refused');
+    return flow.end('refused');
   }
 
-  private delivered(flow: Flow, socket: LocalSocket): End {
+  private delivered(flow: Flow, socket: LocalSocket): Flow {
     flow.note('deliver', socket.words, socket.evidence);
-    return end(flow, 'delivered', socket);
+    flow.socket = socket;
+    return flow.end('delivered');
   }
 
   private forwards(flow: Flow): boolean {
@@ -303,11 +299,11 @@ export class Pipeline {
     return devices.sysctl('net.ipv6.conf.all.forwarding') !== 0 || devices.forces6(device);
   }
 
-  private forward(flow: Flow, result: RouteResult): End {
+  private forward(flow: Flow, result: RouteResult): Flow {
     const device = result.nexthop?.device ?? null;
     if (!this.forwards(flow)) {
       flow.note('route', 'not an address of this machine, and forwarding is off: dropped', null);
-      return end(flow, 'dropped');
+      return flow.end('dropped');
     }
     if (flow.family === 4) {
       const bad = rejectsSource(flow, this.runtime, device);
@@ -317,17 +313,17 @@ export class Pipeline {
     this.noteRoute(flow, result);
     if (flow.tproxy !== null) {
       flow.note('route', 'a packet that belongs to a socket is not forwarded: dropped', null);
-      return end(flow, 'dropped');
+      return flow.end('dropped');
     }
     // ip6_forward: where a redirect would be sent instead, the source is not looked at
     if (flow.family === 6 && device !== flow.iif) {
       if (flow.src === 0n) {
         flow.note('route', 'a packet without a source is not forwarded: dropped', null);
-        return end(flow, 'dropped');
+        return flow.end('dropped');
       }
       if (isLinkLocal6(flow.src)) {
         flow.note('route', 'a link-local source is not forwarded', null);
-        return end(flow, this.answers(flow, false) ? 'rejected' : 'dropped');
+        return flow.end(this.answers(flow, false) ? 'rejected' : 'dropped');
       }
     }
     const forwarded = this.hooks(flow).FORWARD.run(flow, this.reroute);
@@ -335,28 +331,28 @@ export class Pipeline {
     const verdict = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     this.egress.pass(flow, device);
-    return end(flow, 'forwarded');
+    return flow.end('forwarded');
   }
 
-  private output(flow: Flow): End {
+  private output(flow: Flow): Flow {
     const result = this.routeOutput(flow);
     if (result !== null) return result;
     flow.oif = flow.routed;
     if (flow.oif === 'lo') {
       const taken = virtualServer(flow, this.runtime);
-      if (taken !== null) return unknownEnd(flow, taken);
+      if (taken !== null) return flow.endUnknown(taken);
     }
     const verdict = this.hooks(flow).OUTPUT.run(flow, this.reroute);
     flow.oif = flow.routed;
     flow.routed = null;
     if (verdict !== ACCEPT) {
-      return flow.unroutable ? end(flow, 'dropped') : this.verdictEnd(flow, verdict);
+      return flow.unroutable ? flow.end('dropped') : this.verdictEnd(flow, verdict);
     }
     const after = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
     if (after !== ACCEPT) return this.verdictEnd(flow, after);
     if (flow.oif !== 'lo') {
       this.egress.pass(flow, flow.oif);
-      return end(flow, 'sent');
+      return flow.end('sent');
     }
     return this.loopback(flow);
   }
@@ -365,7 +361,7 @@ export class Pipeline {
    * Out of lo and in again: the packet keeps its connection and the route of its output, unless PREROUTING gives it another
    * destination (skb_dst_drop in nf_nat_ipv4_pre_routing, nf_nat_ipv6_in; linux net/netfilter/nf_nat_proto.c, v6.12).
    */
-  private loopback(flow: Flow): End {
+  private loopback(flow: Flow): Flow {
     const kind = flow.route?.kind;
     const { dst } = flow;
     flow.iif = 'lo';
@@ -376,22 +372,22 @@ export class Pipeline {
     if (flow.dst !== dst) {
       const anew = this.routeInput(flow);
       // what leaves in the end was made here all the same
-      return anew.verdict === 'forwarded' ? { ...anew, verdict: 'sent' } : anew;
+      return anew.verdict === 'forwarded' ? anew.end('sent') : anew;
     }
     if (kind !== 'local' && kind !== 'anycast' && kind !== 'broadcast' && kind !== 'multicast') {
       flow.note('route', 'sent over lo, but not to an address of this machine: dropped', null);
-      return end(flow, 'dropped');
+      return flow.end('dropped');
     }
     return this.deliver(flow);
   }
 
   /** The first route of a local packet, with the choice of its source. Null: it goes on. */
-  private routeOutput(flow: Flow): End | null {
+  private routeOutput(flow: Flow): Flow | null {
     // tcp_v6_connect: EINVAL, unless the socket is bound to a device
     const opens = flow.protocol === TCP && (flow.flags & (SYN | ACK)) === SYN;
     if (flow.family === 6 && isLinkLocal6(flow.dst) && opens && flow.packet.connectedSocket === null) {
       flow.note('route', 'a connection to a link-local address needs a device', null);
-      return end(flow, 'dropped');
+      return flow.end('dropped');
     }
     const routing = this.runtime.routing(flow.family);
     const zero = flow.family === 4 ? 0 : 0n;
@@ -401,14 +397,14 @@ export class Pipeline {
       if (chosen !== null) flow.src = chosen;
       if (flow.family === 4 && chosen !== null) return this.routeChosen(flow, first, chosen);
       // ip6_dst_lookup_tail: the route that was found without a source stands, unless it is an error
-      if (flow.family === 6 && !isRouteError(first)) return this.takeOutput(flow, first) ? null : end(flow, 'dropped');
+      if (flow.family === 6 && !isRouteError(first)) return this.takeOutput(flow, first) ? null : flow.end('dropped');
     }
     const result = routing.lookup(keyOf(flow, flow.src, 'lo', null, flow.uid), flow.choices);
     return this.leave(flow, result);
   }
 
-  private leave(flow: Flow, result: RouteResult): End | null {
-    return this.takeOutput(flow, result) ? null : end(flow, OUTPUT_ERRORS[result.kind] ?? 'dropped');
+  private leave(flow: Flow, result: RouteResult): Flow | null {
+    return this.takeOutput(flow, result) ? null : flow.end(OUTPUT_ERRORS[result.kind] ?? 'dropped');
   }
 
   /**
@@ -416,7 +412,7 @@ export class Pipeline {
    * (ip_route_connect in linux include/net/route.h, ip_route_output_key_hash_rcu in net/ipv4/route.c, v6.12). A message
    * without connect() goes the first way, whatever the rules say of that source (udp_sendmsg, raw_sendmsg).
    */
-  private routeChosen(flow: Flow, first: RouteResult, chosen: Addr): End | null {
+  private routeChosen(flow: Flow, first: RouteResult, chosen: Addr): Flow | null {
     const second = this.runtime.routing(4).lookup(keyOf(flow, chosen, 'lo', null, flow.uid), flow.choices);
     const own = this.ownSource(chosen);
     const same = second.route === first.route && second.rule === first.rule && second.nexthop === first.nexthop;
@@ -425,7 +421,7 @@ export class Pipeline {
     flow.route = first;
     this.noteRoute(flow, first);
     flow.note('route', `the source would be ${textOf(chosen)}, which is no address of this machine`, first.evidence);
-    return end(flow, 'rejected');
+    return flow.end('rejected');
   }
 
   /** __ip_dev_find (linux net/ipv4/devinet.c, v6.12): an address of a device, or one that the local table makes local. */
