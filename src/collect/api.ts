@@ -131,6 +131,16 @@ async function page(
   return { items, token: asString(at(list, 'metadata', 'continue')) || undefined };
 }
 
+/** One object of the cluster, or a Namespace, by its name, with `kind` and `apiVersion`. Throws CollectError. */
+export async function getOne(session: Session, kind: Kind, version: string, name: string): Promise<Doc> {
+  const path = `${collectionPath(kind, version, undefined)}/${name}`;
+  const object = asRecord(parseJson(await getBody(session, path), path));
+  if (object === null || at(object, 'metadata', 'name') !== name) {
+    throw new CollectError('refused', `${path}: the answer is no ${kind.kind} of that name`);
+  }
+  return { kind: kind.kind, ...object };
+}
+
 /** The release of the API server (`v1.34.2`), null where it does not say. */
 export async function serverVersion(session: Session): Promise<string | null> {
   return asString(at(parseJson(await getBody(session, '/version'), '/version'), 'gitVersion'));

@@ -2,7 +2,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import { redactObject } from '../snapshot/redact.js';
 import { scrub } from '../snapshot/redact.js';
 import type { SnapshotSink } from '../snapshot/write.js';
-import { listAll, type Selection, type Served } from './api.js';
+import { getOne, listAll, type Selection, type Served } from './api.js';
 import { asCollectError, CollectError } from './errors.js';
 import { asString, at, isName, type Doc } from './json.js';
 import { kindFile, KINDS, type Kind } from './kinds.js';
@@ -29,6 +29,11 @@ export class Cluster {
   /** Kinds of which no list of all namespaces may be read. */
   readonly refused = new Set<Kind>();
   readonly problems = new Map<string, string>();
+  /** Files of lists that could not be read of all namespaces, with the words of the server. */
+  readonly refusals = new Map<string, string>();
+  /** By file of a list: the namespaces of which it was read, and those of which it could not be. */
+  private readonly readOf = new Map<string, Set<string>>();
+  private readonly unreadOf = new Map<string, Set<string>>();
   readonly sources = new Map<string, string>();
   private readonly held: Promise<unknown>[] = [];
   private total = 0;
@@ -99,6 +104,18 @@ export class Cluster {
     if (!this.problems.has(file)) this.problems.set(file, scrub(reason) ?? reason);
   }
 
+  /** A list, or a part of one, that could not be read: what was read of other namespaces stands. The first words stay. */
+  refuse(kind: Kind, error: unknown): void {
+    const file = kindFile(kind);
+    if (!this.refusals.has(file)) this.refusals.set(file, asCollectError(error).message);
+  }
+
+  /** The namespaces of which a list was read that could not be read of all; sorted. */
+  readIn(file: string): readonly string[] {
+    const unread = this.unreadOf.get(file);
+    return [...(this.readOf.get(file) ?? [])].filter((namespace) => unread?.has(namespace) !== true).sort();
+  }
+
   put(file: string, text: string): void {
     this.sink.put(file, text);
   }
@@ -114,6 +131,16 @@ export class Cluster {
     if (reading === undefined) {
       reading = this.read(kind, selection);
       this.selections.set(key, reading);
+      const { namespace } = selection;
+      if (namespace !== undefined) {
+        const note = (of: Map<string, Set<string>>): void => {
+          of.set(kindFile(kind), (of.get(kindFile(kind)) ?? new Set()).add(namespace));
+        };
+        reading.then(
+          () => note(this.readOf),
+          () => note(this.unreadOf),
+        );
+      }
     }
     return reading;
   }
@@ -149,40 +176,31 @@ export class Cluster {
    * the manifest says that it is not whole.
    */
   async list(kind: Kind, namespaces: 'all' | readonly string[]): Promise<void> {
-    const file = kindFile(kind);
-    if (namespaces === 'all' || !kind.namespaced) {
-      try {
-        await this.select(kind, {});
-        return;
-      } catch (error) {
-        const failure = asCollectError(error);
-        const some = failure.kind === 'forbidden' && kind.namespaced ? [...this.namespaces].sort() : [];
-        const read = await this.readable(kind, {}, some);
-        const partly = read.length === 0 ? '' : `only of the namespaces ${read.join(', ')}: `;
-        // said anew where more namespaces are known by now
-        if (some.length > 0 || !this.problems.has(file)) this.problems.set(file, partly + failure.message);
-        if (failure.kind === 'forbidden' && kind.namespaced) this.refused.add(kind);
-        return;
-      }
+    if (namespaces !== 'all' && kind.namespaced) return this.listIn(kind, namespaces);
+    try {
+      await this.select(kind, {});
+    } catch (error) {
+      this.refuse(kind, error);
+      if (asCollectError(error).kind !== 'forbidden') return;
+      this.refused.add(kind);
+      if (kind.namespaced) await this.listIn(kind, [...this.namespaces].sort());
     }
+  }
+
+  private async listIn(kind: Kind, namespaces: readonly string[]): Promise<void> {
     await Promise.all(
       namespaces.map((namespace) =>
-        this.guarded(file, async () => {
-          await this.select(kind, { namespace });
+        this.select(kind, { namespace }).catch((error: unknown) => {
+          this.refuse(kind, error);
         }),
       ),
     );
   }
 
-  /** Those of the namespaces in which a selection may be read; what it gives is part of the list then. */
-  async readable(kind: Kind, selection: Selection, namespaces: readonly string[]): Promise<readonly string[]> {
-    const tried = namespaces.map((namespace) =>
-      this.select(kind, { ...selection, namespace }).then(
-        () => [namespace],
-        () => [],
-      ),
-    );
-    return (await Promise.all(tried)).flat();
+  /** One object by its name, added to the list of its kind: what may be read where the list may not. Throws CollectError. */
+  async get(kind: Kind, name: string): Promise<void> {
+    const version = this.served(kind);
+    if (version !== null) this.add(kind, [redactObject(await getOne(this.session, kind, version, name))]);
   }
 
   items(kind: Kind): readonly Doc[] {

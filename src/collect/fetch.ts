@@ -46,6 +46,7 @@ export class Fetcher {
       }
     }
     const lists = this.lists();
+    if (await this.scope.namespacesByName()) lists.push(Promise.resolve());
     if (pods.size === 0 && nodes.size === 0 && work.length === 0 && lists.length === 0) return false;
     await Promise.all([...lists, ...[...pods].map(([id, parts]) => this.pod(id, parts, nodes, work))]);
     for (const [node, wants] of nodes) work.push(this.namespaces(node, wants));
@@ -64,7 +65,9 @@ export class Fetcher {
     return [...this.listsAsked].flatMap((path) => {
       const kind = kindOfFile(path);
       // pods come by name, selector, address and node: a list of a whole namespace would grow with it
-      if (kind === null || kind.size === 'config' || kind === PODS) return [];
+      if (kind === null || kind === PODS) return [];
+      // read whole already, unless that was refused
+      if (kind.size === 'config' && !(kind.namespaced && this.cluster.refused.has(kind))) return [];
       // the control plane's own objects hold its flags; its ConfigMaps are the only ones that mean anything here
       const { istioNamespaces } = this.scope;
       const namespaces =

@@ -14,10 +14,22 @@ export function manifestOf(
 ): WrittenManifest {
   const sorted = (map: ReadonlyMap<string, string>): [string, string][] =>
     [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+  const partial = sorted(cluster.refusals).flatMap(([file]) => {
+    const namespaces = cluster.readIn(file);
+    return namespaces.length === 0 ? [] : [{ file, namespaces }];
+  });
+  const problems = new Map(cluster.problems);
+  for (const [file, message] of cluster.refusals) {
+    const namespaces = partial.find((one) => one.file === file)?.namespaces.join(', ');
+    const other = problems.get(file);
+    const refusal = `${namespaces === undefined ? '' : `only of the namespaces ${namespaces}: `}${message}`;
+    problems.set(file, other === undefined ? refusal : `${refusal}; ${other}`);
+  }
   return {
     ...emptyManifest(plan, options, context),
     cluster: { context, server: version, istio: istioReleases(cluster) },
-    problems: sorted(cluster.problems).map(([file, reason]) => ({ file, reason })),
+    problems: sorted(problems).map(([file, reason]) => ({ file, reason })),
+    ...(partial.length === 0 ? {} : { partial }),
     sources: sorted(cluster.sources).map(([path, by]) => ({ path, by })),
   };
 }

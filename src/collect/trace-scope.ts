@@ -12,7 +12,7 @@ import {
 } from './cluster.js';
 import { asCollectError } from './errors.js';
 import { asArray, asString, at, stringMap, type Doc } from './json.js';
-import { kindFile, type Kind } from './kinds.js';
+import type { Kind } from './kinds.js';
 import { agentOn, cniAgentOn } from './netns.js';
 import { podFacts, type PodFacts } from './pod.js';
 import type { Reference } from './reference.js';
@@ -31,6 +31,8 @@ export class TraceScope {
   private readonly cluster: Cluster;
   private readonly nodes = new Set<string>();
   private readonly lookedUp = new Set<string>();
+  /** Namespaces that were asked for one by one. */
+  private readonly named = new Set<string>();
   readonly istioNamespaces = new Set<string>();
 
   constructor(cluster: Cluster) {
@@ -88,8 +90,9 @@ export class TraceScope {
       ...workloads.flat().flatMap((object) => labelSelectorText(at(object, 'spec', 'selector'))),
     ];
     if (service?.length === 0 && pods.length === 0 && workloads.flat().length === 0) {
-      // a ServiceEntry, a ReplicaSet, an owner that is none of the usual kinds: the pods of the namespace show it
-      const all = await this.pods({ namespace });
+      // a ServiceEntry, a ReplicaSet, an owner that is none of the usual kinds: the pods of the namespace show it; and a
+      // slip shows by what is there instead
+      const [all] = await Promise.all([this.pods({ namespace }), this.try(SERVICES, { namespace })]);
       if (!all.some((pod) => pod.name.startsWith(`${name}-`) || pod.labels['app'] === name)) return false;
       this.cluster.namespaces.add(namespace);
       await this.agentsOf(all.filter((pod) => pod.name.startsWith(`${name}-`) || pod.labels['app'] === name));
@@ -154,13 +157,10 @@ export class TraceScope {
   async agents(node: string): Promise<void> {
     if (this.nodes.has(node)) return;
     this.nodes.add(node);
+    const refused = (error: unknown): void => this.cluster.refuse(PODS, error);
     await Promise.all([
-      this.cluster.guarded(kindFile(PODS), async () => {
-        await agentOn(this.cluster, node, ZTUNNEL);
-      }),
-      this.cluster.guarded(kindFile(PODS), async () => {
-        await cniAgentOn(this.cluster, node);
-      }),
+      agentOn(this.cluster, node, ZTUNNEL).catch(refused),
+      cniAgentOn(this.cluster, node).catch(refused),
     ]);
   }
 
@@ -173,30 +173,36 @@ export class TraceScope {
     try {
       return await this.cluster.select(kind, selection);
     } catch (error) {
-      const failure = asCollectError(error);
-      const file = kindFile(kind);
-      if (failure.kind === 'forbidden' && selection.namespace === undefined) {
-        const read = await this.cluster.readable(kind, selection, [...this.cluster.namespaces].sort());
-        const found = await Promise.all(
-          read.map((namespace) => this.cluster.select(kind, { ...selection, namespace })),
-        );
-        const partly = read.length === 0 ? '' : `only of the namespaces ${read.join(', ')}: `;
-        this.cluster.problem(file, partly + failure.message);
-        return found.flat();
-      }
-      this.cluster.problem(file, failure.message);
-      return [];
+      this.cluster.refuse(kind, error);
+      if (asCollectError(error).kind !== 'forbidden' || selection.namespace !== undefined) return [];
+      const known = [...this.cluster.namespaces].sort();
+      const found = await Promise.all(known.map((namespace) => this.try(kind, { ...selection, namespace })));
+      return found.flat();
     }
   }
 
-  /** Labels of namespaces decide enrolment: all of them are read, or those of the question where that is refused. */
+  /** Labels of namespaces decide enrolment: all of them are read; each by its name where that is refused. */
   async namespaceObjects(): Promise<void> {
-    try {
-      await this.cluster.select(NAMESPACES, {});
-    } catch (error) {
-      this.cluster.problem(kindFile(NAMESPACES), asCollectError(error).message);
-      for (const name of this.cluster.namespaces) await this.try(NAMESPACES, { fields: `metadata.name=${name}` });
-    }
+    await this.cluster.list(NAMESPACES, 'all');
+    await this.namespacesByName();
+  }
+
+  /**
+   * Who may read a namespace may get it, without any right to the list. False: there is none that was not tried, or all were
+   * read.
+   */
+  async namespacesByName(): Promise<boolean> {
+    if (!this.cluster.refused.has(NAMESPACES)) return false;
+    const fresh = [...this.cluster.namespaces].filter((name) => !this.named.has(name));
+    for (const name of fresh) this.named.add(name);
+    await Promise.all(
+      fresh.map((name) =>
+        this.cluster.get(NAMESPACES, name).catch((error: unknown) => {
+          this.cluster.refuse(NAMESPACES, error);
+        }),
+      ),
+    );
+    return fresh.length > 0;
   }
 }
 

@@ -23,8 +23,11 @@ export interface Names {
   readonly exact: readonly Candidate[];
   /** Pods whose name begins so; only asked for where nothing is exact. */
   readonly prefix: readonly Candidate[];
-  /** Lists that are not whole and could hold what was looked for, or something that goes before what was found. */
-  readonly unknowns: readonly Unknown[];
+  /**
+   * Lists that are not whole and could hold what was looked for, or something that goes before what was found. `namespace`:
+   * where it is looked for; null: wherever the words allow.
+   */
+  readonly unknownsIn: (namespace: string | null) => readonly Unknown[];
 }
 
 type ObjectReading = Extract<Reading, { readonly as: 'object' }>;
@@ -34,26 +37,29 @@ export function lookUp(mesh: Mesh, reading: Reading, role: Role): Names {
   if (reading.as === 'host') return lookUpHost(mesh, reading.host);
   const steps = stepsFor(mesh, reading, role);
   const best = new Map<string, { readonly rank: number; readonly found: Candidate[] }>();
-  const missing: (Unknown | null)[] = [];
+  const missing: ((namespace: string | null) => Unknown | null)[] = [];
   for (const [rank, step] of steps.entries()) {
     // in one namespace the first step that finds something decides: the other lists are not even read
     if (reading.namespace !== null && best.has(reading.namespace)) break;
-    const hiding = missing.some((unknown) => unknown !== null);
     for (const candidate of step.find()) {
       // what a missing list hides would go before this; only a pod's full name is hardly ever anything else's
+      const hiding = missing.some((unknownIn) => unknownIn(candidate.namespace) !== null);
       if (hiding && candidate.kind !== 'Pod') continue;
       const known = best.get(candidate.namespace);
       if (known === undefined) best.set(candidate.namespace, { rank, found: [candidate] });
       else if (known.rank === rank && !known.found.includes(candidate)) known.found.push(candidate);
     }
-    missing.push(mesh.unknownOf(step.list, reading.name));
+    missing.push((namespace) => mesh.unknownOf(step.list, reading.name, namespace ?? reading.namespace));
   }
   const all = [...best.values()].flatMap(({ found }) => found);
   const exact = all.filter((found) => role !== 'source' || runs(mesh, found));
   const last = exact.length === 0 ? steps.length : Math.max(...[...best.values()].map(({ rank }) => rank)) + 1;
-  const unknowns = missing.slice(0, last).filter((unknown) => unknown !== null);
   const mayPrefix = reading.kind === null || reading.kind === 'pod';
-  return { exact, prefix: exact.length === 0 && mayPrefix ? podsByPrefix(mesh, reading) : [], unknowns };
+  return {
+    exact,
+    prefix: exact.length === 0 && mayPrefix ? podsByPrefix(mesh, reading) : [],
+    unknownsIn: (namespace) => missing.slice(0, last).flatMap((unknownIn) => unknownIn(namespace) ?? []),
+  };
 }
 
 function runs(mesh: Mesh, candidate: Candidate): boolean {
@@ -110,7 +116,7 @@ function stepsFor(mesh: Mesh, reading: ObjectReading, role: Role): readonly Step
  * (`web-0.web.bar.svc`), and hosts of ServiceEntries.
  */
 function lookUpHost(mesh: Mesh, host: string): Names {
-  const none: Names = { exact: [], prefix: [], unknowns: [] };
+  const none: Names = { exact: [], prefix: [], unknownsIn: () => [] };
   const match = /^(.+)\.([^.]+)\.svc(?:\.(.+))?$/.exec(host);
   if (match !== null && [undefined, mesh.clusterDomain(), 'cluster.local'].includes(match[3])) {
     const namespace = match[2] ?? '';
@@ -120,11 +126,11 @@ function lookUpHost(mesh: Mesh, host: string): Names {
     if (service !== null && labels.length === 2) {
       return { ...none, exact: podsNamed(mesh, { namespace, name: labels[0] ?? '' }) };
     }
-    const missing = mesh.unknownOf('services', host);
-    if (service === null && missing !== null) return { ...none, unknowns: [missing] };
+    const missing = mesh.unknownOf('services', host, namespace);
+    if (service === null && missing !== null) return { ...none, unknownsIn: () => [missing] };
   }
   const entries = mesh.serviceEntriesByHost(host).map((entry) => ofServiceEntry(entry, host));
   const missing = entries.length === 0 ? mesh.unknownOf('serviceEntries', host) : null;
   // several entries for one host are one destination to a client; the first by name is istiod's choice within reach
-  return { ...none, exact: entries.slice(0, 1), unknowns: missing === null ? [] : [missing] };
+  return { ...none, exact: entries.slice(0, 1), unknownsIn: () => (missing === null ? [] : [missing]) };
 }

@@ -1,10 +1,11 @@
 import { assertNever, type Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
-import { describeCandidate, podsOfService, spellingOf, type Candidate } from './candidates.js';
-import { lookUp, type Names, type Role } from './find-names.js';
+import { describeCandidate, podsOfService, type Candidate } from './candidates.js';
+import { lookUp, type Role } from './find-names.js';
 import { destinationOf, type Wanted } from './find-ports.js';
 import { failed, type FindResult, type NotFound } from './find-result.js';
 import type { Mesh } from './model.js';
+import { externalHost, isNoNamespace, listOf, noNamespace, notFound, unique, withNear } from './not-found.js';
 import type { Destination, Source } from './question.js';
 import { parseReference, SCHEME_PORTS, type Reading, type Reference } from './reference.js';
 
@@ -33,7 +34,7 @@ export function findSource(
       return sourceByIp(mesh, reference.ip, found);
     case 'named': {
       const picked = pick(mesh, text, reference, 'source', [options.namespace]);
-      if (picked.kind === 'failed') return picked;
+      if (picked.kind === 'failed') return withNear(mesh, reference, 'source', options.namespace, picked);
       const pods = podsBehind(mesh, picked.candidate);
       const [pod, ...also] = pods;
       if (pod === undefined) return failed('not-found', `${describeCandidate(picked.candidate)} has no running pod`);
@@ -67,8 +68,8 @@ export function findDestination(mesh: Mesh, text: string, options: DestinationOp
       const role: Role = options.direct ? 'direct' : 'destination';
       const picked = pick(mesh, text, reference, role, [options.namespace, options.sourceNamespace]);
       if (picked.kind === 'failed') {
-        const host = externalHost(mesh, reference, picked);
-        if (host === null) return picked;
+        const host = externalHost(mesh, reference, role, picked);
+        if (host === null) return withNear(mesh, reference, role, options.namespace, picked);
         return finish(mesh, { kind: 'host', host }, text, reference, reference.path, options, picked.unknowns);
       }
       const wanted: Wanted = { kind: 'candidate', candidate: picked.candidate, direct: options.direct };
@@ -162,27 +163,33 @@ function pick(
   role: Role,
   namespaces: readonly (string | null)[],
 ): Picked {
-  const within = (names: readonly Names[], namespace: string | null, take: (entry: Names) => readonly Candidate[]) =>
-    unique(names.flatMap(take)).filter((entry) => namespace === null || entry.namespace === namespace);
   const names = reference.readings.map((reading) => lookUp(mesh, reading, role));
-  const unknowns = dedupe(names.flatMap((entry) => entry.unknowns));
   const preferred = hasNamespace(reference.readings) ? [] : namespaces.filter((name) => name !== null);
-  for (const take of [(entry: Names) => entry.exact, (entry: Names) => entry.prefix]) {
+  for (const how of ['exact', 'prefix'] as const) {
     for (const namespace of [...preferred, null]) {
-      const found = within(names, namespace, take);
+      // a name that only begins so is meant where nothing can be called so
+      const entries = names.filter((entry) => how === 'exact' || entry.unknownsIn(namespace).length === 0);
+      const all = unique(entries.flatMap((entry) => entry[how]));
+      const found = all.filter((one) => namespace === null || one.namespace === namespace);
       const first = found[0];
       if (first === undefined) continue;
       // -n was given and the thing is elsewhere: a source must be named where it is
       if (namespace === null && role === 'source' && preferred.length > 0) {
-        return failed('not-found', `no "${text}" in namespace ${preferred[0] ?? ''}`, listOf(found, reference.port));
+        const where = preferred[0] ?? '';
+        const message = isNoNamespace(mesh, where) ? noNamespace(where) : `no "${text}" in namespace ${where}`;
+        return failed('not-found', message, listOf(found, reference.port));
       }
       if (found.length > 1) {
         return failed('ambiguous', `"${text}" can be ${found.length} things`, listOf(found, reference.port));
       }
-      return { kind: 'picked', candidate: first, unknowns };
+      const unknowns = entries.filter((entry) => entry[how].length > 0).flatMap((entry) => entry.unknownsIn(namespace));
+      return { kind: 'picked', candidate: first, unknowns: dedupe(unknowns) };
     }
-    if (unknowns.length > 0) break;
   }
+  // a source that is named without its namespace, while -n says which
+  const only = role === 'source' ? (preferred[0] ?? null) : null;
+  const likely = names.filter((_, index) => !isDottedName(reference.readings, index));
+  const unknowns = dedupe(likely.flatMap((entry) => entry.unknownsIn(only)));
   if (unknowns.length > 0) {
     const reasons = unknowns.map((unknown) => `${unknown.fact}: ${unknown.reason}`).join('; ');
     return failed('unknown', `"${text}" is in no list that could be read (${reasons})`, [], unknowns);
@@ -190,68 +197,17 @@ function pick(
   return notFound(mesh, text, reference, role);
 }
 
+/** `sleep.foo` as the whole name of something, where it can also be `sleep` in the namespace foo. */
+function isDottedName(readings: readonly Reading[], index: number): boolean {
+  const reading = readings[index];
+  const isDotted = reading?.as === 'object' && reading.namespace === null && reading.name.includes('.');
+  return isDotted && readings.some((other) => other.as === 'object' && other.namespace !== null);
+}
+
 function hasNamespace(readings: readonly Reading[]): boolean {
   return readings.every((reading) => reading.as === 'object' && reading.namespace !== null);
 }
 
-function unique(candidates: readonly Candidate[]): readonly Candidate[] {
-  const seen = new Map<string, Candidate>();
-  for (const candidate of candidates) {
-    const key = `${candidate.kind} ${candidate.namespace}/${candidate.name}`;
-    if (!seen.has(key)) seen.set(key, candidate);
-  }
-  return [...seen.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, candidate]) => candidate);
-}
-
 function dedupe(unknowns: readonly Unknown[]): readonly Unknown[] {
   return [...new Map(unknowns.map((unknown) => [unknown.fact, unknown])).values()];
-}
-
-function listOf(candidates: readonly Candidate[], port: number | string | null): NotFound['candidates'] {
-  return candidates.map((entry) => ({ type: spellingOf(entry, port), what: describeCandidate(entry) }));
-}
-
-/** Says what is there instead: things whose name begins alike, or a workload that has no pods. */
-function notFound(
-  mesh: Mesh,
-  text: string,
-  reference: Extract<Reference, { readonly form: 'named' }>,
-  role: Role,
-): NotFound {
-  for (const reading of reference.readings) {
-    if (reading.as !== 'object') continue;
-    const idle = [...mesh.list('deployments').items, ...mesh.list('statefulSets').items].find(
-      (entry) => entry.name === reading.name && (reading.namespace === null || entry.namespace === reading.namespace),
-    );
-    if (idle !== undefined) {
-      return failed('not-found', `${idle.kind} ${idle.namespace}/${idle.name} has no running pod`);
-    }
-  }
-  const elsewhere = reference.readings.flatMap((reading) => {
-    if (reading.as !== 'object' || reading.namespace === null) return [];
-    const names = lookUp(mesh, { ...reading, namespace: null }, role);
-    return names.exact.length > 0 ? names.exact : names.prefix;
-  });
-  const what = role === 'source' ? 'pod, workload or Service with pods' : 'pod, workload, Service or host';
-  return failed('not-found', `there is no ${what} "${text}"`, listOf(unique(elsewhere).slice(0, 20), reference.port));
-}
-
-/**
- * A host outside the mesh, where the words can be one: they have a dot, no kind, and their first part is the name of
- * nothing in the cluster (`httpbin.bra` is a slip, `example.com` a host).
- */
-function externalHost(
-  mesh: Mesh,
-  reference: Extract<Reference, { readonly form: 'named' }>,
-  failure: NotFound,
-): string | null {
-  if (failure.problem !== 'not-found' && failure.problem !== 'unknown') return null;
-  const host = reference.readings.find((reading) => reading.as === 'host');
-  if (host === undefined || failure.candidates.length > 0) return null;
-  if (/\.svc(\.|$)/.test(host.host)) return null;
-  if (failure.problem === 'unknown') {
-    // only the ServiceEntries may be missing: who is called is then known, how it is published is not
-    return failure.unknowns.every((unknown) => unknown.fact.includes('serviceentries')) ? host.host : null;
-  }
-  return host.host;
 }

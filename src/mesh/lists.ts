@@ -8,7 +8,7 @@ import type { Kind, KindList, KindMap, MeshProblem } from './model.js';
 /** The lists of a snapshot, each read at the first question for it. */
 export interface Lists {
   list<K extends Kind>(kind: K): KindList<KindMap[K]>;
-  unknownOf(kind: Kind, fact: string): Unknown | null;
+  unknownOf(kind: Kind, fact: string, namespace?: string | null): Unknown | null;
   problems(): readonly MeshProblem[];
 }
 
@@ -24,9 +24,10 @@ export function loadLists(snapshot: Snapshot): Lists {
   };
   return {
     list,
-    unknownOf: (kind, fact) => {
-      const { state, file, reason } = list(kind);
-      return state === 'read' ? null : { fact: `${fact} (${file})`, reason: reason ?? state };
+    unknownOf: (kind, fact, namespace = null) => {
+      const { state, file, reason, wholeIn } = list(kind);
+      const read = state === 'read' || (namespace !== null && wholeIn?.has(namespace) === true);
+      return read ? null : { fact: `${fact} (${file})`, reason: reason ?? state };
     },
     problems: () => [...problems].sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0)),
   };
@@ -56,9 +57,15 @@ function readList<K extends Kind>(snapshot: Snapshot, kind: K, problems: MeshPro
   if (problem === null) {
     // what was not allowed to be read whole (one namespace of a list) is no damage, but it is a part all the same
     const refused = snapshot.manifest?.problems.find((one) => one.file === file);
-    return refused === undefined
-      ? { state: 'read', file, reason: null, items }
-      : { state: 'partial', file, reason: refused.reason, items };
+    if (refused === undefined) return { state: 'read', file, reason: null, items };
+    const whole = snapshot.manifest?.partial?.find((one) => one.file === file);
+    return {
+      state: 'partial',
+      file,
+      reason: refused.reason,
+      items,
+      ...(whole === undefined ? {} : { wholeIn: new Set(whole.namespaces) }),
+    };
   }
   problems.push(problem);
   const where = problem.line === undefined ? '' : ` at line ${problem.line}`;

@@ -76,6 +76,8 @@ export interface KindList<T> {
   readonly file: string;
   readonly reason: string | null;
   readonly items: readonly T[];
+  /** Of a partial list that is whole for these namespaces: the others may not be read. */
+  readonly wholeIn?: ReadonlySet<string>;
 }
 
 /**
@@ -86,8 +88,11 @@ export interface KindList<T> {
 export interface Mesh {
   readonly snapshot: Snapshot;
   list<K extends Kind>(kind: K): KindList<KindMap[K]>;
-  /** An Unknown that names the file where `kind` was not read whole, null where it was. `fact`: what was looked for. */
-  unknownOf(kind: Kind, fact: string): Unknown | null;
+  /**
+   * An Unknown that names the file where `kind` was not read whole, null where it was. `fact`: what was looked for;
+   * `namespace`: the only one in which it can be.
+   */
+  unknownOf(kind: Kind, fact: string, namespace?: string | null): Unknown | null;
   /** One entry per file that could not be used whole, of the files asked for so far, in order of their paths. */
   problems(): readonly MeshProblem[];
 

@@ -26,6 +26,11 @@ export function parseManifest(text: string): {
   }
   const cluster = record(fields['cluster']);
   const scope = record(fields['scope']);
+  const partial = array(fields['partial']).flatMap((entry) => {
+    const file = string(record(entry)?.['file']);
+    const namespaces = array(record(entry)?.['namespaces']).flatMap((name) => string(name) ?? []);
+    return file === null ? [] : [{ file, namespaces }];
+  });
   return {
     manifest: {
       capturedAt: string(fields['capturedAt']),
@@ -41,6 +46,7 @@ export function parseManifest(text: string): {
         const file = string(record(entry)?.['file']);
         return file === null ? [] : [{ file, reason: string(record(entry)?.['reason']) ?? 'no reason given' }];
       }),
+      ...(partial.length === 0 ? {} : { partial }),
     },
     problem: null,
   };

@@ -223,6 +223,14 @@ class Renamer {
       cluster: { ...manifest.cluster, context },
       scope: manifest.scope === null ? null : { ...manifest.scope, note: this.noteOf(manifest.scope.note) },
       problems: manifest.problems.map(({ file, reason }) => ({ file: this.path(file), reason: this.text(reason) })),
+      ...(manifest.partial === undefined
+        ? {}
+        : {
+            partial: manifest.partial.map(({ file, namespaces }) => ({
+              file: this.path(file),
+              namespaces: namespaces.map((name) => this.text(name)),
+            })),
+          }),
       sources: manifest.sources.map(({ path, by }) => ({ path: this.path(path), by: this.text(by) })),
     };
   }

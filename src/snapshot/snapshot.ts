@@ -32,6 +32,8 @@ export interface Manifest {
   readonly scope: { readonly kind: 'all' | 'trace'; readonly note: string | null } | null;
   readonly redacted: boolean | null;
   readonly problems: readonly { readonly file: string; readonly reason: string }[];
+  /** Of lists that stand in `problems`: the namespaces of which all that was asked for could be read all the same. */
+  readonly partial?: readonly { readonly file: string; readonly namespaces: readonly string[] }[];
 }
 
 export interface SnapshotProblem {

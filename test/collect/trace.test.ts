@@ -171,8 +171,45 @@ describe('what is refused', () => {
     expect(snapshot.read('kubernetes/peerauthentications.security.istio.io.json').kind).toBe('text');
     expect(snapshot.manifest?.problems).toContainEqual({
       file: 'kubernetes/peerauthentications.security.istio.io.json',
-      reason: 'only of the namespaces bar, foo: cluster scope refused',
+      reason: 'only of the namespaces bar, foo, istio-system: cluster scope refused',
     });
+  });
+
+  /** As the RoleBindings of a team give it: two namespaces, and nothing of the cluster. */
+  const team = (_method: string, pathname: string): { status: number; message: string } | null => {
+    const [, namespace, rest] = /^\/apis?\/(?:[^/]+\/)?v1\/namespaces\/([^/]+)(\/.+)?$/.exec(pathname) ?? [];
+    if (namespace === 'foo' || namespace === 'bar') return null;
+    if (/^\/(?:version|apis)$|^\/apis\/[^/]+\/v1$|selfsubject/.test(pathname)) return null;
+    const where = namespace === undefined || rest === undefined ? 'at the cluster scope' : `in ${namespace}`;
+    return { status: 403, message: `forbidden ${where}` };
+  };
+
+  it('all but two namespaces: names in them are found, enrolment is known, the refusal is said once a fact', async () => {
+    for (const [from, to] of [
+      ['foo/sleep', 'bar/httpbin:8000'],
+      ['sleep.foo', 'httpbin.bar:8000'],
+      ['deploy/sleep.foo', 'http://httpbin.bar.svc.cluster.local:8000/'],
+    ] as const) {
+      const { snapshot } = await trace(from, to, { fault: team });
+      const result = answer(snapshot, { from, to });
+      expect(result.source).toMatchObject({ kind: 'Pod', namespace: 'foo', name: 'sleep-56df5b9cc9-w667b' });
+      expect(result.destination).toMatchObject({ kind: 'Service', namespace: 'bar', name: 'httpbin' });
+      const facts = result.unknowns.map(({ fact }) => fact);
+      expect(new Set(facts).size).toBe(facts.length);
+      expect(JSON.stringify(result.unknowns)).toContain('forbidden at the cluster scope');
+      expect(JSON.stringify(result.unknowns)).not.toContain('labels of namespace foo');
+      expect(snapshot.manifest?.partial).toContainEqual({ file: 'kubernetes/pods.json', namespaces: ['bar', 'foo'] });
+      expect(textIn(snapshot, 'kubernetes/namespaces.json')).toContain('"name":"foo"');
+    }
+  });
+
+  it('a slip in such a namespace is said, with what is there', async () => {
+    const slip = trace('foo/slep', 'bar/httpbin:8000', { fault: team });
+    await expect(slip).rejects.toMatchObject({
+      message: 'FROM: there is no pod, workload or Service with pods "foo/slep"',
+      suggestions: ['Type one of:', expect.stringContaining('foo/deploy/sleep')],
+    });
+    await expect(trace('nowhere/sleep', 'bar/httpbin:8000')).rejects.toThrow(/there is no namespace nowhere/);
   });
 });
 

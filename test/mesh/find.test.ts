@@ -118,17 +118,16 @@ function source(text: string, ns: string | null = null, mesh = MESH): string {
   return said(findSource(mesh, text, { namespace: ns }));
 }
 
+const TO: DestinationOptions = {
+  namespace: null,
+  sourceNamespace: null,
+  port: null,
+  direct: false,
+  protocol: 'http',
+};
+
 function destination(text: string, options: Partial<DestinationOptions> = {}, mesh = MESH): string {
-  return said(
-    findDestination(mesh, text, {
-      namespace: null,
-      sourceNamespace: null,
-      port: null,
-      direct: false,
-      protocol: 'http',
-      ...options,
-    }),
-  );
+  return said(findDestination(mesh, text, { ...TO, ...options }));
 }
 
 const WEB_FOO = 'pod foo/web-7d9f-ccccc also web-7d9f-bbbbb';
@@ -295,5 +294,64 @@ describe('a destination', () => {
     });
     expect(result).toMatchObject({ kind: 'found', value: { kind: 'address' } });
     expect(result.kind === 'found' && result.unknowns[0]?.fact).toContain('services.json');
+  });
+});
+
+describe('lists that may be read of some namespaces only', () => {
+  const refused = ['pods', 'services'].map((plural) => `kubernetes/${plural}.json`);
+  const PARTLY = meshOf({
+    ...FILES,
+    'snapshot.json': JSON.stringify({
+      apiVersion: 'meshpath.dev/v1',
+      kind: 'Snapshot',
+      problems: refused.map((file) => ({ file, reason: 'only of the namespaces bar, foo: forbidden' })),
+      partial: refused.map((file) => ({ file, namespaces: ['bar', 'foo'] })),
+    }),
+  });
+
+  it('hide nothing in these namespaces', () => {
+    expect(source('foo/sleep', null, PARTLY)).toBe('pod foo/sleep-7d9f-aaaaa');
+    expect(source('sleep.foo', null, PARTLY)).toBe('pod foo/sleep-7d9f-aaaaa');
+    expect(source('sleep', 'foo', PARTLY)).toBe('pod foo/sleep-7d9f-aaaaa');
+    const called = findDestination(PARTLY, 'bar/httpbin:8000', TO);
+    expect(said(called)).toBe('service httpbin.bar.svc.cluster.local 10.96.0.1:8000');
+    expect(called.unknowns).toEqual([]);
+  });
+
+  it('may hold another thing of a name that is looked for everywhere: that is one unknown', () => {
+    const found = findSource(PARTLY, 'sleep-7d9f-aaaaa', { namespace: null });
+    expect(said(found)).toBe('pod foo/sleep-7d9f-aaaaa');
+    expect(found.unknowns).toHaveLength(1);
+  });
+
+  it('say that a name is not there where they are whole, and that it is not known elsewhere', () => {
+    expect(source('foo/slep', null, PARTLY)).toBe('not-found: foo/deploy/sleep');
+    expect(source('slep.foo', null, PARTLY)).toBe('not-found: foo/deploy/sleep');
+    expect(source('baz/slep', null, PARTLY)).toBe('unknown');
+    expect(source('slep', null, PARTLY)).toBe('unknown');
+  });
+});
+
+describe('slips', () => {
+  const message = (result: FindResult<Source | Destination>): string =>
+    result.kind === 'failed' ? result.message : '';
+
+  it('are answered with what is of nearly that name', () => {
+    expect(source('foo/slep')).toBe('not-found: foo/deploy/sleep');
+    expect(source('selep', 'foo')).toBe('not-found: foo/deploy/sleep');
+    expect(said(findDestination(MESH, 'bar/htpbin:8000', TO))).toBe(
+      'not-found: bar/svc/httpbin:8000 bar/deploy/httpbin:8000',
+    );
+    // what no slip explains stays a host
+    expect(said(findDestination(MESH, 'htpbin.bar:8000', TO))).toContain('bar/svc/httpbin:8000');
+    expect(said(findDestination(MESH, 'example.com:80', TO))).toBe('host example.com:80');
+  });
+
+  it('in a namespace say that there is none, and which there are', () => {
+    const failure = findSource(MESH, 'fooo/slep', { namespace: null });
+    expect(message(failure)).toContain('there is no namespace fooo');
+    expect(said(failure)).toBe('not-found: foo/deploy/sleep');
+    expect(message(findSource(MESH, 'sleep', { namespace: 'fooo' }))).toBe('there is no namespace fooo');
+    expect(message(findSource(without('namespaces'), 'fooo/slep', { namespace: null }))).not.toContain('no namespace');
   });
 });
