@@ -8,8 +8,7 @@ import { runListenerFilters } from './listener-filters.js';
 import { matchTree, type Input } from './matcher-tree.js';
 import { runNetworkFilters } from './network.js';
 import { refusal } from './handshake.js';
-import { openFields } from './open-fields.js';
-import { fork, step, withUnknown, type Path } from './path.js';
+import { fork, step, stepsKept, withUnknown, type Path } from './path.js';
 import { doubt } from './tri.js';
 
 /** Takes a connection at a listener: listener filters, chain, TLS, network filters. */
@@ -21,23 +20,19 @@ export function accept(
   depth: number,
   end: End,
 ): void {
-  const evidence = engine.evidence(listener.entry, `listener ${listener.name ?? addressesOf(listener)}`);
+  const body = listener.body();
+  const { evidence, open } = body;
   const connection = { ...arrived, listener: listener.name, filterChain: null };
-  const taken = step(path, `listener ${listener.name ?? addressesOf(listener)} takes the connection`, evidence);
+  const taken = stepsKept(path, body.step);
   const filter = (branch: Path): void =>
-    runListenerFilters(listener.body(), engine.dump.file, connection, branch, {
+    runListenerFilters(body, engine.dump.file, connection, branch, {
       next: (filtered, next) => chooseChain(engine, listener, filtered, next, depth, end),
       stop: (action, reason, at, next) => end(ending(connection, action, at, { reason }), next),
     });
-  const open = openFields(engine, 'listener', listener.entry.value, listener.entry.pointer);
   if (open === null) return filter(taken);
   fork(taken, open, 'unknown', filter, (no) => {
     end(ending(connection, 'unknown', evidence, { reason: open.reason }), no);
   });
-}
-
-function addressesOf(listener: ListenerModel): string {
-  return listener.addresses.map(addressText).join(', ');
 }
 
 /** Inputs of `filter_chain_matcher`, as envoy 1.40 source/extensions/matching/network/common/inputs.cc gives them. */
@@ -87,7 +82,7 @@ function chooseChain(
   const { file } = engine.dump;
   const use = (chain: FilterChain, next: Path): void => enterChain(engine, chain, connection, next, depth, end);
   const none = (next: Path, pointer: string): void => {
-    const evidence: Evidence = { file, pointer, text: `listener ${listener.name ?? addressesOf(listener)}` };
+    const evidence: Evidence = { file, pointer, text: body.evidence.text };
     const text = `no filter chain fits ${addressText(connection.local)}`;
     end(ending(connection, 'error', evidence, { reason: 'NR' }), step(next, text, evidence));
   };
@@ -131,15 +126,14 @@ const TLS_CONTEXT = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsCont
 
 function enterChain(engine: Engine, chain: FilterChain, found: Connection, path: Path, depth: number, end: End): void {
   const { file } = engine.dump;
-  const evidence: Evidence = { file, pointer: chain.pointer, text: `filter chain ${chain.name ?? '(no name)'}` };
-  const open = openFields(engine, 'filter chain', chain.value, chain.pointer);
+  const { evidence, open } = chain;
   if (open !== null) {
     const named = { ...found, filterChain: chain.name };
     end(ending(named, 'unknown', evidence, { reason: open.reason }), withUnknown(path, open.fact, open.reason));
     return;
   }
   const connection = { ...found, filterChain: chain.name };
-  const next = step(path, `filter chain ${chain.name ?? '(no name)'}`, evidence);
+  const next = stepsKept(path, chain.step);
   const go = (ready: Connection, after: Path): void => runNetworkFilters(engine, chain, 0, ready, after, depth, end);
   if (chain.transport === null || chain.transport.type.endsWith('.RawBuffer')) return go(connection, next);
   if (chain.transport.type !== TLS_CONTEXT) {

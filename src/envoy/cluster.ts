@@ -12,8 +12,12 @@ import {
 } from '../formats/envoy-json.js';
 import type { DumpEntry, EnvoyDump } from '../formats/envoy-dump.js';
 import type { ClustersFile, HostStatus } from '../formats/envoy-clusters.js';
+import type { Evidence } from '../formats/evidence.js';
 import { joinHostPort } from '../formats/ip.js';
+import { openFields } from './open-fields.js';
+import { stepOf, type Step } from './path.js';
 import { percent, shareOf } from './percent.js';
+import type { Doubt } from './tri.js';
 
 export type Health = 'healthy' | 'degraded' | 'unhealthy';
 
@@ -51,6 +55,8 @@ export interface HostSet {
   readonly dropped: number;
   /** Why the hosts may be others than these, null where they are all here. */
   readonly incomplete: string | null;
+  /** The list has a field that is not understood. */
+  readonly open: Doubt | null;
   readonly file: string;
 }
 
@@ -80,8 +86,11 @@ export interface ClusterModel {
   readonly sourceBind: string | null;
   /** Null: the dump has no endpoints of it. */
   hosts(): HostSet | null;
-  /** Where `drop_overloads` and the like stand, null where there is no list. */
-  assignment(): DumpEntry | null;
+  readonly evidence: Evidence;
+  /** That it is the cluster of the connection or request. */
+  readonly step: Step;
+  /** It has a field that is not understood. */
+  readonly open: Doubt | null;
 }
 
 function hostText(at: DumpAddress): string {
@@ -173,6 +182,7 @@ function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostS
       ),
     ),
     incomplete,
+    open: openFields('load assignment', assignment.value, assignment.pointer),
     file,
   };
 }
@@ -254,14 +264,17 @@ export function clusterModel(entry: DumpEntry, dump: EnvoyDump, health: Clusters
     // With include_eds every cluster is listed, those without hosts too.
     return null;
   };
+  const evidence: Evidence = { file: dump.file, pointer: entry.pointer, text: `cluster ${name}` };
   return {
     entry,
     name,
+    evidence,
+    step: stepOf(evidence.text, evidence),
+    open: openFields('cluster', value, entry.pointer),
     discovery: kind,
     sockets: sockets(value, entry.pointer),
     protocol: protocol(value),
     sourceBind: bind(value),
-    assignment,
     hosts: () => {
       if (made === undefined) {
         const found = assignment();

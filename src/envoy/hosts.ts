@@ -5,7 +5,6 @@ import type { ClusterModel, Host, HostSet } from './cluster.js';
 import { ending, type End, type Spread, type Way } from './connection.js';
 import type { Engine } from './engine.js';
 import { toInternal } from './internal.js';
-import { openFields } from './open-fields.js';
 import { step, stepsKept, weigh, withCondition, withUnknown, type Path } from './path.js';
 import { transport } from './transport.js';
 import {
@@ -72,11 +71,8 @@ export function chooseHost(
     unknownEnd(upstream, `endpoints of cluster ${cluster.name}`, reason, evidence, path, end);
     return;
   }
-  const assignment = cluster.assignment();
-  const extra =
-    assignment === null ? null : openFields(engine, 'load assignment', assignment.value, assignment.pointer);
-  if (extra !== null) {
-    unknownEnd(upstream, extra.fact, extra.reason, evidence, path, end);
+  if (set.open !== null) {
+    unknownEnd(upstream, set.open.fact, set.open.reason, evidence, path, end);
     return;
   }
   if (set.dropped > 0) {

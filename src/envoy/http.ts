@@ -46,7 +46,9 @@ export function httpConnection(
     return;
   }
   const request = requestOf(app);
-  const open = openFields(engine, 'HTTP connection manager', filter.config, filter.pointer);
+  const open = engine.compiled('open manager', filter.config, () =>
+    openFields('HTTP connection manager', filter.config, filter.pointer),
+  );
   const manage = (branch: Path): void => managed(engine, filter, connection, request, app, branch, depth, end);
   if (open === null) return manage(path);
   const unknown = { reason: open.reason };

@@ -1,7 +1,11 @@
 import { address, boolean, list, object, objectOrNull, string, typed, type JsonObject } from '../formats/envoy-json.js';
 import type { DumpEntry } from '../formats/envoy-dump.js';
+import type { Evidence } from '../formats/evidence.js';
 import { chainMatch, type ChainMatch } from './chain-match.js';
-import { ipAddressOf, type Address } from './connection.js';
+import { addressText, ipAddressOf, type Address } from './connection.js';
+import { openFields } from './open-fields.js';
+import { stepOf, type Step } from './path.js';
+import type { Doubt } from './tri.js';
 
 /** A filter of a listener or chain, by the type of its configuration. */
 export interface Filter {
@@ -19,8 +23,12 @@ export interface FilterChain {
   readonly filters: readonly Filter[];
   /** Transport socket that ends TLS here; null for plain. */
   readonly transport: { readonly type: string; readonly config: JsonObject; readonly pointer: string } | null;
-  readonly value: JsonObject;
   readonly pointer: string;
+  readonly evidence: Evidence;
+  /** That it takes the connection. */
+  readonly step: Step;
+  /** It has a field that is not understood. */
+  readonly open: Doubt | null;
 }
 
 export interface ListenerModel {
@@ -39,6 +47,11 @@ export interface ListenerBody {
   readonly chains: readonly FilterChain[];
   readonly defaultChain: FilterChain | null;
   readonly matcher: { readonly value: JsonObject; readonly pointer: string } | null;
+  readonly evidence: Evidence;
+  /** That it takes the connection. */
+  readonly step: Step;
+  /** It has a field that is not understood. */
+  readonly open: Doubt | null;
 }
 
 export function filter(raw: JsonObject, pointer: string): Filter {
@@ -56,11 +69,13 @@ function filters(value: JsonObject[string], pointer: string): readonly Filter[] 
   return list(value).map((item, i) => filter(object(item), `${pointer}/${i}`));
 }
 
-function chain(value: JsonObject, pointer: string): FilterChain {
+function chain(value: JsonObject, pointer: string, file: string): FilterChain {
   const socket = objectOrNull(value['transport_socket']);
   const config = socket === null ? null : typed(socket['typed_config']);
+  const name = string(value['name']);
+  const evidence: Evidence = { file, pointer, text: `filter chain ${name ?? '(no name)'}` };
   return {
-    name: string(value['name']),
+    name,
     match: chainMatch(object(value['filter_chain_match'])),
     filters: filters(value['filters'], `${pointer}/filters`),
     transport:
@@ -71,24 +86,29 @@ function chain(value: JsonObject, pointer: string): FilterChain {
             config: config.value,
             pointer: `${pointer}/transport_socket/typed_config${config.inner}`,
           },
-    value,
     pointer,
+    evidence,
+    step: stepOf(evidence.text, evidence),
+    open: openFields('filter chain', value, pointer),
   };
 }
 
-function body(entry: DumpEntry): ListenerBody {
-  const { value, pointer } = entry;
+function body({ value, pointer }: DumpEntry, title: string, file: string): ListenerBody {
   const fallback = objectOrNull(value['default_filter_chain']);
   const matcher = objectOrNull(value['filter_chain_matcher']);
+  const evidence: Evidence = { file, pointer, text: `listener ${title}` };
   return {
     filters: filters(value['listener_filters'], `${pointer}/listener_filters`),
-    chains: list(value['filter_chains']).map((item, i) => chain(object(item), `${pointer}/filter_chains/${i}`)),
-    defaultChain: fallback === null ? null : chain(fallback, `${pointer}/default_filter_chain`),
+    chains: list(value['filter_chains']).map((item, i) => chain(object(item), `${pointer}/filter_chains/${i}`, file)),
+    defaultChain: fallback === null ? null : chain(fallback, `${pointer}/default_filter_chain`, file),
     matcher: matcher === null ? null : { value: matcher, pointer: `${pointer}/filter_chain_matcher` },
+    evidence,
+    step: stepOf(`listener ${title} takes the connection`, evidence),
+    open: openFields('listener', value, pointer),
   };
 }
 
-export function listenerModel(entry: DumpEntry): ListenerModel {
+export function listenerModel(entry: DumpEntry, file: string): ListenerModel {
   const { value } = entry;
   const addresses: Address[] = [];
   const written = [value['address'], ...list(value['additional_addresses']).map((item) => object(item)['address'])];
@@ -101,15 +121,16 @@ export function listenerModel(entry: DumpEntry): ListenerModel {
   const internal = value['internal_listener'] !== undefined || address(value['address'])?.kind === 'internal';
   const deprecated = objectOrNull(value['deprecated_v1']);
   const bound = boolean(value['bind_to_port']) ?? boolean(deprecated?.['bind_to_port']) ?? true;
+  const name = entry.name === '' ? null : entry.name;
   let made: ListenerBody | null = null;
   return {
     entry,
-    name: entry.name === '' ? null : entry.name,
+    name,
     addresses,
     internal,
     bound,
     useOriginalDst: boolean(value['use_original_dst']) === true,
-    body: () => (made ??= body(entry)),
+    body: () => (made ??= body(entry, name ?? addresses.map(addressText).join(', '), file)),
   };
 }
 

@@ -20,7 +20,7 @@ import { readRuntime } from './runtime.js';
 export function loadEnvoy(file: string, text: string, clusters: { file: string; text: string } | null): Envoy {
   const dump = readEnvoyDump(file, text);
   const health = clusters === null ? null : readEnvoyClusters(clusters.file, clusters.text);
-  const listeners = dump.listeners.map(listenerModel);
+  const listeners = dump.listeners.map((entry) => listenerModel(entry, file));
   const index = listenerIndex(listeners);
   const problems: Unknown[] = dump.problems.map((problem) => ({
     fact: `${problem.file}${problem.pointer === undefined ? '' : `#${problem.pointer}`}`,
@@ -28,7 +28,7 @@ export function loadEnvoy(file: string, text: string, clusters: { file: string; 
   }));
   if (health?.problem != null) problems.push({ fact: health.file, reason: health.problem });
   const engine = makeEngine(dump, health, listeners, index);
-  const warming = listenerIndex(dump.warmingListeners.map(listenerModel));
+  const warming = listenerIndex(dump.warmingListeners.map((entry) => listenerModel(entry, file)));
   const node = object(dump.bootstrap?.value['node']);
   const metadata = object(node['metadata']);
   return {
@@ -73,7 +73,7 @@ function makeEngine(
     routeTable: (entry) => {
       const known = tables.get(entry.value);
       if (known !== undefined) return known;
-      const made = routeTable(entry);
+      const made = routeTable(entry, dump.file);
       tables.set(entry.value, made);
       return made;
     },

@@ -164,7 +164,7 @@ function tcpProxy(engine: Engine, filter: Filter, connection: Connection, path: 
   const { config } = filter;
   const evidence: Evidence = { file: engine.dump.file, pointer: filter.pointer, text: 'tcp_proxy' };
   const criteria = subsetCriteria(objectOrNull(config['metadata_match']));
-  const open = openFields(engine, 'tcp_proxy', config, filter.pointer);
+  const open = engine.compiled('open tcp_proxy', config, () => openFields('tcp_proxy', config, filter.pointer));
   if (open !== null) {
     end(ending(connection, 'unknown', evidence, { reason: open.reason }), withUnknown(path, open.fact, open.reason));
     return;

@@ -1,5 +1,4 @@
 import type { JsonObject } from '../formats/envoy-json.js';
-import type { Engine } from './engine.js';
 import { doubt, type Doubt } from './tri.js';
 
 /**
@@ -77,11 +76,11 @@ function known(message: Message): ReadonlySet<string> {
 }
 
 /** A doubt where the message carries a field that is not understood; null where all of it is. */
-export function openFields(engine: Engine, message: Message, value: JsonObject, pointer: string): Doubt | null {
-  return engine.compiled(`open ${message}`, value, () => {
-    const extra = Object.keys(value).filter((key) => !known(message).has(key) && value[key] !== false);
-    if (extra.length === 0) return null;
-    const fact = `${extra.join(', ')} of ${message} ${pointer} changes nothing here`;
-    return doubt(fact, `${extra.join(', ')} of the ${message} is not known to this program`);
-  });
+export function openFields(message: Message, value: JsonObject, pointer: string): Doubt | null {
+  const names = known(message);
+  let extra: string[] | null = null;
+  for (const key in value) if (!names.has(key) && value[key] !== false) (extra ??= []).push(key);
+  if (extra === null) return null;
+  const fact = `${extra.join(', ')} of ${message} ${pointer} changes nothing here`;
+  return doubt(fact, `${extra.join(', ')} of the ${message} is not known to this program`);
 }

@@ -1,8 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import { boolean, list, number, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
 import { ending, type End } from './connection.js';
-import { openFields } from './open-fields.js';
-import { draw, fork, step, withUnknown, type Path } from './path.js';
+import { draw, fork, step, stepsKept, withUnknown, type Path } from './path.js';
 import type { Route, RouteSubject } from './routes.js';
 import type { Stream } from './stream.js';
 import { headerValue, queryOf } from './strings.js';
@@ -30,7 +29,6 @@ function subject(stream: Stream): RouteSubject {
 export function chooseRoute(stream: Stream, path: Path, end: End, next: Next): void {
   const { table } = stream;
   if (table === null) return next(stream, path);
-  const { file } = stream.engine.dump;
   const named = string(table.entry.value['vhost_header']);
   const authority = named === null || named === '' ? stream.request.authority : headerValue(stream.headers, named);
   if (authority !== null && typeof authority !== 'string') return openHeader(stream, authority, path, end);
@@ -46,11 +44,10 @@ export function chooseRoute(stream: Stream, path: Path, end: End, next: Next): v
     }
     return next(stream, step(path, text, evidence));
   }
-  const evidence: Evidence = { file, pointer: host.pointer, text: `virtual host ${host.name}` };
+  const body = host.body();
+  const { evidence } = body;
   const routed: Stream = { ...stream, virtualHost: host };
-  const open =
-    openFields(stream.engine, 'route configuration', table.entry.value, table.entry.pointer) ??
-    openFields(stream.engine, 'virtual host', host.value, host.pointer);
+  const open = table.open ?? body.open;
   if (open !== null) {
     end(
       ending(stream.connection, 'unknown', evidence, { reason: open.reason }),
@@ -58,9 +55,9 @@ export function chooseRoute(stream: Stream, path: Path, end: End, next: Next): v
     );
     return;
   }
-  const after = step(path, `virtual host ${host.name}`, evidence);
+  const after = stepsKept(path, body.step);
   if (host.value['matcher'] !== undefined) return byMatcherTree(routed, `${host.pointer}/matcher`, after, end);
-  fromRoute(routed, subject(stream), host.routes(), 0, after, end, next);
+  fromRoute(routed, subject(stream), body.routes, 0, after, end, next);
 }
 
 function fromRoute(
@@ -72,16 +69,13 @@ function fromRoute(
   end: End,
   next: Next,
 ): void {
-  const { file } = stream.engine.dump;
   for (let i = from; i < routes.length; i++) {
     const route = routes[i];
     if (route === undefined) break;
     const result = route.matches(request);
     if (result === false) continue;
     const take = (branch: Path): void => {
-      const name = route.name ?? `#${i}`;
-      const evidence: Evidence = { file, pointer: route.pointer, text: `route ${name}` };
-      chooseCluster({ ...stream, route }, step(branch, `route ${name}`, evidence), end, next);
+      chooseCluster({ ...stream, route }, stepsKept(branch, route.step), end, next);
     };
     const skip = (branch: Path): void => fromRoute(stream, request, routes, i + 1, branch, end, next);
     const hit = (branch: Path): void => {

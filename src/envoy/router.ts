@@ -5,7 +5,6 @@ import { reply, routeName, type FilterRun } from './filter-run.js';
 import type { HttpRequest, OpenPart } from './face.js';
 import { withoutQuery } from './http-path.js';
 import { mutatedHeaders, mutates, openPart } from './header-mutation.js';
-import { openFields } from './open-fields.js';
 import { fork, step, withUnknown, type Path } from './path.js';
 import { regex } from './regex.js';
 import type { Route } from './routes.js';
@@ -74,10 +73,7 @@ function routed(run: FilterRun, path: Path): void {
     );
     return;
   }
-  const { engine } = stream;
-  const open =
-    openFields(engine, 'route action', action, `${route.pointer}/route`) ??
-    openFields(engine, 'route', route.value, route.pointer);
+  const { open } = route;
   if (open === null) return forward(run, route, action, evidence, path);
   const unknown = { route: routeName(stream), reason: open.reason };
   fork(

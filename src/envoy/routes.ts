@@ -11,13 +11,16 @@ import {
   type JsonObject,
 } from '../formats/envoy-json.js';
 import type { DumpEntry } from '../formats/envoy-dump.js';
+import type { Evidence } from '../formats/evidence.js';
 import type { StateValue } from './connection.js';
 import { uriTemplate, withoutQuery } from './http-path.js';
+import { openFields } from './open-fields.js';
+import { stepOf, type Step } from './path.js';
 import { percent } from './percent.js';
 import { filterStateMatcher, metadataMatcher } from './metadata.js';
 import { regex } from './regex.js';
 import { asciiLower, headerMatchers, objects, queryMatcher, type Headers } from './strings.js';
-import { all, doubt, type Tri } from './tri.js';
+import { all, doubt, type Doubt, type Tri } from './tri.js';
 
 /** A request as routes see it. */
 export interface RouteSubject {
@@ -50,18 +53,36 @@ export interface Route {
   matches(subject: RouteSubject): Tri;
   /** Part of the path that a prefix rewrite replaces; null where the kind of match has none. */
   readonly prefix: string | null;
+  /** Names it by its place in the virtual host, where it has no name. */
+  readonly evidence: Evidence;
+  /** That it is the route of the request. */
+  readonly step: Step;
+  /** It, or its route action, has a field that is not understood. */
+  readonly open: Doubt | null;
 }
 
 export interface VirtualHost {
   readonly name: string;
   readonly value: JsonObject;
   readonly pointer: string;
-  routes(): readonly Route[];
+  /** Compiled on first use. */
+  body(): VirtualHostBody;
+}
+
+interface VirtualHostBody {
+  readonly routes: readonly Route[];
+  readonly evidence: Evidence;
+  /** That it is the virtual host of the request. */
+  readonly step: Step;
+  /** It has a field that is not understood. */
+  readonly open: Doubt | null;
 }
 
 export interface RouteTable {
   readonly name: string | null;
   readonly entry: DumpEntry;
+  /** It has a field that is not understood. */
+  readonly open: Doubt | null;
   /** Null: no virtual host for this authority. */
   find(host: string): VirtualHost | null;
 }
@@ -195,11 +216,19 @@ function matcher(value: JsonObject): { readonly test: Test; readonly prefix: str
   };
 }
 
-function route(value: JsonObject, pointer: string): Route {
+function route(value: JsonObject, file: string, pointer: string, index: number): Route {
   const match = object(value['match']);
   const { test, prefix } = matcher(match);
+  const name = string(value['name']) === '' ? null : string(value['name']);
+  const evidence: Evidence = { file, pointer, text: `route ${name ?? `#${index}`}` };
+  const action = objectOrNull(value['route']);
   return {
-    name: string(value['name']) === '' ? null : string(value['name']),
+    name,
+    evidence,
+    step: stepOf(evidence.text, evidence),
+    open:
+      (action === null ? null : openFields('route action', action, `${pointer}/route`)) ??
+      openFields('route', value, pointer),
     value,
     pointer,
     fraction: fraction(match),
@@ -211,14 +240,19 @@ function route(value: JsonObject, pointer: string): Route {
   };
 }
 
-function virtualHost(value: JsonObject, pointer: string): VirtualHost {
-  let made: readonly Route[] | null = null;
-  return {
-    name: string(value['name']) ?? '',
-    value,
-    pointer,
-    routes: () => (made ??= list(value['routes']).map((item, i) => route(object(item), `${pointer}/routes/${i}`))),
+function virtualHost(value: JsonObject, file: string, pointer: string): VirtualHost {
+  const name = string(value['name']) ?? '';
+  let made: VirtualHostBody | null = null;
+  const body = (): VirtualHostBody => {
+    const evidence: Evidence = { file, pointer, text: `virtual host ${name}` };
+    return {
+      routes: list(value['routes']).map((item, i) => route(object(item), file, `${pointer}/routes/${i}`, i)),
+      evidence,
+      step: stepOf(evidence.text, evidence),
+      open: openFields('virtual host', value, pointer),
+    };
   };
+  return { name, value, pointer, body: () => (made ??= body()) };
 }
 
 /** Wildcards by length, longest first; `length` is that of the part without `*`. */
@@ -241,14 +275,14 @@ function stripPort(host: string): string {
 }
 
 /** Exact name, then the longest `*suffix`, then the longest `prefix*`, then `*` (RouteMatcher::findVirtualHost). */
-export function routeTable(entry: DumpEntry): RouteTable {
+export function routeTable(entry: DumpEntry, file: string): RouteTable {
   const { value, pointer } = entry;
   const exact = new Map<string, VirtualHost>();
   const suffixes: Wildcards = [];
   const prefixes: Wildcards = [];
   let fallback: VirtualHost | null = null;
   list(value['virtual_hosts']).forEach((item, i) => {
-    const host = virtualHost(object(item), `${pointer}/virtual_hosts/${i}`);
+    const host = virtualHost(object(item), file, `${pointer}/virtual_hosts/${i}`);
     for (const written of strings(object(item)['domains'])) {
       const domain = asciiLower(written);
       if (domain === '*') fallback ??= host;
@@ -262,6 +296,7 @@ export function routeTable(entry: DumpEntry): RouteTable {
   return {
     name: name === '' ? null : name,
     entry,
+    open: openFields('route configuration', value, pointer),
     find: (written) => {
       const host = asciiLower(ignorePort ? stripPort(written) : written);
       const found = exact.get(host);

@@ -5,10 +5,9 @@ import { ending, type End } from './connection.js';
 import type { Engine } from './engine.js';
 import { chooseHost } from './hosts.js';
 import { originalDestination } from './original-dst.js';
-import { openFields } from './open-fields.js';
 import { PASSIVE_HTTP } from './passive-filters.js';
 import { doubt, type Doubt } from './tri.js';
-import { fork, step, withUnknown, type Path } from './path.js';
+import { fork, step, stepsKept, withUnknown, type Path } from './path.js';
 import { localStatus, unknownEnd, type Upstream } from './upstream-end.js';
 
 /** A connection or request goes to a cluster by name. */
@@ -31,11 +30,9 @@ export function toCluster(engine: Engine, name: string, upstream: Upstream, path
     );
     return;
   }
-  const open =
-    openFields(engine, 'cluster', cluster.entry.value, cluster.entry.pointer) ??
-    (upstream.http ? upstreamFilters(engine, cluster) : null);
+  const open = cluster.open ?? (upstream.http ? upstreamFilters(engine, cluster) : null);
   if (open === null) return inCluster(engine, cluster, upstream, path, end);
-  const evidence = engine.evidence(cluster.entry, `cluster ${name}`);
+  const { evidence } = cluster;
   fork(
     path,
     open,
@@ -50,9 +47,8 @@ export function toCluster(engine: Engine, name: string, upstream: Upstream, path
 }
 
 function inCluster(engine: Engine, cluster: ClusterModel, upstream: Upstream, path: Path, end: End): void {
-  const { name } = cluster;
-  const evidence = engine.evidence(cluster.entry, `cluster ${name}`);
-  const next = step(path, `cluster ${name}`, evidence);
+  const { name, evidence } = cluster;
+  const next = stepsKept(path, cluster.step);
   const fields = { ...upstream.fields, cluster: name, sourceBind: cluster.sourceBind };
   if (cluster.discovery === 'ORIGINAL_DST') {
     originalDestination(engine, cluster, evidence, { ...upstream, fields }, next, end);

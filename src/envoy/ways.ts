@@ -212,7 +212,7 @@ function originator(
   const key = objectOrNull(settings['metadata_key']);
   const plain =
     through !== null &&
-    understood(engine, listener, through) &&
+    understood(listener, through) &&
     filters.length === 1 &&
     filters[0]?.type === ORIGINAL_DST &&
     chains[0]?.match.any === true &&
@@ -240,15 +240,15 @@ function originator(
 }
 
 /** None of what makes the tunnel has a field that may change it. */
-function understood(engine: Engine, listener: ListenerModel, through: ClusterModel): boolean {
+function understood(listener: ListenerModel, through: ClusterModel): boolean {
   const [chain] = listener.body().chains;
   const proxy = chain?.filters[0];
   if (chain === undefined || proxy === undefined) return false;
   return (
-    openFields(engine, 'listener', listener.entry.value, listener.entry.pointer) === null &&
-    openFields(engine, 'filter chain', chain.value, chain.pointer) === null &&
-    openFields(engine, 'tcp_proxy', proxy.config, proxy.pointer) === null &&
-    openFields(engine, 'cluster', through.entry.value, through.entry.pointer) === null &&
+    listener.body().open === null &&
+    chain.open === null &&
+    openFields('tcp_proxy', proxy.config, proxy.pointer) === null &&
+    through.open === null &&
     boolean(object(proxy.config['tunneling_config'])['use_post']) !== true
   );
 }
