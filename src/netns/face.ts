@@ -30,6 +30,8 @@ export interface ConntrackEntry {
   readonly reply: Tuple;
   readonly mark: number;
   readonly zone: number;
+  /** Zone of the packets of the other direction; missing: the same (it differs under CT --zone-orig, --zone-reply). */
+  readonly zoneReply?: number;
   readonly seenReply: boolean;
 }
 

@@ -1,3 +1,4 @@
+import type { ConntrackTable } from '../formats/conntrack.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { IpAddresses, IpDevice } from '../formats/ip-address.js';
 import type { IpRoutes } from '../formats/ip-route.js';
@@ -45,6 +46,8 @@ export interface NetnsFacts {
   sockets(): Fact<Sockets>;
   /** Optional: where it is missing, nothing is known to run before the rules. */
   trafficControl(): Fact<TrafficControl>;
+  /** Optional: the connections that were there; null where there is no list. What is damaged of it is left out. */
+  connections(): ConntrackTable | null;
   linkChains(): readonly LinkChain[];
   flowtables(): readonly Flowtable[];
 }

@@ -158,6 +158,7 @@ function entryOf({ ct, packet, ctReply }: Flow): ConntrackEntry | null {
     reply: { src: addressOf(reply.src, reply.sport), dst: addressOf(reply.dst, reply.dport) },
     mark: ct.mark,
     zone: ct.zone,
+    ...(ct.zoneReply === ct.zone ? {} : { zoneReply: ct.zoneReply }),
     seenReply: ct.seenReply || ctReply,
   };
 }

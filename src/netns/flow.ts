@@ -1,3 +1,4 @@
+import type { ConntrackLine } from '../formats/conntrack.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import { textOf, type Addr, type Family } from './address.js';
 import type { Choices } from './choices.js';
@@ -56,7 +57,9 @@ export interface Connection {
   original: CtTuple;
   reply: CtTuple;
   mark: number;
+  /** Of the packets of the first direction, and of those of the other. */
   readonly zone: number;
+  readonly zoneReply: number;
   seenReply: boolean;
   /** IPS_SRC_NAT, IPS_DST_NAT: a translation was really made. */
   srcNat: boolean;
@@ -70,6 +73,14 @@ export interface Connection {
   readonly template: boolean;
 }
 
+/** A connection that was there before the packet. */
+export interface KnownConnection {
+  /** Never written to: a packet that belongs to it takes a copy along. */
+  readonly entry: Connection;
+  /** Its line in conntrack.txt; null where an earlier packet of the same walk left it. */
+  readonly listed: ConntrackLine | null;
+}
+
 /** Chains keep one list of rules for TCP, one for UDP and one for all else: rules of other protocols are left out. */
 export type Lane = 0 | 1 | 2;
 export const LANES: readonly Lane[] = [0, 1, 2];
@@ -77,6 +88,8 @@ export const LANES: readonly Lane[] = [0, 1, 2];
 export function laneOf(protocol: number): Lane {
   return protocol === TCP ? 0 : protocol === UDP ? 1 : 2;
 }
+
+const NONE: readonly KnownConnection[] = [];
 
 type ConnState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
 
@@ -108,8 +121,10 @@ export class Flow {
   declare templated: boolean;
   declare zone: number;
   declare zoneReply: number;
-  /** What the packet's conntrack entry says, in the engine's form. */
-  declare entry: Connection | null;
+  /** Connections with the packet's addresses. */
+  declare known: readonly KnownConnection[];
+  /** The one of conntrack.txt that the packet belongs to. */
+  declare listed: ConntrackLine | null;
   /** Assigned by TPROXY. */
   declare tproxy: LocalSocket | null;
   declare route: RouteResult | null;
@@ -173,7 +188,8 @@ export class Flow {
     this.templated = false;
     this.zone = 0;
     this.zoneReply = 0;
-    this.entry = null;
+    this.known = NONE;
+    this.listed = null;
     this.tproxy = null;
     this.route = null;
     this.rejectsByReset = false;

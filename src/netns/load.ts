@@ -1,3 +1,4 @@
+import { parseConntrack } from '../formats/conntrack.js';
 import type { ParseProblem, Unknown } from '../formats/evidence.js';
 import { formatIp } from '../formats/ip.js';
 import { parseIpAddresses, type IpDevice } from '../formats/ip-address.js';
@@ -7,7 +8,7 @@ import { parseIpsetSave } from '../formats/ipset-save.js';
 import { parseSockets } from '../formats/sockets.js';
 import { parseTrafficControl } from '../formats/tc.js';
 import { parseSysctl } from '../formats/sysctl.js';
-import type { Family } from './address.js';
+import { isLinkLocal6, isLoopback, type Family } from './address.js';
 import type { Device, NetworkNamespace } from './face.js';
 import { type Fact, type NetnsFacts } from './facts.js';
 import { sendPacket } from './outcome.js';
@@ -34,8 +35,11 @@ function factOf<T extends { readonly problems: readonly ParseProblem[] }>(
   const value = parse(file, content.text);
   const problem = value.problems[0];
   if (problem === undefined) return { kind: 'known', value };
-  const place = problem.line === undefined ? '' : ` (line ${problem.line})`;
-  return { kind: 'unknown', unknown: { fact, reason: `damaged${place}: ${problem.message}` } };
+  return { kind: 'unknown', unknown: { fact, reason: damage(problem) } };
+}
+
+function damage({ line, message }: ParseProblem): string {
+  return `damaged${line === undefined ? '' : ` (line ${line})`}: ${message}`;
 }
 
 function once<T>(make: () => T): () => T {
@@ -64,6 +68,11 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
   const routes4 = fact('ip-route.json', 'routes', parseIpRoutes);
   const routes6 = fact('ip6-route.json', 'IPv6 routes', parseIpRoutes);
   const nft = once(() => readNft(path('nft-ruleset.json'), read));
+  const conntrack = once(() => read(path('conntrack.txt')));
+  const connections = once(() => {
+    const content = conntrack();
+    return content.kind === 'text' ? parseConntrack(path('conntrack.txt'), content.text) : null;
+  });
   const facts: NetnsFacts = {
     addresses: fact('ip-address.json', 'devices and addresses', parseIpAddresses),
     rules: (family) => rules[family](),
@@ -72,6 +81,7 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
     sysctls: fact('sysctl.txt', 'sysctls', parseSysctl),
     sockets: fact('sockets.txt', 'listening sockets', parseSockets),
     trafficControl: fact('tc.txt', 'programs of traffic control', parseTrafficControl),
+    connections,
     linkChains: () => nft().links,
     flowtables: () => nft().flowtables,
   };
@@ -81,7 +91,7 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
     6: loadHooks(6, path, read, runtime, nft),
   };
   const pipeline = new Pipeline(runtime, (family) => hooks[family]().table);
-  const problems = once(() => problemsOf(facts, hooks));
+  const problems = once(() => problemsOf(facts, hooks, conntrack(), path('conntrack.txt')));
   const devices = once(() => {
     const addresses = facts.addresses();
     return addresses.kind === 'known' ? addresses.value.devices.map(toDevice) : [];
@@ -106,19 +116,44 @@ function ipv6Routes(routes4: () => Fact<IpRoutes>, routes6: () => Fact<IpRoutes>
   return other.kind === 'known' && other.value.routes.some(({ family }) => family === 6) ? other : own;
 }
 
+/** What is missing or damaged. Files of IPv6 alone leave nothing open where nothing has an address of IPv6. */
 function problemsOf(
   facts: NetnsFacts,
   hooks: Readonly<Record<Family, ReturnType<typeof loadHooks>>>,
+  conntrack: NetnsRead,
+  file: string,
 ): readonly Unknown[] {
-  const all: readonly Fact<unknown>[] = [
+  const common: readonly Fact<unknown>[] = [
     facts.addresses(),
     facts.rules(4),
     facts.routes(4),
     facts.sysctls(),
     facts.sockets(),
   ];
-  const found = all.flatMap((one) => (one.kind === 'unknown' ? [one.unknown] : []));
-  return [...hooks[4]().problems, ...found];
+  const six: readonly Fact<unknown>[] = usesIpv6(facts) ? [facts.rules(6), facts.routes(6)] : [];
+  const found = [...common, ...six].flatMap((one) => (one.kind === 'unknown' ? [one.unknown] : []));
+  const rules = [...hooks[4]().problems, ...(usesIpv6(facts) ? hooks[6]().problems : [])];
+  const seen = new Set<string>();
+  return [...rules, ...found, ...connectionProblems(facts, conntrack, file)].filter(({ fact }) => {
+    const first = !seen.has(fact);
+    seen.add(fact);
+    return first;
+  });
+}
+
+function usesIpv6(facts: NetnsFacts): boolean {
+  const addresses = facts.addresses();
+  if (addresses.kind === 'unknown') return false;
+  return addresses.value.devices.some((device) =>
+    device.addresses.some(({ ip }) => ip.family === 6 && !isLoopback(6, ip.value) && !isLinkLocal6(ip.value)),
+  );
+}
+
+function connectionProblems(facts: NetnsFacts, content: NetnsRead, file: string): readonly Unknown[] {
+  const fact = `existing connections: ${file}`;
+  if (content.kind === 'unusable') return [{ fact, reason: content.reason }];
+  const [problem] = facts.connections()?.problems ?? [];
+  return problem === undefined ? [] : [{ fact, reason: damage(problem) }];
 }
 
 function toDevice(device: IpDevice): Device {

@@ -9,6 +9,7 @@ import {
   type Family,
 } from './address.js';
 import { Choices, FactMissing } from './choices.js';
+import { handedBack } from './connections.js';
 import type { NetnsStep, NetnsVerdict, Packet } from './face.js';
 import {
   ACCEPT,
@@ -22,19 +23,20 @@ import {
   SYN,
   TCP,
   UDP,
-  type Connection,
+  type KnownConnection,
   type Verdict,
   type Words,
 } from './flow.js';
 import { DevicePrograms, isOn } from './device-programs.js';
 import type { HookTable } from './hooks.js';
 import type { RouteKey, RouteResult } from './routing.js';
-import type { Runtime } from './runtime.js';
+import { placeOf, type Runtime } from './runtime.js';
 import { localSocket, type LocalSocket } from './socket-table.js';
 import { selectAddress4, selectAddress6, scopeNumber } from './source-address.js';
 import { virtualServer } from './virtual-servers.js';
 import { martian, rejectsSource } from './validate-source.js';
 
+const NONE: readonly KnownConnection[] = [];
 const PROTOCOL_NUMBERS = { tcp: TCP, udp: UDP, sctp: SCTP } as const;
 
 /** The way of packets through the hooks (linux net/ipv4/ip_input.c, ip_output.c, ip_forward.c and their ipv6 kin, v6.12). */
@@ -76,13 +78,23 @@ export class Pipeline {
       const fact = `addresses of the packet (${packet.src.ip} to ${packet.dst.ip})`;
       return flow.endUnknown({ fact, reason: 'not two addresses of one family' });
     }
-    flow.entry = entryOf(packet, family);
+    flow.known = packet.conntrack === null ? this.listed(flow) : handedBack(packet, family);
     try {
       return packet.direction === 'in' ? this.input(flow) : this.output(flow);
     } catch (error) {
       if (error instanceof FactMissing) return flow.endUnknown(error.unknown);
       throw error;
     }
+  }
+
+  /**
+   * The connections of conntrack.txt that a question's packet may belong to, unless it is said to belong to none. The walk
+   * asks for new connections: their source port is fresh, whatever number it gives them.
+   */
+  private listed(flow: Flow): readonly KnownConnection[] {
+    const state = flow.packet.assumed?.ctstate;
+    if (state !== 'NEW' && state !== 'ESTABLISHED') return NONE;
+    return this.runtime.connections()?.find(flow) ?? NONE;
   }
 
   /** Reads the rules when a packet first needs them; ends the flow where they cannot be read. */
@@ -282,6 +294,10 @@ export class Pipeline {
     const socket = this.runtime.sockets.lookup(flow.family, flow.protocol, flow.dst, flow.dport, flow.iif);
     if (socket !== null) return this.delivered(flow, socket);
     if (broadcast) return flow.end('dropped');
+    if (flow.listed !== null && flow.protocol === TCP && flow.ctState === 'ESTABLISHED') {
+      const fact = `the socket of the connection at ${placeOf(flow.listed.evidence)}`;
+      return flow.endUnknown({ fact, reason: 'sockets.txt holds listeners only' });
+    }
     flow.note('deliver', nobodyWords, null);
     return flow.end('refused');
   }
@@ -519,29 +535,3 @@ const OUTPUT_ERRORS: Readonly<Partial<Record<RouteResult['kind'], NetnsVerdict>>
   prohibit: 'rejected',
   blackhole: 'dropped',
 };
-
-function entryOf({ conntrack }: Packet, family: Family): Connection | null {
-  if (conntrack === null) return null;
-  const tuple = ({ src, dst }: typeof conntrack.original): Connection['original'] | null => {
-    const from = parseAddr(src.ip);
-    const to = parseAddr(dst.ip);
-    if (from === null || to === null || familyOf(from) !== family || familyOf(to) !== family) return null;
-    return { src: from, sport: src.port, dst: to, dport: dst.port };
-  };
-  const original = tuple(conntrack.original);
-  const reply = tuple(conntrack.reply);
-  if (original === null || reply === null) return null;
-  return {
-    original,
-    reply,
-    mark: conntrack.mark,
-    zone: conntrack.zone,
-    seenReply: conntrack.seenReply,
-    srcNat: original.src !== reply.dst || original.sport !== reply.dport,
-    dstNat: original.dst !== reply.src || original.dport !== reply.sport,
-    srcDone: true,
-    dstDone: true,
-    randomPort: false,
-    template: false,
-  };
-}

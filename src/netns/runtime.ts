@@ -1,6 +1,7 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { IpsetSave } from '../formats/ipset-save.js';
 import type { Addr, Family } from './address.js';
+import { ConnectionTable } from './connections.js';
 import { Devices, type Fact, type NetnsFacts } from './facts.js';
 import { Routing, type RouteResult } from './routing.js';
 import type { Flow } from './flow.js';
@@ -12,6 +13,8 @@ export interface Runtime {
   readonly devices: Devices;
   readonly sockets: SocketTable;
   readonly ipsets: () => Fact<IpsetSave>;
+  /** conntrack.txt; null where there is none. */
+  readonly connections: () => ConnectionTable | null;
   routing(family: Family): Routing;
   /** inet_dev_addr_type and its IPv6 counterpart; `device`: limited to one. */
   addressType(family: Family, addr: Addr, device: string | null, flow: Flow): RouteResult['kind'];
@@ -31,9 +34,17 @@ export function createRuntime(facts: NetnsFacts): Runtime {
   const linkdown = (device: string): boolean =>
     devices.deviceSysctl('net.ipv4.conf.*.ignore_routes_with_linkdown', device) !== 0;
   const routing = { 4: new Routing(4, facts, linkdown), 6: new Routing(6, facts, () => false) };
+  let connections: ConnectionTable | null | undefined;
   return {
     facts,
     devices,
+    connections() {
+      if (connections === undefined) {
+        const table = facts.connections();
+        connections = table === null ? null : new ConnectionTable(table);
+      }
+      return connections;
+    },
     sockets: new SocketTable(facts),
     ipsets: () => facts.ipsets(),
     routing: (family) => routing[family],

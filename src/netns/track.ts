@@ -1,3 +1,4 @@
+import type { ConntrackLine } from '../formats/conntrack.js';
 import { ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP, type Connection, type Flow } from './flow.js';
 
 /** nf_conntrack_in: finds or makes the connection. What raw said of zones and NOTRACK is known by now. */
@@ -12,8 +13,8 @@ export function track(flow: Flow): void {
     flow.ctState = 'UNTRACKED';
     return;
   }
-  const { conntrack, assumed } = flow.packet;
-  if (conntrack !== null && known(flow, flow.packet)) return;
+  const { assumed } = flow.packet;
+  if (flow.known.length > 0 && belongs(flow)) return;
   // an echo request is never a reply, whatever connection its addresses look like
   const question = assumed?.ctdir === 'REPLY' && (flow.protocol === ICMP || flow.protocol === ICMPV6);
   if (assumed !== null && flow.zone === 0 && (!question || flow.src === flow.dst)) {
@@ -43,6 +44,7 @@ function fresh(flow: Flow, mark: number): Connection {
     reply: { src: dst, sport: dport, dst: src, dport: sport },
     mark,
     zone: flow.zone,
+    zoneReply: flow.zoneReply,
     seenReply: false,
     srcNat: false,
     dstNat: false,
@@ -81,19 +83,58 @@ function assume(flow: Flow, assumed: NonNullable<Flow['packet']['assumed']>): vo
   flow.ctState = assumed.ctstate;
 }
 
-/** The walk hands back what an earlier packet left: used only if this packet belongs to it. */
-function known(flow: Flow, { conntrack }: Flow['packet']): boolean {
-  if (conntrack === null || conntrack.zone !== flow.zone) return false;
-  const entry = flow.entry;
-  if (entry === null) return false;
-  const is = (tuple: Connection['original']): boolean =>
-    tuple.src === flow.src && tuple.dst === flow.dst && tuple.sport === flow.sport && tuple.dport === flow.dport;
-  const original = is(entry.original);
-  if (!original && !is(entry.reply)) return false;
-  // tcp_conntracks: an ACK before any SYN-ACK does not belong there
-  if (original && !entry.seenReply && flow.protocol === TCP && (flow.flags & SYN) === 0) return true;
-  flow.ct = { ...entry };
-  flow.ctReply = !original;
-  flow.ctState = original && !entry.seenReply ? 'NEW' : 'ESTABLISHED';
-  return true;
+/** Takes the connection that the packet belongs to (resolve_normal_ct, with what tcp_packet says); false: it is a first packet. */
+function belongs(flow: Flow): boolean {
+  for (const { entry, listed } of flow.known) {
+    const original = isTuple(entry.original, flow);
+    if (!original && !isTuple(entry.reply, flow)) continue;
+    if (original ? entry.zone !== flow.zone : entry.zoneReply !== flow.zoneReply) continue;
+    const fate = flow.protocol === TCP ? tcpFate(flow, entry, listed, original) : 'goes on';
+    if (fate === 'begins anew') return false;
+    if (fate === 'is invalid') return true;
+    flow.ct = { ...entry };
+    flow.ctReply = !original;
+    if (isOpen(flow)) flow.ct.seenReply = true;
+    flow.ctState = original && !flow.ct.seenReply ? 'NEW' : 'ESTABLISHED';
+    if (listed !== null) {
+      flow.listed = listed;
+      flow.note('netfilter', 'belongs to a connection that is there', listed.evidence);
+      if (original ? entry.dstNat : entry.srcNat) flow.directedBy = listed.evidence;
+    }
+    return true;
+  }
+  return false;
+}
+
+/** A question that calls the connection established knows more than the list, which is older; and says nothing of flags. */
+function isOpen({ packet }: Flow): boolean {
+  return packet.assumed?.ctstate === 'ESTABLISHED';
+}
+
+function isTuple(tuple: Connection['original'], { src, dst, sport, dport }: Flow): boolean {
+  return tuple.src === src && tuple.dst === dst && tuple.sport === sport && tuple.dport === dport;
+}
+
+/** tcp_conntracks and tcp_packet, linux net/netfilter/nf_conntrack_proto_tcp.c, v6.12; windows are not looked at. */
+function tcpFate(
+  flow: Flow,
+  { seenReply }: Connection,
+  listed: ConntrackLine | null,
+  original: boolean,
+): 'goes on' | 'begins anew' | 'is invalid' {
+  if (isOpen(flow)) return 'goes on';
+  const { flags, choices } = flow;
+  // an ACK before any SYN-ACK does not belong there
+  if (original && !seenReply && (flags & SYN) === 0) return 'is invalid';
+  if (listed === null || (flags & (SYN | ACK | RST | FIN)) !== SYN) return 'goes on';
+  const { state, evidence } = listed;
+  if (state === 'TIME_WAIT') return 'begins anew';
+  if (!original) return state === 'SYN_SENT' || state === 'SYN_SENT2' ? 'goes on' : 'is invalid';
+  if (state !== 'CLOSE') return 'goes on';
+  // "Attempt to reopen a closed/aborted connection", but not if it was the other side that aborted it
+  const aborted = choices.either(evidence.text, 'the client itself had ended the connection', {
+    fact: `which side ended the connection at ${evidence.file}:${evidence.line ?? 0}`,
+    reason: 'conntrack does not list it',
+  });
+  return aborted ? 'begins anew' : 'goes on';
 }

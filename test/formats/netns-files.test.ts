@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseConntrack } from '../../src/formats/conntrack.js';
 import { parseIpAddresses } from '../../src/formats/ip-address.js';
 import { formatIp } from '../../src/formats/ip.js';
 import { parseIpRoutes } from '../../src/formats/ip-route.js';
@@ -11,6 +12,31 @@ import { parseSysctl } from '../../src/formats/sysctl.js';
 import { parseTrafficControl } from '../../src/formats/tc.js';
 
 describe('the files of a network namespace', () => {
+  it('conntrack: states, zones, marks, flowtables; other protocols and damaged lines are kept apart', () => {
+    const { connections, unsupported, problems } = parseConntrack(
+      'f',
+      [
+        'ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.9 dst=10.0.0.5 sport=40000 dport=80 packets=3 bytes=200 src=10.0.0.5 dst=10.0.0.9 sport=15006 dport=40000 packets=2 bytes=100 [ASSURED] mark=273 zone=2 use=1',
+        'ipv4     2 udp      17 29 src=10.0.0.9 dst=10.0.0.5 sport=4 dport=53 zone-orig=3 [UNREPLIED] src=10.0.0.5 dst=10.0.0.9 sport=53 dport=4 mark=0 use=1',
+        'ipv6     10 tcp      6 src=fd00::1 dst=fd00::2 sport=1 dport=2 src=fd00::2 dst=fd00::1 sport=2 dport=1 [OFFLOAD] mark=0 use=2',
+        'ipv4     2 icmp     1 29 src=10.0.0.9 dst=10.0.0.5 type=8 code=0 id=7 src=10.0.0.5 dst=10.0.0.9 type=0 code=0 id=7 mark=0 use=1',
+        'ipv4     2 unknown  2 599 src=10.0.0.9 dst=224.0.0.22 [UNREPLIED] src=224.0.0.22 dst=10.0.0.9 mark=0 use=1',
+        'ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.9 dst=10.0.0.5 sport=40000 dport=80 src=10.0.0.5 dst=10.0.0.9 sport=15006 dport=4',
+        'ipv4     2 tcp      6 1 CLOSE src=10.0.0.9 dst=fd00::1 sport=1 dport=2 src=10.0.0.5 dst=10.0.0.9 sport=2 dport=1 mark=0 use=1',
+        'conntrack v1.4.7 (conntrack-tools): 7 flow entries have been shown.',
+        '',
+      ].join('\n'),
+    );
+    expect(connections).toMatchObject([
+      { protocol: 'tcp', state: 'ESTABLISHED', seenReply: true, offloaded: false, mark: 273, zone: 2, zoneReply: 2 },
+      { protocol: 'udp', state: null, seenReply: false, mark: 0, zone: 3, zoneReply: 0 },
+      { protocol: 'tcp', state: null, seenReply: true, offloaded: true },
+    ]);
+    expect(connections[0]).toMatchObject({ original: { sport: 40000, dport: 80 }, reply: { sport: 15006 } });
+    expect(unsupported.map(({ line }) => line)).toEqual([4, 5]);
+    expect(problems.map(({ line }) => line)).toEqual([6, 7]);
+  });
+
   it('ip rule: selectors, goto, actions', () => {
     const { rules, problems } = parseIpRules(
       'f',
