@@ -132,7 +132,7 @@ export class Pipeline {
     if (isMulticast(family, src) || src === 0 || src === 0n) return false;
     const routing = this.runtime.routing(family);
     const zero = family === 4 ? 0 : 0n;
-    const own = routing.addressType(dst, null) === 'local';
+    const own = routing.addressType(dst, null, flow.choices) === 'local';
     // a destination that only a local route makes ours is no address to answer from (ip_route_output: __ip_dev_find)
     if (!reset && family === 4 && !own && flow.route?.kind === 'local') return false;
     const back = (from: Addr): RouteResult =>
@@ -430,7 +430,7 @@ export class Pipeline {
    */
   private routeChosen(flow: Flow, first: RouteResult, chosen: Addr): Flow | null {
     const second = this.runtime.routing(4).lookup(keyOf(flow, chosen, 'lo', null, flow.uid), flow.choices);
-    const own = this.ownSource(chosen);
+    const own = this.ownSource(chosen, flow.choices);
     const same = second.route === first.route && second.rule === first.rule && second.nexthop === first.nexthop;
     if ((own && same) || !connects(flow)) return this.leave(flow, first);
     if (own) return this.leave(flow, second);
@@ -441,8 +441,8 @@ export class Pipeline {
   }
 
   /** __ip_dev_find (linux net/ipv4/devinet.c, v6.12): an address of a device, or one that the local table makes local. */
-  private ownSource(addr: Addr): boolean {
-    return this.runtime.devices.isOwn(4, addr) || this.runtime.routing(4).addressType(addr, null) === 'local';
+  private ownSource(addr: Addr, choices: Choices): boolean {
+    return this.runtime.devices.isOwn(4, addr) || this.runtime.routing(4).addressType(addr, null, choices) === 'local';
   }
 
   private sourceFor(flow: Flow, { kind, route, nexthop }: RouteResult): Addr | null {

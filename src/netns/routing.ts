@@ -56,6 +56,8 @@ interface Loaded {
   readonly local: RouteTable | null;
   readonly groups: ReadonlyMap<string, readonly IpRoute[]>;
   readonly merged: boolean;
+  /** The same with the tables kept apart, where that may be so and makes a difference. */
+  readonly apart: Loaded | null;
 }
 
 export class Routing {
@@ -83,10 +85,16 @@ export class Routing {
       if (list === undefined) groups.set(name, [route]);
       else list.push(route);
     }
-    const tables = new Map<string, RouteTable>();
-    // Until the first custom rule the kernel keeps local and main in one trie: the longest prefix of both wins, local
+    // Until the first rule of its own the kernel keeps local and main in one trie: the longest prefix of both wins, local
     // before main (fib_table_lookup on the merged trie, fib_unmerge in fib_rules.c). IPv6 has no such merge.
     const merged = this.family === 4 && !isCustom(rules);
+    const apart = merged && differApart(groups) ? this.tables(rules, groups, false, null) : null;
+    this.loaded = this.tables(rules, groups, merged, apart);
+    return this.loaded;
+  }
+
+  private tables(rules: readonly IpRule[], groups: Loaded['groups'], merged: boolean, apart: Loaded | null): Loaded {
+    const tables = new Map<string, RouteTable>();
     if (merged) {
       const both = [...(groups.get('local') ?? []), ...(groups.get('main') ?? [])];
       tables.set('local', new RouteTable(4, both, this.linkdownMatters));
@@ -95,8 +103,15 @@ export class Routing {
       if (!tables.has(name)) tables.set(name, new RouteTable(this.family, list, this.linkdownMatters));
     }
     const compiled = rules.map((rule, at) => compileRule(rule, at, rules, tables));
-    this.loaded = { rules, compiled, local: tables.get('local') ?? null, groups, merged };
-    return this.loaded;
+    return { rules, compiled, local: tables.get('local') ?? null, groups, merged, apart };
+  }
+
+  /** Tables that were parted once stay apart when the rule that did it is gone: no file tells. */
+  private current(choices: Choices): Loaded {
+    const loaded = this.loaded ?? this.load();
+    if (loaded.apart === null) return loaded;
+    const unknown = { fact: 'whether the routing tables local and main are one', reason: 'no tool prints it' };
+    return choices.either('tables in one', 'no policy rule was ever added here', unknown) ? loaded : loaded.apart;
   }
 
   private custom: boolean | null = null;
@@ -125,15 +140,15 @@ export class Routing {
   }
 
   /** inet_addr_type: what the local table says of an address. `device`: only by that device. */
-  addressType(addr: Addr, device: string | null): RouteResult['kind'] {
-    const route = this.load().local?.covering(addr) ?? null;
+  addressType(addr: Addr, device: string | null, choices: Choices): RouteResult['kind'] {
+    const route = this.current(choices).local?.covering(addr) ?? null;
     if (route === null || ROUTE_ERRORS.has(route.type) || route.type === 'throw') return 'unicast';
     if (device !== null && !route.nexthops.some((hop) => hop.device === device)) return 'unicast';
     return kindOf(route);
   }
 
   lookup(key: RouteKey, choices: Choices): RouteResult {
-    const { compiled } = this.load();
+    const { compiled } = this.current(choices);
     for (let at = 0; at < compiled.length; at++) {
       const one = compiled[at];
       if (one === undefined || !(one.always || this.ruleMatches(one, key, choices))) continue;
@@ -262,8 +277,19 @@ function isUnconditional(rule: IpRule): boolean {
   );
 }
 
+/** Types of routes that inet_addr_type tells apart. */
+const ADDRESS_TYPES: ReadonlySet<string> = new Set(['local', 'broadcast', 'anycast', 'multicast']);
 const DEFAULT_RULES: ReadonlySet<string> = new Set(['0 local', '32766 main', '32767 default']);
 /** Rules beyond the three that every namespace has. */
+/** Whether a longest-prefix search of both tables can find another route, or another kind of address, than one after the other. */
+function differApart(groups: Loaded['groups']): boolean {
+  const local = groups.get('local') ?? [];
+  return (groups.get('main') ?? []).some(
+    ({ type, dst }) =>
+      ADDRESS_TYPES.has(type) || local.some((one) => one.dst.prefix < dst.prefix && cidrContains(one.dst, dst.ip)),
+  );
+}
+
 function isCustom(rules: readonly IpRule[]): boolean {
   return rules.some(
     ({ priority, action, src, dst, iif, oif, fwmark, uid, protocol, sport, dport, not, suppressPrefixLength }) =>

@@ -53,7 +53,7 @@ export function createRuntime(facts: NetnsFacts): Runtime {
         const value = Number(addr);
         if (value === 0xffffffff || value >>> 24 === 0) return 'broadcast';
         if (value >>> 28 === 0xe) return 'multicast';
-        return routing[4].addressType(addr, device);
+        return routing[4].addressType(addr, device, flow.choices);
       }
       const key = { dst: addr, src: 0n, iif: 'lo', oif: device, mark: 0, uid: 0, protocol: 0, sport: 0, dport: 0 };
       return routing[6].lookup(key, flow.choices).kind;

@@ -248,6 +248,17 @@ export const CASES: readonly KernelCase[] = [
       ),
     ),
   ),
+  made(
+    'no error leaves from an address that a route of main makes local',
+    { ...OUT, src: '10.244.1.5', dst: '10.244.1.5', dport: 8080 },
+    {
+      nft: [
+        nft('out_f', 'type filter hook output priority 0; policy accept;', 'reject with icmpx admin-prohibited'),
+        ...(outNat('dnat ip to 10.96.0.10').nft ?? []),
+      ],
+      shell: ['ip route replace local 10.96.0.10 dev lo src 10.1.0.5 table main proto 99'],
+    },
+  ),
   ...(['fd00:244:1::1', '2001:db8::1'] as const).flatMap((src) =>
     (['fd00:1::/64', 'fd00:244:1::/64'] as const).map((from) =>
       made(
