@@ -11,7 +11,7 @@ import { connect } from './kubeconfig.js';
 import { emptyManifest, manifestOf } from './manifest.js';
 import type { Ask, CollectOptions, Plan } from './plan.js';
 import { parseReference } from './reference.js';
-import type { Counters, Session } from './request.js';
+import { slotsOf, type Counters, type Session, type Slots } from './request.js';
 import { podFacts } from './pod.js';
 import { preflight } from './preflight.js';
 import { TraceScope } from './trace-scope.js';
@@ -39,9 +39,10 @@ export async function collect(
   const [first = null, ...others] = [...new Set(contexts)];
   // every request and stream listens for the one signal that ends them all
   setMaxListeners(0, options.signal);
+  const run: Run = { plan, options, slots: slotsOf(options.concurrency) };
   const tried = await Promise.allSettled([
-    openOne(sink, plan, { ...options, context: first }, ''),
-    ...prefixesOf(others).map(([context, prefix]) => openOther(sink, plan, options, context, prefix)),
+    openOne(sink, run, first, ''),
+    ...prefixesOf(others).map(([context, prefix]) => openOther(sink, run, context, prefix)),
   ]);
   const opened = tried.flatMap((one) => (one.status === 'fulfilled' && one.value !== null ? [one.value] : []));
   let rounds = 0;
@@ -71,14 +72,27 @@ interface Opened {
   readonly end: () => Promise<void>;
 }
 
-async function openOne(sink: SnapshotSink, plan: Plan, options: CollectOptions, prefix: string): Promise<Opened> {
-  const connection = await connect(options);
+/** What the clusters of one run share. */
+interface Run {
+  readonly plan: Plan;
+  readonly options: CollectOptions;
+  readonly slots: Slots;
+}
+
+async function openOne(
+  sink: SnapshotSink,
+  { plan, options, slots }: Run,
+  context: string | null,
+  prefix: string,
+): Promise<Opened> {
+  const connection = await connect({ ...options, context });
   const session: Session = {
     connection,
     grants: { debugContainer: options.debugImage !== null },
     requestTimeout: options.requestTimeout,
     signal: options.signal,
     count: { requests: 0, bytes: 0, retries: 0 },
+    slots,
   };
   // alone, and first: what cannot be reached at all is found out by one connection
   const served = await discover(session).catch((error: unknown) => {
@@ -119,16 +133,11 @@ async function openOne(sink: SnapshotSink, plan: Plan, options: CollectOptions, 
 }
 
 /** A further cluster that cannot be read is missing, and said so; the others are read. */
-async function openOther(
-  sink: SnapshotSink,
-  plan: Plan,
-  options: CollectOptions,
-  context: string,
-  prefix: string,
-): Promise<Opened | null> {
+async function openOther(sink: SnapshotSink, run: Run, context: string, prefix: string): Promise<Opened | null> {
+  const { plan, options } = run;
   const own = below(sink, prefix);
   try {
-    return await openOne(own, plan, { ...options, context }, prefix);
+    return await openOne(own, run, context, prefix);
   } catch (error) {
     if (!(error instanceof CollectError) || error.kind === 'cancelled') throw error;
     options.progress({ kind: 'notice', message: `context ${context} cannot be read: ${error.message}` });

@@ -28,20 +28,30 @@ export function adminPath(file: string): string | null {
 /** A pod that answers slowly costs this much, in multiples of the request timeout, and no more. */
 const POD_DEADLINE = 4;
 
-/** A session that ends by itself: what hangs in one pod must not hold the run. */
+/**
+ * A session that ends by itself: what hangs in one pod must not hold the run. The time begins with the first slot: waiting
+ * for other pods costs none of it.
+ */
 export async function withDeadline<T>(session: Session, work: (limited: Session) => Promise<T>): Promise<T> {
   const limit = session.requestTimeout * POD_DEADLINE;
   const own = new AbortController();
-  const timer = setTimeout(() => own.abort(), limit);
+  let timer: NodeJS.Timeout | null = null;
+  const slots = {
+    take: async (): Promise<() => void> => {
+      const release = await session.slots.take();
+      timer ??= setTimeout(() => own.abort(), limit);
+      return release;
+    },
+  };
   try {
-    return await work({ ...session, signal: AbortSignal.any([session.signal, own.signal]) });
+    return await work({ ...session, slots, signal: AbortSignal.any([session.signal, own.signal]) });
   } catch (error) {
     if (own.signal.aborted && !session.signal.aborted) {
       throw new CollectError('timeout', `not done within ${seconds(limit)}`);
     }
     throw error;
   } finally {
-    clearTimeout(timer);
+    if (timer !== null) clearTimeout(timer);
   }
 }
 

@@ -58,7 +58,7 @@ function explain(code: string, message: string): string {
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
       return `the certificate of the server is not signed by the authority of the kubeconfig (${message})`;
     default:
-      return message === '' ? code : message;
+      return message === '' ? code : message.replace(/^Bad response: (?=\d+$)/, 'the proxy answered HTTP ');
   }
 }
 

@@ -10,39 +10,41 @@ import type { AuthInput, Connection, ConnectionOptions } from './kubeconfig.js';
 
 /**
  * Credentials of the common forms: client certificate, token, token file, user and password, exec plugin. What is rarer
- * (auth-provider, proxy-url) goes through the KubeConfig of @kubernetes/client-node, which costs ten times the start-up.
+ * (auth-provider, a proxy) takes parts of @kubernetes/client-node, which costs ten times the start-up.
  */
 export async function authOf(input: AuthInput): Promise<Connection> {
   const own = asString(input.cluster.body['proxy-url']) || null;
-  const proxy = own === null ? proxyFromEnvironment(input.server, process.env) : checkedProxy(own, 'proxy-url');
-  if (input.user.body['auth-provider'] !== undefined || proxy !== null) {
-    const [first, ...rest] = input.files;
-    if (first === undefined) throw new KubeconfigError('an in-cluster configuration cannot be used through a proxy');
-    const { libraryConnection } = await import('./kube-library.js');
-    return libraryConnection(input, [first, ...rest], proxy);
-  }
+  const proxy = own === null ? proxyFromEnvironment(input.server, process.env) : checkedProxy(own);
   const exec = asRecord(input.user.body['exec']);
   const plugin =
     exec === null
       ? null
       : (await import('./kube-exec.js')).execCredential(exec, input, pem(input.cluster, 'certificate-authority'));
-  const isTls = input.server.protocol !== 'http:';
+  const provided =
+    input.user.body['auth-provider'] === undefined
+      ? null
+      : (await import('./kube-library.js')).providerAuthorization.bind(null, input);
   let held: { readonly material: Material; readonly agent: Promise<Agent>; readonly close: () => void } | null = null;
   const agentFor = (material: Material): Promise<Agent> => {
     if (held !== null && held.material.cert === material.cert && held.material.key === material.key) return held.agent;
     held?.close();
-    held = { material, ...(isTls ? tlsAgent(input, material) : plainAgent()) };
+    held = { material, ...opened(input, material, proxy) };
     return held.agent;
   };
   // nothing but the credentials of a plugin has to be waited for
-  if (plugin === null) void agentFor(certificates(input));
+  if (plugin === null) void agentFor(certificates(input)).catch(() => undefined);
   return {
     context: input.context,
     server: input.server,
     namespace: input.namespace,
-    options: async (): Promise<ConnectionOptions> => {
-      const credential = plugin === null ? null : await plugin();
-      const authorization = credential?.token == null ? staticAuthorization(input) : `Bearer ${credential.token}`;
+    options: async (signal): Promise<ConnectionOptions> => {
+      const credential = plugin === null ? null : await plugin(signal);
+      const authorization =
+        credential?.token != null
+          ? `Bearer ${credential.token}`
+          : provided === null
+            ? staticAuthorization(input)
+            : await provided();
       const given =
         credential?.cert == null ? certificates(input) : { cert: credential.cert, key: credential.key ?? undefined };
       return {
@@ -52,6 +54,15 @@ export async function authOf(input: AuthInput): Promise<Connection> {
     },
     close: () => held?.close(),
   };
+}
+
+function opened(input: AuthInput, material: Material, proxy: string | null): Opened {
+  if (proxy === null) return input.server.protocol === 'http:' ? plainAgent() : tlsAgent(input, material);
+  // the library would say less of what is wrong with them
+  if (input.server.protocol !== 'http:') secureContextOf(input, { ...clusterTls(input), ...material });
+  const { cert = null, key = null } = material;
+  const ca = pem(input.cluster, 'certificate-authority');
+  return closing(import('./kube-library.js').then((library) => library.proxyAgent(input, { ca, cert, key }, proxy)));
 }
 
 interface Material {
@@ -64,12 +75,17 @@ interface Opened {
   readonly close: () => void;
 }
 
-/** As many connections as streams may need; how many requests run at a time is --concurrency. */
-const SHARED = { keepAlive: true, maxSockets: 32 };
+/** How many requests run at a time is decided where they are sent (request.ts). */
+const SHARED = { keepAlive: true };
 
 function plainAgent(): Opened {
-  const agent = import('node:http').then((http) => new http.Agent(SHARED));
-  return { agent, close: () => void agent.then((made) => made.destroy()) };
+  return closing(import('node:http').then((http) => new http.Agent(SHARED)));
+}
+
+function closing(agent: Promise<Agent>): Opened {
+  // what is wrong with it is said to the first who needs it
+  const close = (): void => void agent.then((made) => made.destroy()).catch(() => undefined);
+  return { agent, close };
 }
 
 /**

@@ -1,57 +1,79 @@
 import http from 'node:http';
+import { KubeConfig, type User } from '@kubernetes/client-node';
 import type { RequestOptions } from 'node:https';
 import { KubeconfigError } from './errors.js';
-import type { AuthInput, Connection, ConnectionOptions } from './kubeconfig.js';
+import type { AuthInput } from './kubeconfig.js';
 
-/** The forms of a kubeconfig that are left to @kubernetes/client-node: auth providers, and servers behind a proxy. */
-export async function libraryConnection(
-  input: AuthInput,
-  [first, ...rest]: readonly [string, ...string[]],
-  proxy: string | null,
-): Promise<Connection> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  config.loadFromFile(first);
-  for (const file of rest) {
-    const more = new KubeConfig();
-    more.loadFromFile(file);
-    config.mergeConfig(more, true);
-  }
-  config.setCurrentContext(input.context);
-  if (proxy !== null) {
-    const cluster = config.getCurrentCluster();
-    if (cluster !== null) config.clusters = config.clusters.map((c) => (c === cluster ? { ...c, proxyUrl: proxy } : c));
-  }
-  let agent: http.Agent | null = null;
-  return {
-    context: input.context,
-    server: input.server,
-    namespace: input.namespace,
-    options: async (): Promise<ConnectionOptions> => {
-      const options: RequestOptions = {};
-      try {
-        await config.applyToHTTPSOptions(options);
-      } catch (error) {
-        // its message may quote what a plugin printed, which may be a token
-        const name = error instanceof Error ? error.name : 'error';
-        throw new KubeconfigError(
-          `user of context ${input.context}: its credentials could not be had (${name} in the plugin's answer or its start)`,
-        );
-      }
-      agent ??= options.agent instanceof http.Agent ? options.agent : new http.Agent();
-      return { agent, headers: { ...stringHeaders(options.headers), ...basic(options), ...input.impersonate } };
-    },
-    close: () => agent?.destroy(),
+/**
+ * What is left to @kubernetes/client-node: agents that go through a proxy, and the credentials of auth providers. Nothing is
+ * asked of the cluster by it.
+ */
+interface TlsMaterial {
+  /** PEM. */
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+}
+
+/** An agent that reaches the server of the kubeconfig through `proxy` (CONNECT, or SOCKS). */
+export async function proxyAgent(input: AuthInput, material: TlsMaterial, proxy: string): Promise<http.Agent> {
+  const { ca, cert, key } = material;
+  const user = {
+    ...(cert === null ? {} : { certData: base64(cert) }),
+    ...(key === null ? {} : { keyData: base64(key) }),
   };
+  const options: RequestOptions = {};
+  await configOf(input, { ca, proxy, user }).applyToHTTPSOptions(options);
+  if (!(options.agent instanceof http.Agent)) throw new KubeconfigError('the proxy cannot be used');
+  return options.agent;
 }
 
-function stringHeaders(headers: RequestOptions['headers']): Record<string, string> {
-  const out: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers ?? {})) if (typeof value === 'string') out[name] = value;
-  return out;
+/** The Authorization header of a user with an `auth-provider`; null: it gives none. Throws KubeconfigError. */
+export async function providerAuthorization(input: AuthInput): Promise<string | null> {
+  const options: RequestOptions = {};
+  try {
+    const user = { authProvider: input.user.body['auth-provider'] };
+    await configOf(input, { ca: null, proxy: null, user }).applyToHTTPSOptions(options);
+  } catch (error) {
+    // its message may quote what a plugin printed, which may be a token
+    const name = error instanceof Error ? error.name : 'error';
+    throw new KubeconfigError(
+      `user of context ${input.context}: its credentials could not be had (${name} in the plugin's answer or its start)`,
+    );
+  }
+  const headers = new Map(Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+  const authorization = headers.get('authorization');
+  return typeof authorization === 'string' ? authorization : null;
 }
 
-function basic(options: RequestOptions): Record<string, string> {
-  if (typeof options.auth !== 'string') return {};
-  return { Authorization: `Basic ${Buffer.from(options.auth).toString('base64')}` };
+interface Parts {
+  readonly ca: string | null;
+  readonly proxy: string | null;
+  readonly user: Omit<User, 'name'>;
+}
+
+function configOf(input: AuthInput, { ca, proxy, user }: Parts): KubeConfig {
+  const { body } = input.cluster;
+  const servername = body['tls-server-name'];
+  const config = new KubeConfig();
+  config.loadFromOptions({
+    clusters: [
+      {
+        name: 'cluster',
+        server: input.server.href.replace(/\/$/, ''),
+        skipTLSVerify: body['insecure-skip-tls-verify'] === true || input.server.protocol === 'http:',
+        ...(ca === null ? {} : { caData: base64(ca) }),
+        ...(typeof servername === 'string' ? { tlsServerName: servername } : {}),
+        ...(proxy === null ? {} : { proxyUrl: proxy }),
+      },
+    ],
+    users: [{ name: 'user', ...user }],
+    contexts: [{ name: 'context', cluster: 'cluster', user: 'user' }],
+    currentContext: 'context',
+  });
+  return config;
+}
+
+function base64(pem: string): string {
+  return Buffer.from(pem, 'utf8').toString('base64');
 }

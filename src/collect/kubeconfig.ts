@@ -12,8 +12,11 @@ export interface Connection {
   readonly server: URL;
   /** Namespace of the context, null where it names none. */
   readonly namespace: string | null;
-  /** Options for node:https (or node:http) and for a WebSocket: agent, TLS, credentials. Fresh tokens each time. */
-  options(): Promise<ConnectionOptions>;
+  /**
+   * Options for node:https (or node:http) and for a WebSocket: agent, TLS, credentials. Fresh tokens each time; a credential
+   * plugin that runs for it is stopped by the signal.
+   */
+  options(signal: AbortSignal): Promise<ConnectionOptions>;
   close(): void;
 }
 
@@ -40,7 +43,6 @@ interface Merged {
   readonly contexts: ReadonlyMap<string, Entry>;
   readonly clusters: ReadonlyMap<string, Entry>;
   readonly users: ReadonlyMap<string, Entry>;
-  readonly files: readonly string[];
 }
 
 interface Entry {
@@ -61,7 +63,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   const merged = await readKubeconfigs(files);
   const name = options.context ?? merged.currentContext;
   if (name === null || name === '') {
-    throw new KubeconfigError(`${merged.files.join(', ')}: no current-context; choose one with --context`);
+    throw new KubeconfigError(`${files.join(', ')}: no current-context; choose one with --context`);
   }
   const context = merged.contexts.get(name);
   if (context === undefined) {
@@ -86,7 +88,6 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     namespace,
     cluster,
     user,
-    files: merged.files,
     impersonate: impersonation(options, user.body),
   });
 }
@@ -101,7 +102,10 @@ function parseServer(server: string): URL {
   }
 }
 
-/** Flags win over the user's `as`, `as-groups`; one by one, as client-go merges them (clientcmd getAuthInfo, v0.34). */
+/**
+ * Flags win over the user's `as`, `as-groups`; one by one, as client-go merges them (getAuthInfo of
+ * tools/clientcmd/client_config.go, k8s.io/client-go v0.34.2).
+ */
 function impersonation(options: ConnectOptions, user: Doc): Headers {
   const as = options.as ?? (asString(user['as']) || null);
   const groups = options.asGroups.length > 0 ? options.asGroups : texts(user['as-groups']);
@@ -130,7 +134,10 @@ function texts(value: unknown): string[] {
   return asArray(value).flatMap((item) => asString(item) ?? []);
 }
 
-/** What is no letter of a header's name is written %XX (client-go transport headerKeyEscape, v0.34). */
+/**
+ * What is no letter of a header's name is written %XX (headerKeyEscape of transport/round_trippers.go, k8s.io/client-go
+ * v0.34.2).
+ */
 function headerKey(key: string): string {
   return [...Buffer.from(key, 'utf8')]
     .map((byte) => String.fromCharCode(byte))
@@ -155,7 +162,6 @@ async function inCluster(options: ConnectOptions): Promise<Connection> {
     namespace: existsSync(namespaceFile) ? readFileSync(namespaceFile, 'utf8').trim() : null,
     cluster: { body: { 'certificate-authority': 'ca.crt' }, folder },
     user: { body: { tokenFile: 'token' }, folder },
-    files: [],
     impersonate: impersonation(options, {}),
   });
 }
@@ -206,7 +212,7 @@ async function readKubeconfigs(files: readonly string[]): Promise<Merged> {
       }
     }
   }
-  return { currentContext, contexts, clusters, users, files };
+  return { currentContext, contexts, clusters, users };
 }
 
 export interface AuthInput {
@@ -215,6 +221,5 @@ export interface AuthInput {
   readonly namespace: string | null;
   readonly cluster: Entry;
   readonly user: Entry;
-  readonly files: readonly string[];
   readonly impersonate: Headers;
 }

@@ -1,8 +1,18 @@
 import { BlockList, isIP } from 'node:net';
 import { KubeconfigError } from './errors.js';
 
-/** A proxy's URL. Throws KubeconfigError, which repeats nothing of it: it may hold a password. */
-export function checkedProxy(text: string, where: string): string {
+/** What client-go takes as `proxy-url` (parseProxyURL of tools/clientcmd/helpers.go, k8s.io/client-go v0.34.2). */
+const PROXY_URL = ['http:', 'https:', 'socks5:'];
+
+/** What Go takes from the environment (net/http/transport.go of Go 1.26). */
+const ENVIRONMENT = [...PROXY_URL, 'socks5h:'];
+
+/** The `proxy-url` of a cluster. Throws KubeconfigError, which repeats nothing of it: it may hold a password. */
+export function checkedProxy(text: string): string {
+  return checked(text, 'proxy-url', PROXY_URL);
+}
+
+function checked(text: string, where: string, schemes: readonly string[]): string {
   let url: URL | null;
   try {
     url = new URL(text);
@@ -10,7 +20,7 @@ export function checkedProxy(text: string, where: string): string {
     url = null;
   }
   if (url === null || url.hostname === '') throw new KubeconfigError(`the ${where} is no URL of a proxy`);
-  if (!['http:', 'https:', 'socks5:'].includes(url.protocol)) {
+  if (!schemes.includes(url.protocol)) {
     throw new KubeconfigError(
       `the ${where} has the scheme ${url.protocol.slice(0, -1)}; http, https or socks5 can be used`,
     );
@@ -18,17 +28,21 @@ export function checkedProxy(text: string, where: string): string {
   return text;
 }
 
-/** HTTPS_PROXY and NO_PROXY, as every Go client honours them (golang.org/x/net/http/httpproxy, v0.43.0). */
+/**
+ * HTTPS_PROXY, for a server without TLS HTTP_PROXY, and NO_PROXY: as every Go client honours them
+ * (http/httpproxy/proxy.go of golang.org/x/net v0.38.0, which k8s.io/client-go v0.34.2 requires).
+ */
 export function proxyFromEnvironment(server: URL, env: NodeJS.ProcessEnv): string | null {
-  if (server.protocol !== 'https:') return null;
-  const proxy = env['HTTPS_PROXY'] || env['https_proxy'] || '';
+  const isTls = server.protocol === 'https:';
+  const name = isTls ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const proxy = env[name] || env[name.toLowerCase()] || '';
   if (proxy === '') return null;
   const host = server.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   if (host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))) return null;
   const none = (env['NO_PROXY'] || env['no_proxy'] || '').split(',').map((entry) => entry.trim().toLowerCase());
-  const port = server.port || '443';
+  const port = server.port || (isTls ? '443' : '80');
   if (none.some((entry) => excepts(entry, host, port))) return null;
-  return checkedProxy(/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(proxy) ? proxy : `http://${proxy}`, 'HTTPS_PROXY');
+  return checked(/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(proxy) ? proxy : `http://${proxy}`, name, ENVIRONMENT);
 }
 
 /** One entry of NO_PROXY: `*`, a network, an address or a domain, these two with a port where they have one. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gunzip } from 'node:zlib';
+import pLimit from 'p-limit';
 import { assertAllowed, NotAllowedError, type Grants } from './allow.js';
 import { asCollectError, CollectError, failureOf, KubeconfigError } from './errors.js';
 import type { Connection } from './kubeconfig.js';
@@ -13,6 +14,31 @@ export interface Session {
   readonly requestTimeout: number;
   readonly signal: AbortSignal;
   readonly count: Counters;
+  readonly slots: Slots;
+}
+
+/** How many requests and streams may be open at a time: each takes a slot, and gives it back when it has ended. */
+export interface Slots {
+  take(): Promise<() => void>;
+}
+
+/** `--concurrency`, for all clusters of a run. */
+export function slotsOf(concurrency: number): Slots {
+  const limit = pLimit(concurrency);
+  return {
+    take: () =>
+      new Promise((resolve) => {
+        void limit(() => new Promise<void>((release) => resolve(release)));
+      }),
+  };
+}
+
+/** A slot, unless the run has ended by the time that one is free. Throws CollectError. */
+export async function slotFor({ slots, signal }: Session): Promise<() => void> {
+  const release = await slots.take();
+  if (!signal.aborted) return release;
+  release();
+  throw new CollectError('cancelled', 'interrupted');
 }
 
 export interface Counters {
@@ -155,7 +181,10 @@ function withRetryAfter(failure: CollectError, response: IncomingMessage): Colle
 
 interface Answer {
   readonly response: IncomingMessage;
-  /** To be called at every sign of life; the request is given up where it is not for `requestTimeout`. */
+  /**
+   * To be called at every sign of life; the request is given up where it is not for `requestTimeout`. Its end gives the slot
+   * back.
+   */
   readonly alive: Watch;
 }
 
@@ -173,11 +202,12 @@ async function send(
   body: string | null,
 ): Promise<Answer> {
   assertAllowed(method, path, session.grants);
-  const { agent, headers } = await session.connection.options();
+  const { agent, headers } = await session.connection.options(session.signal);
   const { server } = session.connection;
   // loaded while the first connection is on its way (kube-auth.ts)
   const module = await (server.protocol === 'http:' ? import('node:http') : import('node:https'));
   const contentType = method === 'PATCH' ? 'application/strategic-merge-patch+json' : 'application/json';
+  const release = await slotFor(session);
   session.count.requests++;
   return new Promise((resolve, reject) => {
     const request = module.request({
@@ -195,15 +225,24 @@ async function send(
       },
       signal: session.signal,
     });
-    const alive = watch(session.requestTimeout, () => {
+    const silence = watch(session.requestTimeout, () => {
       request.destroy(new CollectError('timeout', `no answer within ${seconds(session.requestTimeout)}`));
     });
+    const alive: Watch = {
+      tick: silence.tick,
+      stop: () => {
+        silence.stop();
+        release();
+      },
+    };
     request.on('error', (error) => {
       alive.stop();
       reject(asCollectError(error));
     });
     request.on('response', (response) => {
       alive.tick();
+      // whoever reads it, and however that ends
+      response.once('close', alive.stop);
       resolve({ response, alive });
     });
     request.end(body ?? undefined);

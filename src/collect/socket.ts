@@ -1,7 +1,7 @@
 import type WebSocket from 'ws';
 import { assertAllowed } from './allow.js';
 import { asCollectError, CollectError, failureOf } from './errors.js';
-import { fullPath, seconds, watch, type Query, type Session } from './request.js';
+import { fullPath, seconds, slotFor, watch, type Query, type Session } from './request.js';
 
 /** A message on one channel of a streaming sub-resource. */
 export interface Frame {
@@ -29,10 +29,11 @@ export async function openChannels(
   protocols: readonly string[],
 ): Promise<Channels> {
   assertAllowed('GET', path, session.grants);
-  const { agent, headers } = await session.connection.options();
+  const { agent, headers } = await session.connection.options(session.signal);
   const { server } = session.connection;
   const { WebSocket: Client } = await import('./web-socket.js');
   const url = `${server.protocol === 'http:' ? 'ws' : 'wss'}://${server.host}${fullPath(session, path, query)}`;
+  const release = await slotFor(session);
   session.count.requests++;
   const socket = new Client(url, [...protocols], {
     agent,
@@ -41,6 +42,7 @@ export async function openChannels(
     followRedirects: false,
     maxPayload: 64 * 1024 * 1024,
   });
+  socket.once('close', release);
   // listening from the start: messages may come in the same packet as the answer to the handshake
   const channels = channelsOf(session, socket);
   await opened(session, socket, path);

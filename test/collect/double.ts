@@ -24,6 +24,8 @@ export interface DoubleOptions {
   /** Status of a debug pod once it is made; Running where it is not said. */
   readonly debugPod?: Record<string, unknown>;
   readonly served?: (plural: string, group: string) => boolean;
+  /** Shown the headers of every request. */
+  readonly seen?: (headers: http.IncomingHttpHeaders) => void;
 }
 
 export interface ExecAnswer {
@@ -39,6 +41,8 @@ export interface Double {
   /** `GET /api/v1/pods?labelSelector=…`, in the order of arrival. */
   readonly transcript: string[];
   readonly kubeconfig: string;
+  /** Requests and streams that were open at the same time, at most. */
+  readonly most: () => number;
   close(): Promise<void>;
 }
 
@@ -47,6 +51,12 @@ type Doc = Record<string, unknown>;
 /** An API server over HTTP that serves a snapshot: lists with selectors and pages, exec (v5, v4), port-forward, logs. */
 export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {}): Promise<Double> {
   const transcript: string[] = [];
+  const open = new Set<object>();
+  let most = 0;
+  const begin = (one: object): void => {
+    open.add(one);
+    most = Math.max(most, open.size);
+  };
   const lists = new Map<string, Doc[]>();
   const itemsOf = (file: string): Doc[] => {
     const held = lists.get(file);
@@ -126,6 +136,9 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
   const server = http.createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://double');
     transcript.push(`${request.method} ${url.pathname}${decodeURIComponent(url.search)}`);
+    options.seen?.(request.headers);
+    begin(response);
+    for (const end of ['finish', 'close']) response.on(end, () => open.delete(response));
     const fault = options.fault?.(request.method ?? '', url.pathname, url.searchParams) ?? null;
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
@@ -158,6 +171,9 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
     transcript.push(`${request.method} ${url.pathname}${decodeURIComponent(url.search)}`);
     const fault = options.fault?.('CONNECT', url.pathname, url.searchParams) ?? null;
     raw.add(socket);
+    options.seen?.(request.headers);
+    begin(socket);
+    for (const end of ['finish', 'close']) socket.on(end, () => open.delete(socket));
     socket.on('error', () => undefined);
     if (fault === 'hang' || fault === 'late') return;
     if (fault === 'cut') return void socket.destroy();
@@ -185,6 +201,7 @@ export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {
   return {
     url,
     transcript,
+    most: () => most,
     kubeconfig: JSON.stringify({
       'current-context': 'double',
       contexts: [{ name: 'double', context: { cluster: 'double', user: 'u', namespace: 'default' } }],

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -43,6 +43,8 @@ users:
 `;
 }
 
+const NEVER = new AbortController().signal;
+
 const NONE: ConnectOptions = { kubeconfig: null, context: null, as: null, asGroups: [] };
 
 function open(kubeconfig: string, more: Partial<ConnectOptions> = {}): Promise<Connection> {
@@ -54,15 +56,15 @@ describe('a kubeconfig', () => {
     const connection = await open(file('token', config('{token: abc}')));
     expect(connection.server.href).toBe('https://api.example:6443/k8s/clusters/c-1');
     expect(connection.namespace).toBe('team');
-    expect((await connection.options()).headers).toEqual({ Authorization: 'Bearer abc' });
+    expect((await connection.options(NEVER)).headers).toEqual({ Authorization: 'Bearer abc' });
   });
 
   it('names files beside it, which are read again each time', async () => {
     const token = file('sub/token', 'first\n');
     const connection = await open(file('sub/config', config('{tokenFile: token}')));
-    expect((await connection.options()).headers).toEqual({ Authorization: 'Bearer first' });
+    expect((await connection.options(NEVER)).headers).toEqual({ Authorization: 'Bearer first' });
     writeFileSync(token, 'second');
-    expect((await connection.options()).headers).toEqual({ Authorization: 'Bearer second' });
+    expect((await connection.options(NEVER)).headers).toEqual({ Authorization: 'Bearer second' });
   });
 
   it('may hold a user and a password; impersonation goes with every request', async () => {
@@ -70,7 +72,7 @@ describe('a kubeconfig', () => {
       as: 'x',
       asGroups: ['g', 'h'],
     });
-    expect((await connection.options()).headers).toEqual({
+    expect((await connection.options(NEVER)).headers).toEqual({
       Authorization: `Basic ${Buffer.from('a:b').toString('base64')}`,
       'Impersonate-User': 'x',
       'Impersonate-Group': ['g', 'h'],
@@ -89,9 +91,8 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
     chmodSync(plugin, 0o755);
     const user = `{exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin.sh, provideClusterInfo: true, env: [{name: MODE, value: m}]}}`;
     const connection = await open(file('exec', config(user)));
-    expect((await connection.options()).headers).toEqual({ Authorization: 'Bearer t-m' });
-    await connection.options();
-    const { readFileSync } = await import('node:fs');
+    expect((await connection.options(NEVER)).headers).toEqual({ Authorization: 'Bearer t-m' });
+    await connection.options(NEVER);
     expect(readFileSync(`${folder}/runs`, 'utf8').split('\n').length).toBeGreaterThan(2);
     expect(JSON.parse(readFileSync(`${folder}/info`, 'utf8'))).toMatchObject({
       kind: 'ExecCredential',
@@ -103,7 +104,7 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
     const a = file('a', config('{token: from-a}'));
     const b = file('b', config('{token: from-b}', { context: 'other' }).replaceAll('name: dev', 'name: other'));
     process.env['KUBECONFIG'] = [a, path.join(folder, 'not-there'), b].join(path.delimiter);
-    expect((await (await connect(NONE)).options()).headers).toEqual({ Authorization: 'Bearer from-a' });
+    expect((await (await connect(NONE)).options(NEVER)).headers).toEqual({ Authorization: 'Bearer from-a' });
     expect((await connect({ ...NONE, context: 'other' })).context).toBe('other');
   });
 
@@ -114,7 +115,9 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
     [
       'names a plugin that is not there',
       async () =>
-        (await open(file('np', config('{exec: {command: no-such-plugin, installHint: brew install it}}')))).options(),
+        (await open(file('np', config('{exec: {command: no-such-plugin, installHint: brew install it}}')))).options(
+          NEVER,
+        ),
       /no-such-plugin.*brew install it/,
     ],
     ['groups without a user', () => open(file('g', config('{}')), { asGroups: ['g'] }), /--as-group needs --as/],
@@ -136,29 +139,71 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
 
   it('whose plugin wants a terminal is an error of the command line', async () => {
     const connection = await open(file('always', config('{exec: {command: sh, interactiveMode: Always}}')));
-    await expect(connection.options()).rejects.toThrow(KubeconfigError);
+    await expect(connection.options(NEVER)).rejects.toThrow(KubeconfigError);
   });
 
   it('whose plugin fails is no error of the command line: who it speaks for has to log in', async () => {
     const user = '{exec: {command: sh, args: ["-c", "echo the session has expired >&2; exit 255"]}}';
     const connection = await open(file('expired', config(user)));
-    await expect(connection.options()).rejects.toMatchObject({
+    await expect(connection.options(NEVER)).rejects.toMatchObject({
       kind: 'forbidden',
       message: 'the credential plugin sh failed (255): the session has expired',
     });
   });
 
+  /** A plugin that waits for a browser which nobody opens, and what it has started; their process ids are in `pids`. */
+  function waiting(name: string): { readonly kubeconfig: string; readonly pids: () => readonly number[] } {
+    const pids = path.join(folder, `${name}.pids`);
+    // a shell that ignores the polite signal, and a child of its own
+    const script = `trap "" TERM; sleep 300 & echo $$ $! > ${pids}; wait; wait`;
+    const kubeconfig = file(name, config(`{exec: {command: sh, args: ["-c", ${JSON.stringify(script)}]}}`));
+    const read = (): readonly number[] =>
+      existsSync(pids) ? (readFileSync(pids, 'utf8').match(/\d+/g) ?? []).map(Number) : [];
+    return { kubeconfig, pids: read };
+  }
+  const isAlive = (pid: number): boolean => {
+    try {
+      // a process that nobody has waited for yet is gone all the same
+      return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    } catch {
+      return false;
+    }
+  };
+
+  it.skipIf(process.platform !== 'linux')(
+    'whose plugin waits for a person is stopped with all that it started',
+    async () => {
+      const { kubeconfig, pids } = waiting('waiting');
+      const connection = await open(kubeconfig);
+      const abort = new AbortController();
+      const asked = connection.options(abort.signal);
+      // nobody else's end stops it
+      const other = connection.options(NEVER);
+      const ended = asked.catch((error: unknown) => error);
+      await expect.poll(() => pids().length, { timeout: 20_000 }).toBe(2);
+      const first = pids();
+      expect(first.every(isAlive)).toBe(true);
+      abort.abort();
+      expect(await ended).toMatchObject({ kind: 'cancelled' });
+      await expect.poll(() => first.some(isAlive), { timeout: 20_000 }).toBe(false);
+      // it is asked again for the other
+      await expect.poll(() => pids().length === 2 && pids()[0] !== first[0], { timeout: 20_000 }).toBe(true);
+      for (const pid of pids()) process.kill(pid, 'SIGKILL');
+      await expect(other).rejects.toMatchObject({ kind: 'forbidden', message: expect.stringContaining('(SIGKILL)') });
+    },
+  );
+
   it('may impersonate by itself; flags win', async () => {
     const user = '{token: t, as: low, as-uid: u1, as-groups: [g], as-user-extra: {a/b: [x, y]}}';
     const name = file('as', config(user));
-    expect((await (await open(name)).options()).headers).toEqual({
+    expect((await (await open(name)).options(NEVER)).headers).toEqual({
       Authorization: 'Bearer t',
       'Impersonate-User': 'low',
       'Impersonate-Uid': 'u1',
       'Impersonate-Group': ['g'],
       'Impersonate-Extra-a%2Fb': ['x', 'y'],
     });
-    const flagged = await (await open(name, { as: 'me', asGroups: ['h'] })).options();
+    const flagged = await (await open(name, { as: 'me', asGroups: ['h'] })).options(NEVER);
     expect(flagged.headers).toMatchObject({ 'Impersonate-User': 'me', 'Impersonate-Group': ['h'] });
   });
 
@@ -179,6 +224,6 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
     const connection = await open(
       file('proxy', config('{token: abc}', { extra: '    proxy-url: http://proxy.example:3128' })),
     );
-    expect((await connection.options()).headers).toMatchObject({ Authorization: 'Bearer abc' });
+    expect((await connection.options(NEVER)).headers).toMatchObject({ Authorization: 'Bearer abc' });
   });
 });

@@ -27,13 +27,26 @@ describe('the proxy of the environment, as Go reads it', () => {
     expect(proxyFromEnvironment(new URL(server), { HTTPS_PROXY: PROXY, NO_PROXY: none })).toBe(expected);
   });
 
+  it.each([
+    ['http://10.1.2.3:8080', { HTTP_PROXY: PROXY }, PROXY],
+    ['http://10.1.2.3:8080', { http_proxy: PROXY }, PROXY],
+    ['http://10.1.2.3:8080', { HTTP_PROXY: PROXY, NO_PROXY: '10.0.0.0/8' }, null],
+    ['http://api.corp', { HTTP_PROXY: PROXY, NO_PROXY: 'api.corp:80' }, null],
+    ['http://api.corp', { HTTP_PROXY: PROXY, NO_PROXY: 'api.corp:443' }, PROXY],
+    ['http://localhost:8080', { HTTP_PROXY: PROXY }, null],
+    ['https://api.corp', { HTTP_PROXY: PROXY }, null],
+    ['https://api.corp', { HTTPS_PROXY: 'socks5h://proxy.corp' }, 'socks5h://proxy.corp'],
+  ])('%s, %j: %s', (server, env, expected) => {
+    expect(proxyFromEnvironment(new URL(server), env)).toBe(expected);
+  });
+
   it('needs no scheme', () => {
     expect(proxyFromEnvironment(new URL('https://api.corp'), { https_proxy: 'proxy.corp:3128' })).toBe(PROXY);
   });
 });
 
-it.each(['://x', 'no url s3cret', 'ftp://a:s3cret@b'])('no proxy: %s', (text) => {
-  const attempt = (): string => checkedProxy(text, 'proxy-url');
+it.each(['://x', 'no url s3cret', 'ftp://a:s3cret@b', 'socks5h://s3cret'])('no proxy: %s', (text) => {
+  const attempt = (): string => checkedProxy(text);
   expect(attempt).toThrow(KubeconfigError);
   expect(attempt).not.toThrow(/s3cret/);
 });

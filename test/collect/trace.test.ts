@@ -129,6 +129,27 @@ describe('a trace on a live cluster', () => {
   });
 });
 
+describe('--concurrency', () => {
+  it.each([1, 3])('%i: no more requests and streams are open at a time', async (concurrency) => {
+    const opened = { ...(await live()), concurrency };
+    const sink = memorySink();
+    await collect(sink, question('foo/sleep', 'bar-1/httpbin:8000'), opened, []);
+    expect(double?.most()).toBe(concurrency);
+    expect(sink.snapshot('x').manifest?.problems).toEqual([]);
+    await collect(memorySink(), { kind: 'scope', namespaces: 'all', ask: null }, opened, []);
+    expect(double?.most()).toBe(concurrency);
+  });
+
+  it('is that of all clusters together', async () => {
+    const opened = { ...(await live()), concurrency: 3 };
+    const config = JSON.parse(double?.kubeconfig ?? '') as { contexts: { name: string }[] };
+    config.contexts.push({ ...config.contexts[0], name: 'again' });
+    writeFileSync(path.join(folder, 'kubeconfig'), JSON.stringify(config));
+    await collect(memorySink(), { kind: 'scope', namespaces: ['foo'], ask: null }, opened, ['double', 'again']);
+    expect(double?.most()).toBe(3);
+  });
+});
+
 describe('what is refused', () => {
   const refuse =
     (pattern: RegExp, message: string) =>
