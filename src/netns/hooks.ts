@@ -37,8 +37,8 @@ export interface HookTable {
 export const HOOKS: readonly HookName[] = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
 
 const CONNTRACK_PRIORITY = -200;
-const DNAT_PRIORITY = -100;
-const SNAT_PRIORITY = 100;
+export const DNAT_PRIORITY = -100;
+export const SNAT_PRIORITY = 100;
 
 const MANIP: Readonly<Record<HookName, Manip | null>> = {
   PREROUTING: 'DST',
@@ -102,9 +102,9 @@ interface Plan {
 
 /** For the packets of one lane: chains that have nothing to say to them are left out. */
 interface Plans {
-  readonly mixed: boolean;
-  readonly legacyFirst: Plan;
-  readonly nftFirst: Plan;
+  /** Null where no file tells the order. */
+  readonly certain: Plan | null;
+  readonly filters: Ordered;
   readonly nats: Ordered;
 }
 
@@ -113,12 +113,15 @@ export class Hook {
   private readonly name: HookName;
   private readonly filters: Ordered;
   private readonly nats: Ordered;
+  private readonly firstNat: number | null;
   private readonly tracks: boolean;
   private readonly manip: Manip | null;
   private readonly plans: (Plans | null)[] = LANES.map(() => null);
 
-  constructor(name: HookName, filters: readonly BaseChain[], nats: readonly BaseChain[]) {
+  /** `firstNat`: order of the first nat chain of the family at any hook; null: there is none. */
+  constructor(name: HookName, filters: readonly BaseChain[], nats: readonly BaseChain[], firstNat: number | null) {
     this.name = name;
+    this.firstNat = firstNat;
     this.filters = ordered(filters);
     this.nats = ordered(nats);
     this.tracks = name === 'PREROUTING' || name === 'OUTPUT';
@@ -129,7 +132,7 @@ export class Hook {
   run(flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
     flow.hook = this.name;
     const plans = this.plans[flow.lane] ?? this.plansFor(flow.lane);
-    const plan = plans.mixed && legacyIsFirst(flow) ? plans.legacyFirst : plans.nftFirst;
+    const plan = plans.certain ?? this.planOf(plans.filters, flow);
     if (plan.untracked.length > 0) {
       const verdict = this.runFilters(plan.untracked, flow, reroute);
       if (verdict !== ACCEPT) return verdict;
@@ -146,6 +149,19 @@ export class Hook {
     return plan.afterNat.length > 0 ? this.runFilters(plan.afterNat, flow, reroute) : ACCEPT;
   }
 
+  /**
+   * What the rules say to an ICMP error of a connection whose first packet is still on its way: nat, which has not finished
+   * with that, lets it pass no further (nf_nat_icmp_reply_translation).
+   */
+  runError(flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
+    flow.hook = this.name;
+    const plans = this.plans[flow.lane] ?? this.plansFor(flow.lane);
+    const { untracked, beforeNat, afterNat } = plans.certain ?? this.planOf(plans.filters, flow);
+    const met = this.firstNat === null ? [...untracked, ...beforeNat, ...afterNat] : [...untracked, ...beforeNat];
+    const verdict = this.runFilters(met, flow, reroute);
+    return verdict === ACCEPT && this.firstNat !== null ? DROP : verdict;
+  }
+
   private runFilters(chains: readonly BaseChain[], flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
     for (let at = 0; at < chains.length; at++) {
       const chain = chains[at];
@@ -159,25 +175,70 @@ export class Hook {
 
   private plansFor(lane: Lane): Plans {
     const filters = withoutIdle(this.filters, lane);
-    const plans = {
-      mixed: filters.mixed,
-      legacyFirst: this.plan(filters.legacyFirst),
-      nftFirst: this.plan(filters.nftFirst),
-      nats: withoutIdle(this.nats, lane),
-    };
+    const sure = this.sureOf(filters.nftFirst);
+    const open = filters.mixed || this.atConntrack(filters.nftFirst) > 0 || this.atNat(filters.nftFirst) > sure;
+    const certain = open ? null : plan(filters.nftFirst, this.conntrack, 0, this.nat, sure);
+    const plans = { certain, filters, nats: withoutIdle(this.nats, lane) };
     this.plans[lane] = plans;
     return plans;
   }
 
-  private plan(chains: readonly BaseChain[]): Plan {
-    const tracking = this.tracks ? CONNTRACK_PRIORITY : -Infinity;
-    const nat = this.manip === null ? Infinity : this.manip === 'DST' ? DNAT_PRIORITY : SNAT_PRIORITY;
-    return {
-      untracked: chains.filter(({ priority }) => priority <= tracking),
-      beforeNat: chains.filter(({ priority }) => priority > tracking && priority <= nat),
-      afterNat: chains.filter(({ priority }) => priority > nat && priority > tracking),
-    };
+  private get conntrack(): number {
+    return this.tracks ? CONNTRACK_PRIORITY : -Infinity;
   }
+
+  private get nat(): number {
+    return this.manip === null ? Infinity : this.manip === 'DST' ? DNAT_PRIORITY : SNAT_PRIORITY;
+  }
+
+  private atConntrack(chains: readonly BaseChain[]): number {
+    return chains.filter(({ priority }) => priority === this.conntrack).length;
+  }
+
+  private atNat(chains: readonly BaseChain[]): number {
+    return chains.filter(({ priority }) => priority === this.nat).length;
+  }
+
+  /** Chains of nat's own priority that surely run before it: registered after the first nat chain, or nat is not there. */
+  private sureOf(chains: readonly BaseChain[]): number {
+    const { firstNat, nat } = this;
+    return chains.filter(
+      ({ priority, order }) => priority === nat && (firstNat === null || (order !== null && order > firstNat)),
+    ).length;
+  }
+
+  /** Where conntrack and nat stand among chains of their own priority hangs on what was registered first. */
+  private planOf(filters: Ordered, flow: Flow): Plan {
+    const chains = inOrder(filters, flow);
+    const tracked = place(flow, `conntrack at ${this.name}`, 0, this.atConntrack(chains));
+    const translated = place(flow, `nat at ${this.name}`, this.sureOf(chains), this.atNat(chains));
+    return plan(chains, this.conntrack, tracked, this.nat, translated);
+  }
+}
+
+/** How many of the chains of its priority run before something: at least `from`, at most `to`. */
+function place(flow: Flow, what: string, from: number, to: number): number {
+  if (from === to) return from;
+  const options = Array.from({ length: to - from + 1 }, (_, at) => ({
+    probability: null,
+    condition: `${what} runs after ${from + at} of the chains of its priority`,
+  }));
+  return (
+    from + flow.choices.decide(what, options, { fact: `when ${what} was registered`, reason: 'no tool prints it' })
+  );
+}
+
+/** `tracked`, `translated`: how many chains of exactly the priority of conntrack, of nat, stand before it. */
+function plan(chains: readonly BaseChain[], conntrack: number, tracked: number, nat: number, translated: number): Plan {
+  const untrackedTies = chains.filter(({ priority }) => priority === conntrack).slice(0, tracked);
+  const natTies = chains.filter(({ priority }) => priority === nat).slice(0, translated);
+  const early = (chain: BaseChain): boolean => chain.priority < conntrack || untrackedTies.includes(chain);
+  const before = (chain: BaseChain): boolean => chain.priority < nat || natTies.includes(chain);
+  return {
+    untracked: chains.filter(early),
+    beforeNat: chains.filter((chain) => !early(chain) && before(chain)),
+    afterNat: chains.filter((chain) => !early(chain) && !before(chain)),
+  };
 }
 
 /** A chain of type route, and iptables' mangle OUTPUT, look the route up again when the packet changed. */

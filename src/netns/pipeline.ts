@@ -23,6 +23,7 @@ import {
   SYN,
   TCP,
   UDP,
+  type Connection,
   type KnownConnection,
   type Verdict,
   type Words,
@@ -33,7 +34,6 @@ import type { RouteKey, RouteResult } from './routing.js';
 import { placeOf, type Runtime } from './runtime.js';
 import { localSocket, type LocalSocket } from './socket-table.js';
 import { selectAddress4, selectAddress6, scopeNumber } from './source-address.js';
-import { virtualServer } from './virtual-servers.js';
 import { martian, rejectsSource } from './validate-source.js';
 
 const NONE: readonly KnownConnection[] = [];
@@ -267,8 +267,6 @@ export class Pipeline {
   private deliver(flow: Flow): Flow {
     const verdict = this.hooks(flow).INPUT.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
-    const taken = virtualServer(flow, this.runtime);
-    if (taken !== null) return flow.endUnknown(taken);
     return this.socketEnd(flow);
   }
 
@@ -342,6 +340,8 @@ export class Pipeline {
         return flow.end(this.answers(flow, false) ? 'rejected' : 'dropped');
       }
     }
+    if (device !== null && device === flow.iif && flow.family === 4 && flow.ct !== null)
+      this.sendRedirect(flow, flow.ct, device);
     const forwarded = this.hooks(flow).FORWARD.run(flow, this.reroute);
     if (forwarded !== ACCEPT) return this.verdictEnd(flow, forwarded);
     const verdict = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
@@ -350,14 +350,37 @@ export class Pipeline {
     return flow.end('forwarded');
   }
 
+  /**
+   * ip_rt_send_redirect: of what goes out where it came in the sender is told, now and then. The message belongs to the
+   * connection, so that a rule of OUTPUT that sets the connection's mark on it does so before FORWARD sees the packet.
+   */
+  private sendRedirect(flow: Flow, ct: Connection, device: string): void {
+    const { mark } = ct;
+    const from = selectAddress4(this.runtime.devices, device, flow.src, 0);
+    const error = new RedirectFlow(4, ICMP, flow.packet, from, flow.src, flow.choices, null);
+    error.ct = ct;
+    error.ctState = 'RELATED';
+    error.ctReply = !flow.ctReply;
+    error.local = false;
+    error.mark = this.reflectedMark(flow);
+    error.oif = error.routed = device;
+    const hooks = this.hooks(flow);
+    if (hooks.OUTPUT.runError(error, ACCEPTED) === ACCEPT) hooks.POSTROUTING.runError(error, ACCEPTED);
+    if (ct.mark === mark) return;
+    const unknown = {
+      fact: `whether ${textOf(flow.src)} is sent an ICMP redirect`,
+      reason: 'the kernel limits their rate',
+    };
+    const sent =
+      this.runtime.devices.ipv4(device).sendRedirects &&
+      flow.choices.either('redirect', 'the kernel sends an ICMP redirect', unknown);
+    if (!sent) ct.mark = mark;
+  }
+
   private output(flow: Flow): Flow {
     const result = this.routeOutput(flow);
     if (result !== null) return result;
     flow.oif = flow.routed;
-    if (flow.oif === 'lo') {
-      const taken = virtualServer(flow, this.runtime);
-      if (taken !== null) return flow.endUnknown(taken);
-    }
     const verdict = this.hooks(flow).OUTPUT.run(flow, this.reroute);
     flow.oif = flow.routed;
     flow.routed = null;
@@ -504,6 +527,15 @@ export class Pipeline {
     flow.note('route', summary, evidence);
   }
 }
+
+/** An ICMP redirect, as far as rules look at it. */
+class RedirectFlow extends Flow {
+  override get icmpType(): number {
+    return 5;
+  }
+}
+
+const ACCEPTED = (): boolean => true;
 
 /** Whether the sender calls connect(): of UDP either, and no file says which. */
 function connects({ protocol, choices }: Flow): boolean {

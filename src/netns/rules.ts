@@ -10,6 +10,7 @@ import { CompiledTable } from './iptables/tables.js';
 import { CompiledNftTable } from './nft/tables.js';
 import type { ReadFile } from './load.js';
 import type { Runtime } from './runtime.js';
+import { virtualServers } from './virtual-servers.js';
 
 /** The rules of one family, from whichever files hold them. */
 interface LoadedHooks {
@@ -71,6 +72,9 @@ function load(
   if (main.kind === 'save') addTables(chains, main.save, family, runtime, main.save.backend !== 'legacy', ruleset);
   if (legacy.kind === 'save') addTables(chains, legacy.save, family, runtime, false, null);
   if (ruleset !== null) addNft(chains, ruleset, family, runtime, main.kind === 'save' ? main.save : null);
+  chains.push(...virtualServers(runtime));
+  const nats = chains.filter(({ type }) => type === 'nat');
+  const firstNat = nats.length === 0 ? null : Math.min(...nats.map(({ order }) => order ?? Infinity));
   const hookOf = (name: HookName): Hook => {
     const here = chains.filter(({ hook }) => hook === name);
     const isNat = ({ type }: BaseChain): boolean => type === 'nat';
@@ -78,6 +82,7 @@ function load(
       name,
       here.filter((chain) => !isNat(chain)),
       here.filter(isNat),
+      firstNat,
     );
   };
   const hooks: Readonly<Record<HookName, Hook>> = {

@@ -1,6 +1,8 @@
 import type { Unknown } from '../formats/evidence.js';
 import type { Addr } from './address.js';
-import { SCTP, TCP, UDP, type Flow } from './flow.js';
+import { FactMissing } from './choices.js';
+import { ACCEPT, SCTP, TCP, UDP, type Action, type Flow, type HookName } from './flow.js';
+import { DNAT_PRIORITY, SNAT_PRIORITY, type BaseChain } from './hooks.js';
 import type { Runtime } from './runtime.js';
 
 /** The dummy device that kube-proxy gives all Service addresses to in its IPVS mode (pkg/proxy/ipvs, DefaultDummyDevice). */
@@ -9,19 +11,52 @@ const DEVICE = 'kube-ipvs0';
 const NODE_PORTS = /^KUBE-(6-)?NODE-PORT-/;
 
 /**
- * What IPVS would take from a packet that local delivery has (ip_vs_remote_request in LOCAL_IN, ip_vs_local_request in
- * LOCAL_OUT): its virtual servers are in no file, so that a Service's address, a node port, or a port where nobody listens is
- * unknown. Null: IPVS is not in use here, or the packet is not for it.
+ * The hooks of IPVS where it is in use, as chains among the others (ip_vs_ops4 and ip_vs_ops6 in linux
+ * net/netfilter/ipvs/ip_vs_core.c, v6.12). Its virtual servers are in no file: what it would take from the machine is
+ * unknown, and so is whether it made the connection of a reply.
  */
-export function virtualServer(flow: Flow, runtime: Runtime): Unknown | null {
-  if (flow.protocol !== TCP && flow.protocol !== UDP && flow.protocol !== SCTP) return null;
-  if (runtime.facts.addresses().kind === 'unknown') return null;
-  const device = runtime.devices.get(DEVICE);
-  if (device === null) return null;
-  const own = device.addresses.some(({ ip }) => ip.value === flow.dst);
-  return own || isNodePort(runtime, flow.dport) || !hasListener(flow, runtime, flow.dst) ? UNKNOWN : null;
+export function virtualServers(runtime: Runtime): readonly BaseChain[] {
+  if (runtime.facts.addresses().kind === 'unknown' || runtime.devices.get(DEVICE) === null) return [];
+  const replies: Action = (flow) => {
+    if (isServed(flow) && isUntold(flow) && !flow.choices.either('ipvs', NOT_SERVED, UNKNOWN))
+      throw new FactMissing(UNKNOWN);
+    return ACCEPT;
+  };
+  const requests: Action = (flow) => {
+    if (isServed(flow) && isTaken(flow, runtime)) throw new FactMissing(UNKNOWN);
+    return ACCEPT;
+  };
+  return [
+    hooked('INPUT', SNAT_PRIORITY - 2, 'ip_vs_out', replies),
+    hooked('INPUT', SNAT_PRIORITY - 1, 'ip_vs_in', requests),
+    hooked('OUTPUT', DNAT_PRIORITY + 1, 'ip_vs_out', replies),
+    hooked('OUTPUT', DNAT_PRIORITY + 2, 'ip_vs_in', requests),
+    hooked('FORWARD', SNAT_PRIORITY, 'ip_vs_out', replies),
+  ];
 }
 
+/** Before chains of the same priority: what it takes is unknown, whatever they say. */
+function hooked(hook: HookName, priority: number, label: string, run: Action): BaseChain {
+  return { hook, priority, type: 'filter', order: Infinity, label, run, idle: () => false };
+}
+
+function isServed({ protocol }: Flow): boolean {
+  return protocol === TCP || protocol === UDP || protocol === SCTP;
+}
+
+/** A reply of a connection of which nothing is known but that: of others the entry says how it is translated. */
+function isUntold({ ctReply, ctState, known }: Flow): boolean {
+  return ctReply && ctState === 'ESTABLISHED' && known.length === 0;
+}
+
+/** A packet for this machine: to a Service's address, a node port, or a port where nobody listens. */
+function isTaken(flow: Flow, runtime: Runtime): boolean {
+  if (flow.hook === 'OUTPUT' && flow.routed !== 'lo') return false;
+  const own = runtime.devices.get(DEVICE)?.addresses.some(({ ip }) => ip.value === flow.dst) === true;
+  return own || isNodePort(runtime, flow.dport) || !hasListener(flow, runtime, flow.dst);
+}
+
+const NOT_SERVED = 'the connection did not go through a virtual server of IPVS';
 const UNKNOWN: Unknown = {
   fact: `the virtual servers of IPVS (${DEVICE} is there: kube-proxy runs in its IPVS mode)`,
   reason: 'only ipvsadm -Ln shows them',

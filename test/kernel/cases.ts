@@ -248,6 +248,42 @@ export const CASES: readonly KernelCase[] = [
       ),
     ),
   ),
+  ...['ct state new', 'ct state untracked', 'notrack'].map((rule) =>
+    made(`a chain at the priority of conntrack: ${rule}`, IN, {
+      nft: [
+        nft(
+          'pre_tie',
+          'type filter hook prerouting priority -200; policy accept;',
+          rule === 'notrack' ? rule : `${rule} meta mark set 0x4`,
+        ),
+        nft('pre_f', 'type filter hook prerouting priority -150; policy accept;', 'ct state untracked drop'),
+      ],
+    }),
+  ),
+  made('a chain at the priority of nat', IN, {
+    nft: [
+      nft('pre_tie', 'type filter hook prerouting priority -100; policy accept;', 'tcp dport 443 meta mark set 0x8'),
+      nft('pre_n', 'type nat hook prerouting priority -100; policy accept;', 'meta l4proto tcp redirect to 8080'),
+    ],
+  }),
+  made('a chain at the priority of nat, among the rules of iptables', IN, {
+    rules4: ['nat PREROUTING -p tcp -j REDIRECT --to-ports 8080'],
+    nft: [
+      nft('pre_tie', 'type filter hook prerouting priority -100; policy accept;', 'tcp dport 443 meta mark set 0x8'),
+    ],
+  }),
+  ...(['type route hook output priority -150', 'type filter hook output priority 0'] as const).flatMap((head) =>
+    ['', 'icmp type redirect ', 'icmp type echo-request ', 'ct direction reply ', 'ct state new '].map((match) =>
+      made(
+        `an ICMP redirect comes by a chain of ${head} that marks the connection: ${match}`,
+        { ...IN, iif: 'eth1', protocol: 'udp', src: `10.1.0.${30 + match.length}`, dst: '10.1.0.77' },
+        {
+          nft: [nft('out_r', `${head}; policy accept;`, `${match}ct mark set 0x77`)],
+          shell: ['sysctl -q -w net.ipv4.conf.eth1.send_redirects=1'],
+        },
+      ),
+    ),
+  ),
   made(
     'no error leaves from an address that a route of main makes local',
     { ...OUT, src: '10.244.1.5', dst: '10.244.1.5', dport: 8080 },

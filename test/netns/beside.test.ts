@@ -207,6 +207,34 @@ describe('IPVS', () => {
     expect(verdicts(ask({ ...ipvs, ...rules }, { dst: { ip: '10.96.0.1', port: 80 } }))).toEqual(['dropped']);
   });
 
+  const rules = (...lines: readonly string[]): Record<string, string> => ({ 'iptables-save.txt': lines.join('\n') });
+  const service = { dst: { ip: '10.96.0.1', port: 80 } };
+
+  it('stands after nat in OUTPUT, and before the rules behind it (NF_IP_PRI_NAT_DST + 2)', () => {
+    const drop = rules('*filter', ':OUTPUT DROP [0:0]', 'COMMIT', '');
+    expect(verdicts(ask({ ...ipvs, ...drop }, { ...own, ...service }))).toEqual(['unknown']);
+    const mangled = rules('*mangle', ':OUTPUT DROP [0:0]', 'COMMIT', '');
+    expect(verdicts(ask({ ...ipvs, ...mangled }, { ...own, ...service }))).toEqual(['dropped']);
+    const nat = rules('*nat', ':OUTPUT ACCEPT [0:0]', '-A OUTPUT -j DNAT --to-destination 8.8.8.8', 'COMMIT', '');
+    expect(verdicts(ask({ ...ipvs, ...nat }, { ...own, ...service }))).toEqual(['sent']);
+  });
+
+  it('stands before nat in INPUT (NF_IP_PRI_NAT_SRC - 1)', () => {
+    const late = nft('ip', 'input', [DROP], { prio: 101 });
+    expect(verdicts(ask({ ...ipvs, ...late }, service))).toEqual(['unknown']);
+    expect(verdicts(ask({ ...ipvs, ...nft('ip', 'input', [DROP], { prio: 98 }) }, service))).toEqual(['dropped']);
+  });
+
+  it('may translate the replies of connections of which nothing is known', () => {
+    const assumed = { ctstate: 'ESTABLISHED', ctdir: 'REPLY', connmark: 0 } as const;
+    const reply = { assumed, tcpFlags: ['ACK'], dst: { ip: '8.8.8.8', port: 4000 } } as const;
+    expect(verdicts(ask(ipvs, reply))).toEqual(['forwarded', 'unknown']);
+    expect(verdicts(ask({}, reply))).toEqual(['forwarded']);
+    const line =
+      'ipv4     2 tcp      6 9 ESTABLISHED src=8.8.8.8 dst=10.244.1.9 sport=4000 dport=40000 src=10.244.1.9 dst=8.8.8.8 sport=40000 dport=4000 [ASSURED] mark=0 use=1';
+    expect(verdicts(ask({ ...ipvs, 'conntrack.txt': line }, reply))).toEqual(['forwarded']);
+  });
+
   it('is not there without its device', () => {
     expect(verdicts(ask({}, { dst: { ip: '10.96.0.1', port: 80 } }))).toEqual(['delivered']);
   });
