@@ -4,14 +4,11 @@ import type { Engine } from './engine.js';
 import { openShares, policy, type Policy } from './lb-policy.js';
 import { subset } from './subset.js';
 
-/** Share of each host that the load balancer may choose. `p` null: the share is not known. */
-export interface Share {
-  readonly host: Host;
-  readonly p: number | null;
-}
-
 export interface Balance {
-  readonly shares: readonly Share[];
+  /** Hosts that the load balancer may choose. */
+  readonly hosts: readonly Host[];
+  /** Share of each; null: not known. */
+  readonly shares: readonly (number | null)[];
   /** What the choice depends on ("hash of the source address"), null where it is random or a turn. */
   readonly dependsOn: string | null;
   /** What was decided on the way: priority, panic, subset. */
@@ -156,6 +153,10 @@ function byLocality(
   return true;
 }
 
+function isPlain({ health, excluded, priority }: Host): boolean {
+  return health === 'healthy' && excluded === false && priority === 0;
+}
+
 /** Distribution over a set of hosts (the whole cluster, or one subset of it). */
 function distribute(
   hosts: readonly Host[],
@@ -166,6 +167,11 @@ function distribute(
 ): Weights {
   const into: Weights = new Map();
   if (hosts.length === 0) return into;
+  if (!localityWeighted && hosts.every(isPlain)) {
+    // what the rest comes to, for nearly every cluster
+    spread(hosts, by.kind, 1, into);
+    return into;
+  }
   const found = levels(hosts, set, by.panicThreshold);
   for (const load of loads(found)) {
     const { level } = load;
@@ -187,7 +193,7 @@ function distribute(
   return into;
 }
 
-const EMPTY: Balance = { shares: [], dependsOn: null, notes: [], unknown: null, open: null };
+const EMPTY: Balance = { hosts: [], shares: [], dependsOn: null, notes: [], unknown: null, open: null };
 
 /**
  * Which hosts a new connection (or request) can go to, and how often. `criteria`: the `envoy.lb` metadata of the route
@@ -214,9 +220,9 @@ export function balance(engine: Engine, cluster: ClusterModel, set: HostSet, cri
   const hashed = by.kind === 'hash' || by.kind === 'unknown';
   const more = openShares(engine, cluster.entry.value, by, hosts, set, single);
   const unknownShares = (hashed || open || more !== null) && !(single && set.incomplete === null);
-  const shares = [...together].map(([host, p]) => ({ host, p: unknownShares ? null : p }));
-  const dependsOn = hashed && !single && shares.length > 0 ? `load-balancing policy ${by.name}` : null;
-  return { shares, dependsOn, notes, unknown: null, open: open ? DRAINING : more };
+  const shares = unknownShares ? Array.from(together, () => null) : [...together.values()];
+  const dependsOn = hashed && !single && together.size > 0 ? `load-balancing policy ${by.name}` : null;
+  return { hosts: [...together.keys()], shares, dependsOn, notes, unknown: null, open: open ? DRAINING : more };
 }
 
 const DRAINING = 'which of the UNHEALTHY endpoints are DRAINING: /clusters?format=json tells, the config dump does not';

@@ -15,9 +15,14 @@ import type { ClustersFile, HostStatus } from '../formats/envoy-clusters.js';
 import type { Evidence } from '../formats/evidence.js';
 import { joinHostPort } from '../formats/ip.js';
 import { openFields } from './open-fields.js';
+import type { Balance } from './balance.js';
+import type { Way } from './connection.js';
+import { lazy } from './lazy.js';
 import { stepOf, type Step } from './path.js';
+import { PASSIVE_HTTP } from './passive-filters.js';
 import { percent, shareOf } from './percent.js';
-import type { Doubt } from './tri.js';
+import { readTransport, type Transport } from './transport.js';
+import { doubt, type Doubt } from './tri.js';
 
 export type Health = 'healthy' | 'degraded' | 'unhealthy';
 
@@ -26,7 +31,6 @@ export interface Host {
   readonly address: DumpAddress;
   /** `ip:port`, or `internal:listener/id`. */
   readonly text: string;
-  readonly hostname: string;
   readonly health: Health;
   /** Why it is not healthy, in Envoy's words. */
   readonly healthNote: string;
@@ -37,7 +41,6 @@ export interface Host {
   /** Index of the group of its locality. */
   readonly locality: number;
   readonly metadata: JsonObject;
-  readonly additionalAddresses: number;
   readonly pointer: string;
 }
 
@@ -68,29 +71,47 @@ export type Discovery =
   | 'ORIGINAL_DST'
   | { readonly custom: string; readonly config: JsonObject };
 
-export interface SocketMatch {
-  readonly name: string;
-  /** Null: the cluster's own transport socket. */
-  readonly match: JsonObject | null;
-  readonly socket: { readonly type: string; readonly config: JsonObject } | null;
-  readonly pointer: string;
+interface Socket {
+  /** Read on first use: the endpoints of a cluster share its few sockets. */
+  transport(): Transport;
+}
+
+interface SocketMatch extends Socket {
+  readonly match: JsonObject;
+}
+
+/** A choice among the hosts with the ways to them: the same for every request. */
+export interface Balanced {
+  readonly choice: Balance;
+  /** Of each host of the choice; null where its way depends on the connection. */
+  readonly all: readonly (Way | null)[];
+  /** The same, where all of them are known before the connection is. */
+  readonly ways: readonly Way[] | null;
+  /** Some host is an internal listener: what the connection shares with the next one may change its way. */
+  readonly internal: boolean;
 }
 
 export interface ClusterModel {
   readonly entry: DumpEntry;
   readonly name: string;
   readonly discovery: Discovery;
-  /** In order; the last one is the cluster's own transport socket (or plain text). */
+  /** `transport_socket_matches`, in order. */
   readonly sockets: readonly SocketMatch[];
+  /** Where none of them fits. */
+  readonly own: Socket;
   readonly protocol: 'http1' | 'http2' | 'http3' | 'downstream' | 'auto';
   readonly sourceBind: string | null;
   /** Null: the dump has no endpoints of it. */
   hosts(): HostSet | null;
+  /** Choices by subset criteria (JSON), kept for the next request. */
+  readonly balanced: Map<string, Balanced>;
   readonly evidence: Evidence;
   /** That it is the cluster of the connection or request. */
   readonly step: Step;
   /** It has a field that is not understood. */
   readonly open: Doubt | null;
+  /** It has filters of its own for HTTP that are not understood. */
+  readonly openFilters: Doubt | null;
 }
 
 function hostText(at: DumpAddress): string {
@@ -155,7 +176,6 @@ function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostS
       hosts.push({
         address: at,
         text,
-        hostname: string(endpoint['hostname']) ?? '',
         health,
         healthNote: note,
         excluded: excludedHost(string(lb['health_status']) ?? '', status),
@@ -163,7 +183,6 @@ function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostS
         priority,
         locality: i,
         metadata: object(object(lb['metadata'])['filter_metadata']),
-        additionalAddresses: list(endpoint['additional_addresses']).length,
         pointer: pointer + j,
       });
     });
@@ -210,26 +229,31 @@ function discovery(value: JsonObject): Discovery {
   return TYPES[name] ?? { custom: config.type === '' ? name : config.type, config: config.value };
 }
 
-function sockets(value: JsonObject, pointer: string): readonly SocketMatch[] {
-  const found: SocketMatch[] = list(value['transport_socket_matches']).map((item, i) => {
+function socket(dump: EnvoyDump, name: string, value: JsonObject | null, pointer: string): Socket {
+  return { transport: lazy(() => readTransport(dump, name, value, pointer)) };
+}
+
+function sockets(value: JsonObject, pointer: string, dump: EnvoyDump): readonly SocketMatch[] {
+  return list(value['transport_socket_matches']).map((item, i) => {
     const entry = object(item);
-    const config = typed(object(entry['transport_socket'])['typed_config']);
-    return {
-      name: string(entry['name']) ?? '',
-      match: object(entry['match']),
-      socket: { type: config.type, config: config.value },
-      pointer: `${pointer}/transport_socket_matches/${i}`,
-    };
+    const at = `${pointer}/transport_socket_matches/${i}`;
+    const { transport } = socket(dump, string(entry['name']) ?? '', object(entry['transport_socket']), at);
+    return { match: object(entry['match']), transport };
   });
+}
+
+function ownSocket(value: JsonObject, pointer: string, dump: EnvoyDump): Socket {
   const own = objectOrNull(value['transport_socket']);
-  const config = own === null ? null : typed(own['typed_config']);
-  found.push({
-    name: string(own?.['name']) ?? '',
-    match: null,
-    socket: config === null ? null : { type: config.type, config: config.value },
-    pointer: own === null ? pointer : `${pointer}/transport_socket`,
-  });
-  return found;
+  return socket(dump, string(own?.['name']) ?? '', own, own === null ? pointer : `${pointer}/transport_socket`);
+}
+
+/** HTTP filters behind the choice of the cluster (`HttpProtocolOptions.http_filters`) may refuse or change the request. */
+function openFilters(value: JsonObject, name: string): Doubt | null {
+  const options = object(object(value['typed_extension_protocol_options'])[HTTP_OPTIONS]);
+  const filters = list(options['http_filters']).map((item) => typed(object(item)['typed_config']).type);
+  const other = filters.filter((type) => !PASSIVE_HTTP.has(type));
+  if (other.length === 0) return null;
+  return doubt(`upstream HTTP filters of cluster ${name} let the request pass`, `${other.join(', ')} is not known`);
 }
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -252,7 +276,6 @@ function bind(value: JsonObject): string | null {
 export function clusterModel(entry: DumpEntry, dump: EnvoyDump, health: ClustersFile | null): ClusterModel {
   const { value, name } = entry;
   const kind = discovery(value);
-  let made: HostSet | null | undefined;
   const assignment = (): DumpEntry | null => {
     const service = string(object(value['eds_cluster_config'])['service_name']) ?? '';
     const printed = (service !== '' ? dump.endpoints.get(service) : undefined) ?? dump.endpoints.get(name);
@@ -271,17 +294,17 @@ export function clusterModel(entry: DumpEntry, dump: EnvoyDump, health: Clusters
     evidence,
     step: stepOf(evidence.text, evidence),
     open: openFields('cluster', value, entry.pointer),
+    openFilters: openFilters(value, name),
     discovery: kind,
-    sockets: sockets(value, entry.pointer),
+    sockets: sockets(value, entry.pointer, dump),
+    own: ownSocket(value, entry.pointer, dump),
     protocol: protocol(value),
     sourceBind: bind(value),
-    hosts: () => {
-      if (made === undefined) {
-        const found = assignment();
-        made = found === null ? null : readHosts(found, dump.file, health?.hosts.get(name) ?? []);
-      }
-      return made;
-    },
+    balanced: new Map(),
+    hosts: lazy(() => {
+      const found = assignment();
+      return found === null ? null : readHosts(found, dump.file, health?.hosts.get(name) ?? []);
+    }),
   };
 }
 

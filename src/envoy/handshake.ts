@@ -1,4 +1,5 @@
 import { boolean, list, object, objectOrNull, string, typed, type JsonObject } from '../formats/envoy-json.js';
+import type { EnvoyDump } from '../formats/envoy-dump.js';
 import type { Connection } from './connection.js';
 import type { Engine } from './engine.js';
 import { stringMatcher } from './strings.js';
@@ -46,7 +47,7 @@ function validatorRefuses(validation: JsonObject, peer: string): string | null |
 }
 
 /** Secrets that the context needs and that did not come: the connection is closed before the handshake. */
-export function missingSecret(engine: Engine, context: JsonObject): string | null {
+export function missingSecret({ secrets }: EnvoyDump, context: JsonObject): string | null {
   const combined = object(context['combined_validation_context']);
   const named = [
     ...list(context['tls_certificate_sds_secret_configs']),
@@ -55,7 +56,7 @@ export function missingSecret(engine: Engine, context: JsonObject): string | nul
   ];
   for (const item of named) {
     const name = string(object(item)['name']);
-    if (name !== null && engine.dump.secrets?.get(name)?.state === 'warming') return name;
+    if (name !== null && secrets?.get(name)?.state === 'warming') return name;
   }
   return null;
 }
@@ -69,7 +70,7 @@ export function refusal(engine: Engine, config: JsonObject, connection: Connecti
   const { tls } = connection.payload;
   if (tls === null) return 'the chain ends TLS, and the connection is plain text';
   const context = object(config['common_tls_context']);
-  const secret = missingSecret(engine, context);
+  const secret = missingSecret(engine.dump, context);
   if (secret !== null) return `secret ${secret} has not come yet`;
   if (boolean(config['require_sni']) === true && tls.sni === null)
     return 'the chain demands a server name (require_sni)';

@@ -1,8 +1,8 @@
 import type { Evidence } from '../formats/evidence.js';
 import type { JsonObject } from '../formats/envoy-json.js';
 import { balance, type Balance } from './balance.js';
-import type { ClusterModel, Host, HostSet } from './cluster.js';
-import { ending, type End, type Spread, type Way } from './connection.js';
+import type { Balanced, ClusterModel, Host, HostSet } from './cluster.js';
+import { ending, type End, type Way } from './connection.js';
 import type { Engine } from './engine.js';
 import { toInternal } from './internal.js';
 import { step, stepsKept, weigh, withCondition, withUnknown, type Path } from './path.js';
@@ -16,44 +16,27 @@ import {
   unknownTransport,
   type Upstream,
 } from './upstream-end.js';
-import { hostFields, hostSteps, wayTo } from './ways.js';
-
-/** Distributions by subset criteria: the same for every request. */
-const balances = new WeakMap<HostSet, Map<string, Balanced>>();
-
-interface Balanced {
-  readonly choice: Balance;
-  /** Of each host of `choice.shares`; null where its way depends on the connection. */
-  readonly ways: readonly (Way | null)[];
-  /** Ways and shares, where all of the ways are known before the connection is. */
-  readonly known: Pick<Spread, 'ways' | 'shares'> | null;
-  /** Some host is an internal listener: what the connection shares with the next one may change its way. */
-  readonly internal: boolean;
-}
+import { hostFields, hostSteps, waysTo } from './ways.js';
 
 function balanced(engine: Engine, cluster: ClusterModel, set: HostSet, criteria: JsonObject | null): Balanced {
-  let known = balances.get(set);
-  if (known === undefined) balances.set(set, (known = new Map()));
   const key = criteria === null ? '' : JSON.stringify(criteria);
-  let found = known.get(key);
-  if (found === undefined) known.set(key, (found = prepared(engine, cluster, balance(engine, cluster, set, criteria))));
+  let found = cluster.balanced.get(key);
+  if (found === undefined) {
+    found = prepared(engine, cluster, balance(engine, cluster, set, criteria));
+    cluster.balanced.set(key, found);
+  }
   return found;
 }
 
 function prepared(engine: Engine, cluster: ClusterModel, choice: Balance): Balanced {
-  const all: (Way | null)[] = [];
-  const ways: Way[] = [];
-  const shares: (number | null)[] = [];
-  let internal = false;
-  for (const { host, p } of choice.shares) {
-    const way = wayTo(engine, cluster, host);
-    all.push(way);
-    shares.push(p);
-    if (way !== null) ways.push(way);
-    if (host.address.kind === 'internal') internal = true;
-  }
-  const whole = ways.length === all.length && choice.dependsOn === null;
-  return { choice, ways: whole ? ways : all, known: whole ? { ways, shares } : null, internal };
+  const all = waysTo(engine, cluster, choice.hosts);
+  const ways = all.filter((way) => way !== null);
+  return {
+    choice,
+    all,
+    ways: ways.length === all.length && choice.dependsOn === null ? ways : null,
+    internal: choice.hosts.some(({ address }) => address.kind === 'internal'),
+  };
 }
 
 /** The load balancer's choice, and the way to each endpoint that it may choose. */
@@ -103,7 +86,7 @@ function fromSet(
   path: Path,
   end: End,
 ): void {
-  const { choice, ways, known, internal } = balanced(engine, cluster, set, upstream.criteria);
+  const { choice, all, ways, internal } = balanced(engine, cluster, set, upstream.criteria);
   let next = path;
   for (const note of choice.notes) next = step(next, note, evidence);
   if (choice.unknown !== null) {
@@ -115,31 +98,23 @@ function fromSet(
     return;
   }
   if (choice.open !== null) next = withUnknown(next, choice.open, `endpoints of cluster ${cluster.name}`);
-  if (choice.shares.length === 0 && choice.open !== null) {
+  if (choice.hosts.length === 0 && choice.open !== null) {
     unknownEnd(upstream, choice.open, `endpoints of cluster ${cluster.name}`, evidence, next, end);
     return;
   }
-  if (choice.shares.length === 0) {
+  if (choice.hosts.length === 0) {
     noUpstream(upstream, evidence, next, end);
     return;
   }
-  if (known !== null && (!internal || independent(upstream))) {
-    end(
-      {
-        connection: upstream.connection,
-        known: upstream.fields,
-        ways: known.ways,
-        shares: known.shares,
-        alpn: alpnOf(cluster, upstream),
-      },
-      next,
-    );
+  if (ways !== null && (!internal || independent(upstream))) {
+    const { connection, fields } = upstream;
+    end({ connection, known: fields, ways, shares: choice.shares, alpn: alpnOf(cluster, upstream) }, next);
     return;
   }
-  for (const [i, { host, p }] of choice.shares.entries()) {
-    let branch = weigh(next, p);
+  for (const [i, host] of choice.hosts.entries()) {
+    let branch = weigh(next, choice.shares[i] ?? null);
     if (choice.dependsOn !== null) branch = withCondition(branch, `${choice.dependsOn} chooses ${host.text}`);
-    toHost(engine, cluster, host, ways[i] ?? null, upstream, branch, end);
+    toHost(engine, cluster, host, all[i] ?? null, upstream, branch, end);
   }
 }
 
@@ -164,7 +139,7 @@ function toHost(
     end({ connection, known: upstream.fields, ways: [way], shares: [1], alpn }, path);
     return;
   }
-  const socket = transport(engine, cluster, host);
+  const socket = transport(cluster, host);
   const fields = hostFields(engine, host);
   const next = stepsKept(path, hostSteps(engine, host, socket));
   switch (host.address.kind) {

@@ -47,9 +47,9 @@ export function policy(cluster: JsonObject, runtime: Runtime): Policy {
     panicOpen: open,
     failOnPanic: boolean(zone['fail_traffic_on_panic']) === true,
     zone: common['locality_weighted_lb_config'] === undefined ? zone : null,
-    slowStart: ['round_robin_lb_config', 'least_request_lb_config'].some(
-      (name) => object(cluster[name])['slow_start_config'] !== undefined,
-    ),
+    slowStart:
+      object(cluster['round_robin_lb_config'])['slow_start_config'] !== undefined ||
+      object(cluster['least_request_lb_config'])['slow_start_config'] !== undefined,
   };
   const extension = objectOrNull(cluster['load_balancing_policy']);
   if (extension === null) {

@@ -141,28 +141,27 @@ export interface ListenerIndex {
   internal(name: string): ListenerModel | null;
 }
 
-const WILDCARDS = ['0.0.0.0', '::'];
-
 export function listenerIndex(listeners: readonly ListenerModel[]): ListenerIndex {
-  const byAddress = new Map<string, ListenerModel[]>();
+  const byPort = new Map<number, Map<string, ListenerModel[]>>();
   const byName = new Map<string, ListenerModel>();
   for (const listener of listeners) {
     if (listener.internal && listener.name !== null) byName.set(listener.name, listener);
     for (const at of listener.addresses) {
       if (at.kind !== 'ip') continue;
-      const key = `${at.host}|${at.port}`;
-      byAddress.set(key, [...(byAddress.get(key) ?? []), listener]);
+      let ofPort = byPort.get(at.port);
+      if (ofPort === undefined) byPort.set(at.port, (ofPort = new Map()));
+      const known = ofPort.get(at.host);
+      if (known === undefined) ofPort.set(at.host, [listener]);
+      else known.push(listener);
     }
   }
   return {
     find: (at, boundOnly) => {
       if (at.kind !== 'ip') return null;
-      const hosts = at.ip.family === 4 ? [at.host, ...WILDCARDS] : [at.host, '::'];
-      for (const host of hosts) {
-        const found = byAddress.get(`${host}|${at.port}`)?.find((listener) => listener.bound || !boundOnly);
-        if (found !== undefined) return found;
-      }
-      return null;
+      const ofPort = byPort.get(at.port);
+      const of = (host: string): ListenerModel | null =>
+        ofPort?.get(host)?.find((listener) => listener.bound || !boundOnly) ?? null;
+      return of(at.host) ?? (at.ip.family === 4 ? of('0.0.0.0') : null) ?? of('::');
     },
     internal: (name) => byName.get(name) ?? null,
   };

@@ -7,7 +7,7 @@ import type { Engine } from './engine.js';
 import { lookup } from './metadata.js';
 import { step, stepsKept, type Path } from './path.js';
 import { transport } from './transport.js';
-import { connected, noUpstream, transportStep, unknownEnd, type Upstream } from './upstream-end.js';
+import { connected, noUpstream, unknownEnd, type Upstream } from './upstream-end.js';
 
 const ORIGINAL_DST_STATE = 'envoy.network.transport_socket.original_dst_address';
 
@@ -57,8 +57,8 @@ export function originalDestination(
   }
   const port = number(config['upstream_port_override']) ?? chosen.port;
   const to = joinHostPort(chosen.host, port);
-  const socket = transport(engine, cluster, null);
-  const next = stepsKept(step(path, `connects to ${why}: ${to}`, evidence), [transportStep(engine, socket)]);
+  const socket = transport(cluster, null);
+  const next = stepsKept(step(path, `connects to ${why}: ${to}`, evidence), socket.step);
   const fields: Partial<Known> = {
     endpoint: to,
     endpointAddressType: 'original_dst',

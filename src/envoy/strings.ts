@@ -56,7 +56,7 @@ export function stringMatcher(value: JsonObject): TextTest {
 
 /** Envoy folds ASCII only. */
 export function asciiLower(text: string): string {
-  return text.replace(/[A-Z]+/g, (part) => part.toLowerCase());
+  return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (part) => part.toLowerCase()) : text;
 }
 
 export interface Headers {

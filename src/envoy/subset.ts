@@ -57,8 +57,9 @@ function shadowed(selectors: readonly JsonObject[], selector: JsonObject): boole
 /** envoy 1.40 source/extensions/load_balancing_policies/subset/subset_lb.cc. */
 export function subset(cluster: JsonObject, hosts: readonly Host[], criteria: JsonObject | null): Subset {
   const config = objectOrNull(cluster['lb_subset_config']);
-  const selectors = list(config?.['subset_selectors']).map(object);
-  if (config === null || selectors.length === 0) return { kind: 'all' };
+  if (config === null) return { kind: 'all' };
+  const selectors = list(config['subset_selectors']).map(object);
+  if (selectors.length === 0) return { kind: 'all' };
   for (const key in config) if (!SUBSET_FIELDS.has(key)) return { kind: 'unknown', note: `lb_subset_config.${key}` };
   const wanted = Object.keys(criteria ?? {}).sort();
   const selector = selectors.find((item) => sameValue(subsetKeys(item), wanted));

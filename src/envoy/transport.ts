@@ -1,8 +1,9 @@
 import { list, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
-import { type ClusterModel, type Host, type SocketMatch } from './cluster.js';
+import type { EnvoyDump } from '../formats/envoy-dump.js';
+import type { ClusterModel, Host } from './cluster.js';
 import type { Ending } from './connection.js';
-import type { Engine } from './engine.js';
 import { missingSecret } from './handshake.js';
+import { stepOf, type Step } from './path.js';
 
 /** Transport of a connection to an endpoint, after `transport_socket_matches` was asked. */
 export interface Transport {
@@ -13,7 +14,8 @@ export interface Transport {
   readonly internal: boolean;
   /** Name of the TLS certificate (SDS secret), null where it is written into the dump. */
   readonly certificate: string | null;
-  readonly match: SocketMatch;
+  /** That it is the transport to the endpoint. */
+  readonly step: Step;
   /** Why the transport is not known, null where it is. */
   readonly unknown: string | null;
 }
@@ -35,7 +37,19 @@ function subjectNames(context: JsonObject): readonly string[] {
   return written;
 }
 
-function tlsOf(config: JsonObject): Pick<Transport, 'tls' | 'upstreamTls' | 'certificate'> {
+/** What a socket's configuration says of the connection. */
+type Wire = Omit<Transport, 'step'>;
+
+const PLAIN: Wire = {
+  tls: 'none',
+  upstreamTls: null,
+  passthrough: [],
+  internal: false,
+  certificate: null,
+  unknown: null,
+};
+
+function tls(config: JsonObject, dump: EnvoyDump): Wire {
   const context = object(config['common_tls_context']);
   const sds = list(context['tls_certificate_sds_secret_configs']);
   const presented =
@@ -43,40 +57,53 @@ function tlsOf(config: JsonObject): Pick<Transport, 'tls' | 'upstreamTls' | 'cer
     list(context['tls_certificates']).length > 0 ||
     context['tls_certificate_provider_instance'] !== undefined ||
     context['tls_certificate_certificate_provider_instance'] !== undefined;
+  // Without its secrets a socket connects to nobody (envoy 1.40 source/common/tls/ssl_socket.cc, NotReadySslSocket).
+  const secret = missingSecret(dump, context);
   return {
     tls: presented ? 'mtls' : 'tls',
+    upstreamTls: { sni: string(config['sni']), alpn: strings(context['alpn_protocols']), sans: subjectNames(context) },
+    passthrough: [],
+    internal: false,
     certificate: string(object(sds[0])['name']),
-    upstreamTls: {
-      sni: string(config['sni']),
-      alpn: strings(context['alpn_protocols']),
-      sans: subjectNames(context),
-    },
+    unknown: secret === null ? null : `secret ${secret} has not come yet: without it there is no TLS`,
   };
 }
 
-function read(match: SocketMatch, type: string, config: JsonObject): Transport {
-  const base = { passthrough: [], internal: false, certificate: null, match, unknown: null, upstreamTls: null };
+/** The socket inside a socket. */
+function within(config: JsonObject, dump: EnvoyDump): Wire {
+  return wire(object(config['transport_socket']), dump);
+}
+
+function wire(socket: JsonObject, dump: EnvoyDump): Wire {
+  const { type, value } = typed(socket['typed_config']);
   switch (type) {
     case 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer':
-      return { ...base, tls: 'none' };
+      return PLAIN;
     case 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
-      return { ...base, ...tlsOf(config) };
+      return tls(value, dump);
     case 'envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport': {
-      const inner = typed(object(config['transport_socket'])['typed_config']);
-      const passthrough = list(config['passthrough_metadata']).map((item) => {
+      const passthrough = list(value['passthrough_metadata']).map((item) => {
         const entry = object(item);
         return { kind: Object.keys(object(entry['kind']))[0] ?? '', name: string(entry['name']) ?? '' };
       });
-      return { ...read(match, inner.type, inner.value), passthrough, internal: true };
+      return { ...within(value, dump), passthrough, internal: true };
     }
     case 'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport':
-    case 'envoy.extensions.transport_sockets.tcp_stats.v3.Config': {
-      const inner = typed(object(config['transport_socket'])['typed_config']);
-      return read(match, inner.type, inner.value);
-    }
+    case 'envoy.extensions.transport_sockets.tcp_stats.v3.Config':
+      return within(value, dump);
     default:
-      return { ...base, tls: null, unknown: `transport socket ${type} is not known` };
+      return { ...PLAIN, tls: null, unknown: `transport socket ${type} is not known` };
   }
+}
+
+/** Reads a transport socket; null: the cluster has none, and speaks plain text. `name`: as the cluster calls it. */
+export function readTransport(dump: EnvoyDump, name: string, socket: JsonObject | null, pointer: string): Transport {
+  const { tls, upstreamTls, passthrough, internal, certificate, unknown } =
+    socket === null ? PLAIN : wire(socket, dump);
+  const sni = upstreamTls?.sni ?? null;
+  const text = `transport ${name === '' ? '' : `${name}: `}${tls ?? 'unknown'}${sni === null ? '' : ` with SNI ${sni}`}`;
+  const step = stepOf(text, { file: dump.file, pointer, text });
+  return { tls, upstreamTls, passthrough, internal, certificate, unknown, step };
 }
 
 /** Every value of the match must stand in the host's `envoy.transport_socket_match`; an empty match fits all. */
@@ -91,28 +118,8 @@ function fits(match: JsonObject, host: Host | null): boolean {
   return true;
 }
 
-/** Compiled once: the endpoints of a cluster share its few sockets. */
-const compiled = new WeakMap<SocketMatch, Transport>();
-
 /** The transport socket of a connection to `host` (null: an original-destination host, which has no metadata). */
-export function transport(engine: Engine, cluster: ClusterModel, host: Host | null): Transport {
-  const found = cluster.sockets.find((socket) => socket.match === null || fits(socket.match, host));
-  if (found === undefined) return plain({ name: '', match: null, socket: null, pointer: cluster.entry.pointer });
-  let made = compiled.get(found);
-  if (made === undefined) {
-    made = found.socket === null ? plain(found) : supplied(engine, found, found.socket);
-    compiled.set(found, made);
-  }
-  return made;
-}
-
-/** Without its secrets a socket connects to nobody (envoy 1.40 source/common/tls/ssl_socket.cc, NotReadySslSocket). */
-function supplied(engine: Engine, match: SocketMatch, socket: NonNullable<SocketMatch['socket']>): Transport {
-  const made = read(match, socket.type, socket.config);
-  const secret = missingSecret(engine, object(socket.config['common_tls_context']));
-  return secret === null ? made : { ...made, unknown: `secret ${secret} has not come yet: without it there is no TLS` };
-}
-
-function plain(match: SocketMatch): Transport {
-  return { tls: 'none', upstreamTls: null, passthrough: [], internal: false, certificate: null, match, unknown: null };
+export function transport({ sockets, own }: ClusterModel, host: Host | null): Transport {
+  const found = sockets.find((socket) => fits(socket.match, host)) ?? own;
+  return found.transport();
 }

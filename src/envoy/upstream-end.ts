@@ -2,8 +2,7 @@ import type { Evidence } from '../formats/evidence.js';
 import type { JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel } from './cluster.js';
 import { ending, withAlpn, type Connection, type End, type Known, type Payload } from './connection.js';
-import type { Engine } from './engine.js';
-import { withUnknown, type Path, type Step } from './path.js';
+import { withUnknown, type Path } from './path.js';
 import type { Transport } from './transport.js';
 
 /** A connection (or request) on its way to a cluster. */
@@ -57,15 +56,6 @@ export function unknownEnd(
     ending(upstream.connection, 'unknown', evidence, { ...upstream.fields, reason }),
     withUnknown(path, fact, reason),
   );
-}
-
-/** The step that tells the transport. */
-export function transportStep(engine: Engine, socket: Transport): Step {
-  const sni = socket.upstreamTls?.sni;
-  const text = `transport ${socket.match.name === '' ? '' : `${socket.match.name}: `}${socket.tls ?? 'unknown'}${
-    sni === null || sni === undefined ? '' : ` with SNI ${sni}`
-  }`;
-  return { summary: text, evidence: [{ file: engine.dump.file, pointer: socket.match.pointer, text }] };
 }
 
 /** ALPN that the istio.alpn filter puts in place of the cluster's, null without. */

@@ -1,12 +1,10 @@
 import type { Evidence } from '../formats/evidence.js';
-import { list, object, typed, type JsonObject } from '../formats/envoy-json.js';
+import { list, type JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel } from './cluster.js';
 import { ending, type End } from './connection.js';
 import type { Engine } from './engine.js';
 import { chooseHost } from './hosts.js';
 import { originalDestination } from './original-dst.js';
-import { PASSIVE_HTTP } from './passive-filters.js';
-import { doubt, type Doubt } from './tri.js';
 import { fork, step, stepsKept, withUnknown, type Path } from './path.js';
 import { localStatus, unknownEnd, type Upstream } from './upstream-end.js';
 
@@ -30,7 +28,7 @@ export function toCluster(engine: Engine, name: string, upstream: Upstream, path
     );
     return;
   }
-  const open = cluster.open ?? (upstream.http ? upstreamFilters(engine, cluster) : null);
+  const open = cluster.open ?? (upstream.http ? cluster.openFilters : null);
   if (open === null) return inCluster(engine, cluster, upstream, path, end);
   const { evidence } = cluster;
   fork(
@@ -59,18 +57,6 @@ function inCluster(engine: Engine, cluster: ClusterModel, upstream: Upstream, pa
     return;
   }
   chooseHost(engine, cluster, evidence, { ...upstream, fields }, next, end);
-}
-
-/** HTTP filters behind the choice of the cluster (`HttpProtocolOptions.http_filters`) may refuse or change the request. */
-function upstreamFilters(engine: Engine, { name, entry }: ClusterModel): Doubt | null {
-  return engine.compiled('upstream filters', entry.value, () => {
-    const all = object(entry.value['typed_extension_protocol_options']);
-    const options = object(all['envoy.extensions.upstreams.http.v3.HttpProtocolOptions']);
-    const filters = list(options['http_filters']).map((item) => typed(object(item)['typed_config']).type);
-    const other = filters.filter((type) => !PASSIVE_HTTP.has(type));
-    if (other.length === 0) return null;
-    return doubt(`upstream HTTP filters of cluster ${name} let the request pass`, `${other.join(', ')} is not known`);
-  });
 }
 
 /** Why a cluster that is not among those in use may be there all the same, null where it is not. */

@@ -1,4 +1,5 @@
 import { boolean, object, objectOrNull, string, number, type JsonObject } from '../formats/envoy-json.js';
+import type { Evidence } from '../formats/evidence.js';
 import { joinHostPort } from '../formats/ip.js';
 import { metadataPath, type ClusterModel, type Host } from './cluster.js';
 import {
@@ -8,6 +9,7 @@ import {
   newConnection,
   NOTHING_KNOWN,
   type Ending,
+  type Known,
   type Via,
   type Way,
 } from './connection.js';
@@ -16,9 +18,9 @@ import { toInternal } from './internal.js';
 import type { ListenerModel } from './listener.js';
 import { lookup } from './metadata.js';
 import { openFields } from './open-fields.js';
-import { START, stepsOf, type Path, type Step } from './path.js';
+import { START, stepOf, stepsOf, type Path, type Step } from './path.js';
 import { transport, type Transport } from './transport.js';
-import { transportStep, type Upstream } from './upstream-end.js';
+import type { Upstream } from './upstream-end.js';
 
 /** Address of the host as outcomes name it. */
 export function endpointText(host: Host): string {
@@ -26,51 +28,64 @@ export function endpointText(host: Host): string {
   return address.kind === 'internal' && address.id === '' ? `internal:${address.listener}` : host.text;
 }
 
+function hostEvidence({ dump }: Engine, host: Host): Evidence {
+  return { file: dump.file, pointer: host.pointer, text: `endpoint ${host.text}` };
+}
+
 /** What is known of an outcome when its host is chosen. */
-export function hostFields(engine: Engine, host: Host): Pick<Ending, 'endpoint' | 'endpointAddressType' | 'decidedBy'> {
+export function hostFields(engine: Engine, host: Host): Pick<Known, 'endpoint' | 'endpointAddressType' | 'decidedBy'> {
   return {
     endpoint: endpointText(host),
     endpointAddressType: addressType(host.address.kind),
-    decidedBy: { file: engine.dump.file, pointer: host.pointer, text: `endpoint ${host.text}` },
+    decidedBy: hostEvidence(engine, host),
   };
 }
 
 /** Steps of a connection to the host itself. */
 export function hostSteps(engine: Engine, host: Host, socket: Transport): readonly Step[] {
-  const { decidedBy } = hostFields(engine, host);
-  const chosen = decidedBy === null ? [] : [{ summary: decidedBy.text, evidence: [decidedBy] }];
-  return [...chosen, transportStep(engine, socket)];
+  const chosen = hostEvidence(engine, host);
+  return [stepOf(chosen.text, chosen), socket.step];
 }
 
-/** The way to a host, whoever goes it; null where it depends on more than the host. */
-export function wayTo(engine: Engine, cluster: ClusterModel, host: Host): Way | null {
-  const socket = transport(engine, cluster, host);
+/** What the ways to the hosts of one cluster share: worked out for the first of them. */
+interface Shared {
+  readonly engine: Engine;
+  readonly cluster: ClusterModel;
+  readonly direct: Map<Transport, Via>;
+  /** The last one through an internal listener, by transport. */
+  readonly tunnels: Map<Transport, Tunnel>;
+}
+
+/** The way to each host, whoever goes it; null where it depends on more than the host. */
+export function waysTo(engine: Engine, cluster: ClusterModel, hosts: readonly Host[]): readonly (Way | null)[] {
+  const shared: Shared = { engine, cluster, direct: new Map(), tunnels: new Map() };
+  return hosts.map((host) => wayTo(shared, host));
+}
+
+function wayTo(shared: Shared, host: Host): Way | null {
+  const { engine, cluster, direct } = shared;
+  const socket = transport(cluster, host);
   if (socket.unknown !== null) return null;
   const { address } = host;
   switch (address.kind) {
-    case 'socket':
     case 'pipe':
       return way(engine, host, host.text, null, directVia(engine, socket, address.kind));
-    case 'internal': {
-      const listener = engine.internalListener(address.listener);
-      if (listener === null || !isPlainTunnel(listener)) return null;
-      return throughTunnel(engine, cluster, host, address, socket, listener);
+    case 'socket': {
+      let via = direct.get(socket);
+      if (via === undefined) direct.set(socket, (via = directVia(engine, socket, address.kind)));
+      return way(engine, host, host.text, null, via);
     }
+    case 'internal':
+      return throughTunnel(shared, host, socket, tunnelTo(shared, socket, address.listener));
   }
 }
 
 function way(engine: Engine, host: Host, to: string | null, hbone: Way['hbone'], via: Via): Way {
-  const { endpoint, decidedBy } = hostFields(engine, host);
-  return { host, endpoint, to, hbone, decidedBy, via };
+  return { host, endpoint: endpointText(host), to, hbone, decidedBy: hostEvidence(engine, host), via };
 }
 
-/** The endpoints of a cluster share its few sockets, and what these say of the way. */
-const directs = new WeakMap<Transport, Partial<Record<'socket' | 'pipe', Via>>>();
-
 function directVia(engine: Engine, socket: Transport, kind: 'socket' | 'pipe'): Via {
-  let made = directs.get(socket);
-  if (made === undefined) directs.set(socket, (made = {}));
-  return (made[kind] ??= {
+  return {
     endpointAddressType: addressType(kind),
     tls: socket.tls,
     upstreamTls: socket.upstreamTls,
@@ -79,14 +94,14 @@ function directVia(engine: Engine, socket: Transport, kind: 'socket' | 'pipe'): 
     certificate: socket.certificate ?? undefined,
     sourceBind: null,
     steps: (host) => hostSteps(engine, host, socket),
-  });
+  };
 }
 
 const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
 const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';
 const SETS_DESTINATION = new Set([ORIGINAL_DST, 'istio.set_internal_dst_address.v1.Config']);
 
-/** `connect_originate` as istiod writes it: what it does depends on the endpoint's metadata, and not on the bytes. */
+/** `connect_originate` as istiod writes it. */
 function isPlainTunnel(listener: ListenerModel): boolean {
   const { filters, chains, defaultChain, matcher } = listener.body();
   const [chain] = chains;
@@ -145,16 +160,9 @@ function tunnelSteps(engine: Engine, cluster: ClusterModel, host: Host, socket: 
   ];
 }
 
-function throughTunnel(
-  engine: Engine,
-  cluster: ClusterModel,
-  host: Host,
-  at: { readonly listener: string; readonly id: string },
-  socket: Transport,
-  listener: ListenerModel,
-): Way | null {
-  const originator = originating(engine, cluster, socket, listener);
-  const quick = originator === null ? null : originated(engine, host, originator);
+function throughTunnel({ engine, cluster }: Shared, host: Host, socket: Transport, tunnel: Tunnel): Way | null {
+  if (!tunnel.plain) return null;
+  const quick = tunnel.quick === null ? null : originated(engine, host, tunnel.quick);
   if (quick !== null) return quick;
   const ends = runTunnel(engine, cluster, host, socket);
   const [result, path] = ends[0] ?? [];
@@ -172,71 +180,65 @@ function throughTunnel(
   });
 }
 
+/** An internal listener as the way of a connection that it takes from a socket of some cluster. */
+interface Tunnel {
+  readonly listener: string;
+  /** What it does depends on the endpoint's metadata, and not on the bytes. */
+  readonly plain: boolean;
+  readonly quick: Quick | null;
+}
+
+function tunnelTo({ engine, cluster, tunnels }: Shared, socket: Transport, name: string): Tunnel {
+  const known = tunnels.get(socket);
+  if (known?.listener === name) return known;
+  const listener = engine.internalListener(name);
+  const originator = listener === null ? null : originatorOf(engine, listener);
+  const made: Tunnel = {
+    listener: name,
+    plain: listener !== null && isPlainTunnel(listener),
+    quick: originator === null ? null : quickWay(engine, cluster, socket, originator),
+  };
+  tunnels.set(socket, made);
+  return made;
+}
+
+const DESTINATION = 'envoy.filters.listener.original_dst';
+
 /** The tunnel of ztunnel's kind, taken apart: all that it still asks of an endpoint is two addresses of its metadata. */
 interface Originator {
   /** Where the address of the peer stands in the metadata, before the destination itself. */
   readonly override: readonly string[] | null;
   readonly port: number | null;
-  readonly via: Via;
+  readonly outer: Transport;
+  readonly sourceBind: string | null;
 }
 
-const DESTINATION = 'envoy.filters.listener.original_dst';
-const originators = new WeakMap<Transport, Map<ListenerModel, Originator | null>>();
-
-function originating(
-  engine: Engine,
-  cluster: ClusterModel,
-  socket: Transport,
-  listener: ListenerModel,
-): Originator | null {
-  let made = originators.get(socket);
-  if (made === undefined) originators.set(socket, (made = new Map()));
-  let found = made.get(listener);
-  if (found === undefined) made.set(listener, (found = originator(engine, cluster, socket, listener)));
-  return found;
-}
-
-/** Null where the tunnel is of another make: then it is run for each endpoint. */
-function originator(
-  engine: Engine,
-  cluster: ClusterModel,
-  socket: Transport,
-  listener: ListenerModel,
-): Originator | null {
-  const { filters, chains } = listener.body();
-  const proxy: JsonObject = object(chains[0]?.filters[0]?.config);
-  const through = engine.cluster(string(proxy['cluster']) ?? '');
-  const passed = socket.passthrough.filter(({ name }) => name === DESTINATION);
-  const outer = through?.discovery === 'ORIGINAL_DST' ? transport(engine, through, null) : null;
-  const settings = object(through?.entry.value['original_dst_lb_config']);
-  const key = objectOrNull(settings['metadata_key']);
-  const plain =
-    through !== null &&
-    understood(listener, through) &&
-    filters.length === 1 &&
-    filters[0]?.type === ORIGINAL_DST &&
-    chains[0]?.match.any === true &&
-    (socket.tls === 'none' || socket.tls === 'tls' || socket.tls === 'mtls') &&
-    passed.length === 1 &&
-    passed[0]?.kind === 'host' &&
-    string(object(proxy['tunneling_config'])['hostname']) === '%DOWNSTREAM_LOCAL_ADDRESS%' &&
-    settings['use_http_header'] !== true &&
-    (key === null || string(key['key']) === DESTINATION);
-  if (!plain || through === null || outer === null || outer.unknown !== null) return null;
-  return {
-    override: key === null ? null : metadataPath(key),
-    port: number(settings['upstream_port_override']),
-    via: {
-      endpointAddressType: addressType('internal'),
-      tls: socket.tls,
-      upstreamTls: socket.upstreamTls,
-      hboneTls: { tls: outer.tls, upstreamTls: outer.upstreamTls },
-      innerAuthority: undefined,
-      certificate: outer.certificate ?? undefined,
+/** Null where the listener is of another make: then it is run for each endpoint. */
+function originatorOf(engine: Engine, listener: ListenerModel): Originator | null {
+  return engine.compiled('originator', listener.entry.value, () => {
+    const { filters, chains } = listener.body();
+    const proxy: JsonObject = object(chains[0]?.filters[0]?.config);
+    const through = engine.cluster(string(proxy['cluster']) ?? '');
+    if (through?.discovery !== 'ORIGINAL_DST') return null;
+    const outer = transport(through, null);
+    const settings = object(through.entry.value['original_dst_lb_config']);
+    const key = objectOrNull(settings['metadata_key']);
+    const plain =
+      understood(listener, through) &&
+      filters.length === 1 &&
+      filters[0]?.type === ORIGINAL_DST &&
+      chains[0]?.match.any === true &&
+      string(object(proxy['tunneling_config'])['hostname']) === '%DOWNSTREAM_LOCAL_ADDRESS%' &&
+      settings['use_http_header'] !== true &&
+      (key === null || string(key['key']) === DESTINATION);
+    if (!plain || outer.unknown !== null) return null;
+    return {
+      override: key === null ? null : metadataPath(key),
+      port: number(settings['upstream_port_override']),
+      outer,
       sourceBind: through.sourceBind,
-      steps: (host) => tunnelSteps(engine, cluster, host, socket),
-    },
-  };
+    };
+  });
 }
 
 /** None of what makes the tunnel has a field that may change it. */
@@ -253,8 +255,35 @@ function understood(listener: ListenerModel, through: ClusterModel): boolean {
   );
 }
 
+interface Quick extends Pick<Originator, 'override' | 'port'> {
+  readonly via: Via;
+}
+
+/** Null where the socket does not hand on what the tunnel asks for. */
+function quickWay(
+  engine: Engine,
+  cluster: ClusterModel,
+  socket: Transport,
+  { override, port, outer, sourceBind }: Originator,
+): Quick | null {
+  const { tls, upstreamTls } = socket;
+  const passed = socket.passthrough.filter(({ name }) => name === DESTINATION);
+  if (tls === null || passed.length !== 1 || passed[0]?.kind !== 'host') return null;
+  const via: Via = {
+    endpointAddressType: addressType('internal'),
+    tls,
+    upstreamTls,
+    hboneTls: { tls: outer.tls, upstreamTls: outer.upstreamTls },
+    innerAuthority: undefined,
+    certificate: outer.certificate ?? undefined,
+    sourceBind,
+    steps: (host) => tunnelSteps(engine, cluster, host, socket),
+  };
+  return { override, port, via };
+}
+
 /** As the listener filter original_dst and the cluster connect_originate do it, in that order. */
-function originated(engine: Engine, host: Host, { override, port, via }: Originator): Way | null {
+function originated(engine: Engine, host: Host, { override, port, via }: Quick): Way | null {
   const metadata = objectOrNull(host.metadata[DESTINATION]);
   const local = ipAddress(string(metadata?.['local']) ?? '');
   if (metadata === null || local?.kind !== 'ip') return null;
