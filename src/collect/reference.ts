@@ -1,3 +1,5 @@
+import { isName } from './json.js';
+
 /**
  * What a person may have meant, as far as it decides what to fetch: no more than names, namespaces and addresses. Which
  * object it really is, is decided by the mesh, on the snapshot.
@@ -11,30 +13,43 @@ export interface Reference {
 }
 
 const KIND_WORDS =
-  /^(?:po|pods?|deploy|deployments?|sts|statefulsets?|ds|daemonsets?|rs|replicasets?|jobs?|svc|services?|se|serviceentr(?:y|ies)|gtw|gateways?)$/i;
+  /^(?:po|pods?|deploy|deployments?|deployment\.apps|sts|statefulsets?|ds|daemonsets?|rs|replicasets?|jobs?|svc|services?|se|serviceentr(?:y|ies)|gtw|gateways?)$/i;
 
 const NONE: Reference = { external: false, node: null, address: null, names: [] };
 
-/** `sleep`, `foo/sleep`, `deploy/sleep.foo`, `foo/deploy/sleep`, `node/n1`, `external`, `10.0.0.1:80`, `http://h.ns:80/p`. */
+/**
+ * What is no name of Kubernetes names nothing that could be asked for: whether the words mean anything is for the mesh to say.
+ * `sleep`, `foo/sleep`, `deploy/sleep.foo`, `foo/deploy/sleep`, `node/n1`, `external`, `10.0.0.1:80`, `http://h.ns:80/p`.
+ */
 export function parseReference(given: string): Reference {
+  const read = wordsOf(given);
+  const names = read.names.filter(({ name, namespace }) => isName(name) && (namespace === null || isName(namespace)));
+  return { ...read, node: read.node !== null && isName(read.node) ? read.node : null, names };
+}
+
+/** The same words as src/mesh/reference.ts takes; a port and a path are not needed here. */
+function wordsOf(given: string): Reference {
   const text = given.trim();
-  if (text === 'external') return { ...NONE, external: true };
-  const node = /^nodes?\/(.+)$/.exec(text);
+  if (/^external(?:\/[^/]+)?$/.test(text)) return { ...NONE, external: true };
+  const node = /^(?:no|nodes?)\/([^/:]+)/.exec(text);
   if (node !== null) return { ...NONE, node: node[1] ?? null };
   const url = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(text);
-  const authority = url === null ? text : (url[1] ?? '').replace(/^[^@]*@/, '');
-  const bracketed = /^\[([0-9a-fA-F:.]+)\](?::\d+)?$/.exec(authority);
-  if (bracketed !== null) return { ...NONE, address: bracketed[1] ?? null };
-  const bare = authority.replace(/:\d+$/, '');
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(bare)) return { ...NONE, address: bare };
-  if (/^[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*$/.test(authority)) return { ...NONE, address: authority };
-  const parts = bare.split('/').filter((part) => part !== '');
-  const last = parts.pop();
+  const authority = url === null ? text : (url[1] ?? '').replace(/^.*@/, '');
+  const address = ADDRESS.exec(authority);
+  if (address !== null) return { ...NONE, address: address[1] ?? address[2] ?? address[3] ?? null };
+  const words = (/^[^:]+/.exec(authority)?.[0] ?? '').split('/').filter((word) => word !== '');
+  const last = words.pop();
   if (last === undefined) return NONE;
-  const namespace = parts.find((part) => !KIND_WORDS.test(part)) ?? null;
+  const namespace = words.find((word) => !KIND_WORDS.test(word)) ?? null;
   if (namespace !== null) return { ...NONE, names: [{ name: last, namespace }] };
-  return { ...NONE, names: readings(last) };
+  // a namespace may be called "gateway" or "jobs"
+  const kind = words.map((word) => ({ name: last, namespace: word }));
+  return { ...NONE, names: [...readings(last), ...kind] };
 }
+
+/** In brackets, of version 4, of version 6. */
+const ADDRESS =
+  /^(?:\[([0-9a-fA-F:.]+)\](?::.*|\/.*)?|(\d+\.\d+\.\d+\.\d+)(?:[:/].*)?|([0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*))$/;
 
 function readings(dotted: string): Reference['names'] {
   const labels = dotted.split('.');

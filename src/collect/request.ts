@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gunzip } from 'node:zlib';
 import pLimit from 'p-limit';
-import { assertAllowed, NotAllowedError, type Grants } from './allow.js';
+import { assertAllowed, type Grants } from './allow.js';
 import { asCollectError, CollectError, failureOf, KubeconfigError } from './errors.js';
 import type { Connection } from './kubeconfig.js';
 
@@ -150,7 +150,7 @@ export async function retried<T>(session: Session, attempt: () => Promise<T>): P
     try {
       return await attempt();
     } catch (error) {
-      if (error instanceof KubeconfigError || error instanceof NotAllowedError) throw error;
+      if (error instanceof KubeconfigError) throw error;
       const failure = asCollectError(error);
       if (session.signal.aborted) throw new CollectError('cancelled', 'interrupted');
       if (tries === ATTEMPTS || !worthRetrying(failure)) throw failure;

@@ -66,7 +66,9 @@ export class TraceScope {
         continue;
       }
       for (const candidate of fallback) if (await this.inNamespace(name, candidate)) return;
-      for (const found of await this.search(name)) await this.inNamespace(name, found);
+      const elsewhere = await this.search(name);
+      for (const found of elsewhere) await this.inNamespace(name, found);
+      if (elsewhere.length > 0) return;
     }
   }
 

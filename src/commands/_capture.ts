@@ -9,6 +9,7 @@ import { folderSink, isFree, type SnapshotSink } from '../snapshot/write.js';
 import { writeOut } from './_base.js';
 import { ExpectedError, INTERRUPTED, RIGHTS_HINT } from './_errors.js';
 import { withCluster, type ClusterFlags } from './_source.js';
+import { checkWords } from './_words.js';
 
 export interface CaptureFlags extends ClusterFlags {
   readonly for?: string | undefined;
@@ -58,6 +59,7 @@ async function planOf(flags: CaptureFlags): Promise<Plan> {
     if (from === undefined || to === undefined || words.length > 2) {
       throw new ExpectedError(`--for ${JSON.stringify(flags.for)}: expected "FROM TO", as trace takes them`, 2);
     }
+    checkWords({ from, to }, flags.context ?? []);
     const namespace = flags.namespace ?? null;
     const { answer } = await import('./_answer.js');
     return {

@@ -4,6 +4,7 @@ import { ExpectedError } from './_errors.js';
 import type { QuestionWords } from './_question.js';
 import { recorded } from './_recorded.js';
 import type { SourceFlags } from './_source.js';
+import { checkWords } from './_words.js';
 import { writeOut } from './_write.js';
 
 export type OutputFormat = 'text' | 'json' | 'yaml' | 'mermaid';
@@ -34,6 +35,7 @@ export async function printTrace(flags: TraceFlags): Promise<void> {
 }
 
 async function collected(flags: TraceFlags, words: QuestionWords): Promise<Snapshot> {
+  checkWords(flags, flags.context ?? []);
   const { openSource } = await import('./_source.js');
   return openSource(flags, {
     kind: 'trace',

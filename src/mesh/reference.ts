@@ -121,6 +121,8 @@ function parseNamed(text: string): Reference {
   if (match === null || words.length > 3 || words.some((word) => !/^[A-Za-z0-9*][-A-Za-z0-9._*]*$/.test(word))) {
     return { form: 'invalid', reason: 'expected [namespace/][kind/]name[:port], an address or a URL' };
   }
+  const odd = words.find((word) => word.length > 253 || word.includes('..'));
+  if (odd !== undefined) return { form: 'invalid', reason: `"${odd}" is no name that Kubernetes allows` };
   const port = match[2] === undefined ? null : parsePort(match[2]);
   if (port === 'bad') return { form: 'invalid', reason: `"${match[2] ?? ''}" is no port` };
   const readings = readingsOf(words);

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { assertAllowed } from '../../src/collect/allow.js';
+import { assertAllowed, NotAllowedError } from '../../src/collect/allow.js';
+import { asCollectError } from '../../src/collect/errors.js';
 import { rulesFromInitLog } from '../../src/collect/init-log.js';
 import { netnsCommand, parseOutput } from '../../src/collect/netns-script.js';
 import { clusterRole } from '../../src/collect/rbac.js';
@@ -51,6 +52,11 @@ describe('what may be asked of a cluster', () => {
   });
 });
 
+it('a request that is not allowed is a defect, never a state of the cluster', () => {
+  expect(() => asCollectError(new NotAllowedError('x'))).toThrow(NotAllowedError);
+  expect(asCollectError(new Error('x')).kind).toBe('unreachable');
+});
+
 describe('rights', () => {
   it.each(['view', 'portforward', 'exec'] as const)('tier %s is YAML that reads and does not write', (tier) => {
     const role = parse(clusterRole(tier, 'x')) as { rules: { resources: string[]; verbs: string[] }[] };
@@ -69,7 +75,29 @@ describe('names that a person types', () => {
   it.each([
     ['sleep', { names: [{ name: 'sleep', namespace: null }] }],
     ['foo/sleep', { names: [{ name: 'sleep', namespace: 'foo' }] }],
-    ['deploy/sleep', { names: [{ name: 'sleep', namespace: null }] }],
+    [
+      'deploy/sleep',
+      {
+        names: [
+          { name: 'sleep', namespace: null },
+          { name: 'sleep', namespace: 'deploy' },
+        ],
+      },
+    ],
+    ['bar/httpbin:http', { names: [{ name: 'httpbin', namespace: 'bar' }] }],
+    ['bar/httpbin:8000/status/200', { names: [{ name: 'httpbin', namespace: 'bar' }] }],
+    ['bar/deployment.apps/httpbin', { names: [{ name: 'httpbin', namespace: 'bar' }] }],
+    ['node/node-a:10250', { node: 'node-a' }],
+    ['external/partner', { external: true }],
+    ['10.0.0.1:80/status', { address: '10.0.0.1' }],
+    ['[fd00::1]:80/status', { address: 'fd00::1' }],
+    // what is no name of Kubernetes is asked for by nobody
+    ['a b/sleep', {}],
+    ['foo/a..b', {}],
+    ['foo/%2e%2e', {}],
+    ['node/a b', {}],
+    ['*.example.com', {}],
+    [`foo/${'a'.repeat(300)}`, {}],
     ['foo/deploy/sleep', { names: [{ name: 'sleep', namespace: 'foo' }] }],
     ['httpbin.bar:8000', { names: [{ name: 'httpbin', namespace: 'bar' }] }],
     ['node/node-a', { node: 'node-a' }],

@@ -93,6 +93,8 @@ describe('what a person may type', () => {
     '1.2.3.4:99999',
     'a/',
     '/a',
+    'foo/a..b',
+    `foo/${'a'.repeat(254)}`,
     'http://',
   ])('"%s" is refused with a reason', (text) => {
     const reference = parseReference(text);
