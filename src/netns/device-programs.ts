@@ -1,4 +1,4 @@
-import type { Evidence } from '../formats/evidence.js';
+import type { Evidence, Unknown } from '../formats/evidence.js';
 import { FactMissing } from './choices.js';
 import type { IpDevice } from '../formats/ip-address.js';
 import type { LinkChain, NetnsFacts } from './facts.js';
@@ -7,7 +7,13 @@ import type { Flow } from './flow.js';
 /** Something that sees packets on a device apart from the hooks of IP, and is not followed. */
 interface Program {
   readonly what: string;
-  readonly evidence: Evidence;
+  /** Null where the file that would show it cannot be read. */
+  readonly evidence: Evidence | null;
+  readonly unknown: Unknown;
+}
+
+function seen(what: string, evidence: Evidence): Program {
+  return { what, evidence, unknown: { fact: `${what}: ${evidence.text}`, reason: 'not followed' } };
 }
 
 /**
@@ -42,16 +48,28 @@ export class DevicePrograms {
 
   private find(device: string | null): Program | null {
     const chain = this.facts.linkChains().find((one) => one.direction === this.direction && this.sees(one, device));
-    if (chain !== undefined) return { what: `${chain.kind} chain`, evidence: chain.evidence };
+    if (chain !== undefined) return seen(`${chain.kind} chain`, chain.evidence);
     if (device === null) return null;
+    return this.trafficControl(device) ?? this.ownProgram(device);
+  }
+
+  private trafficControl(device: string): Program | null {
     const control = this.facts.trafficControl();
-    if (control.kind === 'known' && control.value.hooked.has(device)) {
-      const [program] = control.value.programs;
-      if (program !== undefined) return { what: 'eBPF program', evidence: program };
-      const [action] = control.value.actions;
-      if (action !== undefined) return { what: 'action of traffic control', evidence: action };
-    }
-    return this.ownProgram(device);
+    if (control === null) return null;
+    if (control.kind === 'unknown') return { what: 'traffic control', evidence: null, unknown: control.unknown };
+    const { hooked, acts } = control.value;
+    const qdisc = hooked.get(device);
+    if (qdisc === undefined) return null;
+    const here = acts.filter(
+      (act) =>
+        (act.device === null || act.device === device) && (act.direction === null || act.direction === this.direction),
+    );
+    const [act] = here;
+    if (act === undefined) return null;
+    const what = here.some(({ kind }) => kind === 'program') ? 'eBPF program' : 'action of traffic control';
+    // of several, or of several devices, none can be named
+    const surely = here.length === 1 && (act.device !== null || hooked.size === 1);
+    return seen(what, surely ? act.evidence : qdisc);
   }
 
   private sees({ kind, device: own }: LinkChain, device: string | null): boolean {
@@ -82,18 +100,18 @@ export class DevicePrograms {
   private ownProgram(device: string): Program | null {
     for (const { marker, attached } of EBPF_CNIS) {
       const found = this.deviceList().find(({ name }) => name === marker);
-      if (found !== undefined && attached.test(device)) return { what: 'eBPF program', evidence: found.evidence };
+      if (found !== undefined && attached.test(device)) return seen('eBPF program', found.evidence);
     }
     return null;
   }
 
-  private fork(flow: Flow, device: string | null, { what, evidence }: Program): void {
+  private fork(flow: Flow, device: string | null, { what, evidence, unknown }: Program): void {
     const place = `${what} at ${this.direction} of ${device ?? '?'}`;
-    const unknown = { fact: `${place}: ${evidence.text}`, reason: 'not followed' };
+    const here = evidence === null ? unknown : { ...unknown, fact: `${place}: ${evidence.text}` };
     const key = `${what} ${device ?? ''} ${this.direction}`;
-    if (!flow.choices.either(key, `the ${place} lets the packet pass unchanged`, unknown)) {
+    if (!flow.choices.either(key, `the ${place} lets the packet pass unchanged`, here)) {
       flow.note('netfilter', place, evidence);
-      throw new FactMissing(unknown);
+      throw new FactMissing(here);
     }
   }
 }

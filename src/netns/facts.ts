@@ -44,8 +44,8 @@ export interface NetnsFacts {
   ipsets(): Fact<IpsetSave>;
   sysctls(): Fact<Sysctls>;
   sockets(): Fact<Sockets>;
-  /** Optional: where it is missing, nothing is known to run before the rules. */
-  trafficControl(): Fact<TrafficControl>;
+  /** Null where it is missing: then nothing is known to run before the rules. */
+  trafficControl(): Fact<TrafficControl> | null;
   /** Optional: the connections that were there; null where there is no list. What is damaged of it is left out. */
   connections(): ConntrackTable | null;
   linkChains(): readonly LinkChain[];

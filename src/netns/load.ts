@@ -68,6 +68,7 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
   const routes4 = fact('ip-route.json', 'routes', parseIpRoutes);
   const routes6 = fact('ip6-route.json', 'IPv6 routes', parseIpRoutes);
   const nft = once(() => readNft(path('nft-ruleset.json'), read));
+  const control = fact('tc.txt', 'programs of traffic control', parseTrafficControl);
   const conntrack = once(() => read(path('conntrack.txt')));
   const connections = once(() => {
     const content = conntrack();
@@ -80,7 +81,7 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
     ipsets: fact('ipset-save.txt', 'ipsets', parseIpsetSave),
     sysctls: fact('sysctl.txt', 'sysctls', parseSysctl),
     sockets: fact('sockets.txt', 'listening sockets', parseSockets),
-    trafficControl: fact('tc.txt', 'programs of traffic control', parseTrafficControl),
+    trafficControl: once(() => (read(path('tc.txt')).kind === 'missing' ? null : control())),
     connections,
     linkChains: () => nft().links,
     flowtables: () => nft().flowtables,
@@ -130,8 +131,11 @@ function problemsOf(
     facts.sysctls(),
     facts.sockets(),
   ];
+  const control = facts.trafficControl();
   const six: readonly Fact<unknown>[] = usesIpv6(facts) ? [facts.rules(6), facts.routes(6)] : [];
-  const found = [...common, ...six].flatMap((one) => (one.kind === 'unknown' ? [one.unknown] : []));
+  const found = [...common, ...six, ...(control === null ? [] : [control])].flatMap((one) =>
+    one.kind === 'unknown' ? [one.unknown] : [],
+  );
   const rules = [...hooks[4]().problems, ...(usesIpv6(facts) ? hooks[6]().problems : [])];
   const seen = new Set<string>();
   return [...rules, ...found, ...connectionProblems(facts, conntrack, file)].filter(({ fact }) => {

@@ -109,15 +109,21 @@ export class Pipeline {
     return flow.end(verdict === REJECT && this.answers(flow, flow.rejectsByReset) ? 'rejected' : 'dropped');
   }
 
-  /** nf_flow_offload_ip_hook: what a flowtable holds never came to the rule that stopped this packet. */
-  private passedBy({ packet, ctState, hook, choices }: Flow): void {
+  /**
+   * nf_flow_offload_ip_hook: what a flowtable holds is forwarded before any rule sees it. Asked where a rule stopped the
+   * packet or marked it; conntrack.txt says it of the connections that it lists.
+   */
+  private passedBy({ packet, ctState, hook, choices, listed }: Flow): void {
     const { iif } = packet;
     if (iif === null || ctState !== 'ESTABLISHED' || hook === 'INPUT' || hook === 'OUTPUT') return;
+    if (listed?.offloaded === false) return;
     const table = this.runtime.facts.flowtables().find(({ devices }) => devices.some((one) => isOn(one, iif)));
     if (table === undefined) return;
-    const unknown = { fact: `connections in ${table.evidence.text}`, reason: 'nft does not list them' };
-    if (!choices.either(table.evidence.text, `${table.evidence.text} does not hold the connection`, unknown)) {
-      throw new FactMissing(unknown);
+    const held = { fact: `connections in ${table.evidence.text}`, reason: 'nft does not list them' };
+    if (listed?.offloaded === true)
+      throw new FactMissing({ ...held, reason: 'it holds this one, whose way is not followed' });
+    if (!choices.either(table.evidence.text, `${table.evidence.text} does not hold the connection`, held)) {
+      throw new FactMissing(held);
     }
   }
 
@@ -168,11 +174,16 @@ export class Pipeline {
     return false;
   }
 
-  private reflectedMark({ family, mark }: Flow): number {
+  /** IP4_REPLY_MARK, IP6_REPLY_MARK: an answer takes the mark along if fwmark_reflect says so. */
+  private reflectedMark({ family, mark, choices }: Flow): number {
+    if (mark === 0) return 0;
     const sysctls = this.runtime.facts.sysctls();
     const key = family === 4 ? 'net.ipv4.fwmark_reflect' : 'net.ipv6.fwmark_reflect';
     const value = sysctls.kind === 'known' ? sysctls.value.values.get(key)?.value : undefined;
-    return value === undefined || value === '0' ? 0 : mark;
+    if (value !== undefined) return value === '0' ? 0 : mark;
+    const reason = sysctls.kind === 'known' ? 'the file does not hold it' : sysctls.unknown.reason;
+    const unknown = { fact: `${key}: sysctl.txt`, reason };
+    return choices.either(key, `${key} is 0`, unknown) ? 0 : mark;
   }
 
   private input(flow: Flow): Flow {
@@ -346,6 +357,7 @@ export class Pipeline {
     if (forwarded !== ACCEPT) return this.verdictEnd(flow, forwarded);
     const verdict = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
+    if (isMarked(flow)) this.passedBy(flow);
     this.egress.pass(flow, device);
     return flow.end('forwarded');
   }
@@ -526,6 +538,13 @@ export class Pipeline {
   private noteRoute(flow: Flow, { summary, evidence }: RouteResult): void {
     flow.note('route', summary, evidence);
   }
+}
+
+/** Whether rules gave a packet of an established connection, or the connection, another mark. */
+function isMarked({ ct, ctState, mark, packet, listed }: Flow): boolean {
+  if (ctState !== 'ESTABLISHED' || ct === null) return false;
+  const before = listed?.mark ?? packet.conntrack?.mark ?? packet.assumed?.connmark ?? 0;
+  return mark !== packet.mark >>> 0 || ct.mark !== before;
 }
 
 /** An ICMP redirect, as far as rules look at it. */

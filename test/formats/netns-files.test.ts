@@ -150,8 +150,13 @@ describe('the files of a network namespace', () => {
       'qdisc clsact ffff: dev eth0 parent ffff:fff1 \nfilter protocol all pref 1 bpf chain 0 \n' +
         'filter protocol all pref 1 bpf chain 0 handle 0x1 prog direct-action not_in_hw id 7\n',
     );
-    expect([...control.hooked]).toEqual(['eth0']);
-    expect(control.programs).toHaveLength(1);
+    expect([...control.hooked.keys()]).toEqual(['eth0']);
+    expect(control.acts).toMatchObject([{ kind: 'program', device: null, direction: null, evidence: { line: 3 } }]);
+    expect(control.problems).toEqual([]);
+    const named = parseTrafficControl('f', 'filter dev eth1 egress protocol all pref 1 bpf chain 0 handle 0x1 x.o\n');
+    expect(named.acts).toMatchObject([{ device: 'eth1', direction: 'egress' }]);
+    expect(parseTrafficControl('f', 'sh: tc: not found\n').problems).toMatchObject([{ line: 1 }]);
+    expect(parseTrafficControl('f', "Error: Parent Qdisc doesn't exists.\n").problems).toEqual([]);
   });
 
   it('nft: tables, base chains, sets, rules with their pointers', () => {

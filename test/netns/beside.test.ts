@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { firstPacket } from './packets.js';
+import { loadNetworkNamespace } from '../../src/netns/load.js';
 import { namespaceOf } from './vectors.js';
 
 /** What stands beside the hooks of IP: other families of nft, flowtables, IPVS, eBPF. None of it may be passed over. */
@@ -177,6 +178,30 @@ describe('a flowtable', () => {
     expect(verdicts(ask(flowtable('veth1'), later))).toEqual(['dropped', 'unknown']);
   });
 
+  it('may have taken one past the rule that marks it', () => {
+    const marks = (key: string): Record<string, string> => {
+      const files = flowtable('veth1');
+      const statement = { mangle: { key: { [key]: { key: 'mark' } }, value: 7 } };
+      const text = files['nft-ruleset.json']?.replace('{"drop":null}', JSON.stringify(statement)) ?? '';
+      return { 'nft-ruleset.json': text };
+    };
+    expect(verdicts(ask(marks('meta'), later))).toEqual(['forwarded', 'unknown']);
+    expect(verdicts(ask(marks('ct'), later))).toEqual(['forwarded', 'unknown']);
+    expect(verdicts(ask(marks('meta'), { dst: later.dst }))).toEqual(['forwarded']);
+    const same = { ...later, mark: 7, assumed: { ...later.assumed, connmark: 7 } };
+    expect(verdicts(ask(marks('meta'), same))).toEqual(['forwarded']);
+    expect(verdicts(ask(marks('ct'), same))).toEqual(['forwarded']);
+  });
+
+  it('has what conntrack.txt calls offloaded, and nothing else of it', () => {
+    const line = (state: string, flag: string): string =>
+      `ipv4     2 tcp      6 ${state}src=10.244.1.9 dst=8.8.8.8 sport=40000 dport=80 src=8.8.8.8 dst=10.244.1.9 sport=80 dport=40000 [${flag}] mark=0 use=2`;
+    const listed = (conntrack: string): readonly string[] =>
+      verdicts(ask({ ...flowtable('veth1'), 'conntrack.txt': conntrack }, later));
+    expect(listed(line('', 'OFFLOAD'))).toEqual(['unknown']);
+    expect(listed(line('99 ESTABLISHED ', 'ASSURED'))).toEqual(['dropped']);
+  });
+
   it('takes no first packet, and none of other devices', () => {
     expect(verdicts(ask(flowtable('veth1'), { dst: later.dst }))).toEqual(['dropped']);
     expect(verdicts(ask(flowtable('veth9'), later))).toEqual(['dropped']);
@@ -273,6 +298,38 @@ describe('traffic control', () => {
     expect(verdicts(ask(tc(matchall, action), wire))).toEqual(['delivered']);
   });
 
+  it('that cannot be read may do anything', () => {
+    const unusable = loadNetworkNamespace('', (path) =>
+      path === 'tc.txt'
+        ? { kind: 'unusable', reason: 'not text' }
+        : FILES[path] === undefined
+          ? { kind: 'missing', reason: 'not there' }
+          : { kind: 'text', text: FILES[path] },
+    );
+    const outcomes = unusable.send(packet({}));
+    expect(verdicts(outcomes)).toEqual(['delivered', 'unknown']);
+    expect(outcomes.find(({ verdict }) => verdict === 'unknown')?.unknowns[0]).toEqual({
+      fact: 'programs of traffic control: tc.txt',
+      reason: 'not text',
+    });
+    expect(unusable.problems).toContainEqual({ fact: 'programs of traffic control: tc.txt', reason: 'not text' });
+    expect(verdicts(ask({ 'tc.txt': 'sh: tc: Permission denied' }))).toEqual(['delivered', 'unknown']);
+  });
+
+  it('names what acts only where that is sure', () => {
+    const other = 'qdisc clsact ffff: dev eth0 parent ffff:fff1';
+    const drop = '\taction order 1: gact action drop';
+    const line = (...lines: readonly string[]): unknown =>
+      ask(tc(...lines)).find(({ verdict }) => verdict === 'unknown')?.decidedBy?.line;
+    expect(line(matchall, drop)).toBe(3);
+    expect(line(other, matchall, drop)).toBe(1);
+    expect(line(other, 'filter dev veth1 ingress protocol all pref 1 matchall chain 0 handle 0x1', drop)).toBe(4);
+    expect(line(other, 'filter dev eth0 ingress protocol all pref 1 matchall chain 0 handle 0x1', drop)).toBe(
+      undefined,
+    );
+    expect(line('filter dev veth1 egress protocol all pref 1 matchall chain 0 handle 0x1', drop)).toBe(undefined);
+  });
+
   it.each([
     ['a mirror', '\taction order 1: mirred (Egress Mirror to device tap0) pipe'],
     ['a pass', '\taction order 1: gact action pass'],
@@ -294,5 +351,27 @@ describe('iptables rules that only nft lists', () => {
     const match = send([{ xt: { type: 'match', name: 'owner' } }, DROP]);
     expect(verdicts(match)).toEqual(['delivered', 'dropped']);
     expect(match[0]?.unknowns[0]?.fact).toContain('iptables-save.txt');
+  });
+});
+
+describe('an error that is sent back', () => {
+  const rules =
+    '*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j MARK --set-mark 9\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j REJECT\nCOMMIT\n';
+  const blackhole = JSON.stringify([
+    { priority: 0, src: 'all', fwmark: '0x9', action: 'blackhole', iif: 'lo' },
+    { priority: 0, src: 'all', table: 'local' },
+    { priority: 32766, src: 'all', table: 'main' },
+  ]);
+  const files = { 'iptables-save.txt': rules, 'ip-rule.json': blackhole };
+  const set = (value: number): Record<string, string> => ({
+    ...files,
+    'sysctl.txt': `${FILES['sysctl.txt'] ?? ''}net.ipv4.fwmark_reflect = ${value}\n`,
+  });
+
+  it('takes the mark along if fwmark_reflect says so; where that is not known, both', () => {
+    expect(verdicts(ask(set(0)))).toEqual(['rejected']);
+    expect(verdicts(ask(set(1)))).toEqual(['dropped']);
+    expect(verdicts(ask(files))).toEqual(['dropped', 'rejected']);
+    expect(verdicts(ask({ 'iptables-save.txt': rules }))).toEqual(['rejected']);
   });
 });
