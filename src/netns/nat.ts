@@ -22,15 +22,23 @@ export type Manip = 'SRC' | 'DST';
 /** More ways than this are not listed one by one. */
 const MAX_CHOICES = 32;
 
-/** nf_nat_setup_info (linux net/netfilter/nf_nat_core.c, v6.12): binds the connection's first packet. */
-export function setupNat(flow: Flow, manip: Manip, range: NatRange): Verdict {
+/** What REDIRECT and MASQUERADE ask for: they choose the address themselves. */
+export function portRange(ports: NatRange['ports'], random: boolean): NatRange {
+  return { addresses: null, ports, random, netmap: null, basePort: null };
+}
+
+/**
+ * nf_nat_setup_info (linux net/netfilter/nf_nat_core.c, v6.12): binds the connection's first packet. `address`: the one that
+ * the target chose; null: the range says which.
+ */
+export function setupNat(flow: Flow, manip: Manip, range: NatRange, address: Addr | null = null): Verdict {
   const { ct } = flow;
   if (ct === null) return ACCEPT;
   if (manip === 'SRC' ? ct.srcDone : ct.dstDone) return DROP;
   const { reply } = ct;
   const addr = manip === 'SRC' ? reply.dst : reply.src;
   const port = manip === 'SRC' ? reply.dport : reply.sport;
-  const newAddr = chooseAddress(flow, manip, range, addr, port);
+  const newAddr = address ?? chooseAddress(flow, manip, range, addr, port);
   const hasPorts = flow.protocol === TCP || flow.protocol === UDP || flow.protocol === SCTP;
   const newPort = hasPorts ? choosePort(flow, manip, range, port) : port;
   const { ports } = range;
@@ -39,10 +47,12 @@ export function setupNat(flow: Flow, manip: Manip, range: NatRange): Verdict {
   const random = hasPorts && manip === 'SRC' && (range.random || (spread && !inside)) && !(ports !== null && !spread);
   if (newAddr !== addr || newPort !== port || random) {
     if (manip === 'SRC') {
-      ct.reply = { src: reply.src, sport: reply.sport, dst: newAddr, dport: newPort };
+      reply.dst = newAddr;
+      reply.dport = newPort;
       ct.srcNat = true;
     } else {
-      ct.reply = { src: newAddr, sport: newPort, dst: reply.dst, dport: reply.dport };
+      reply.src = newAddr;
+      reply.sport = newPort;
       ct.dstNat = true;
     }
   }
@@ -120,10 +130,9 @@ export function translate(flow: Flow, ct: Connection, manip: Manip): boolean {
 }
 
 /** nf_nat_redirect_ipv4, _ipv6: to this machine; the address depends on the hook. */
-export function redirect(flow: Flow, devices: Devices, ports: NatRange['ports'], random: boolean): Verdict {
+export function redirect(flow: Flow, devices: Devices, range: NatRange): Verdict {
   const addr = redirectAddress(flow, devices);
-  if (addr === null) return DROP;
-  return setupNat(flow, 'DST', { addresses: { from: addr, to: addr }, ports, random, netmap: null, basePort: null });
+  return addr === null ? DROP : setupNat(flow, 'DST', range, addr);
 }
 
 function redirectAddress(flow: Flow, devices: Devices): Addr | null {
@@ -141,7 +150,7 @@ function redirectAddress(flow: Flow, devices: Devices): Addr | null {
 }
 
 /** nf_nat_masquerade_ipv4, _ipv6: the outgoing device's address towards the next hop. */
-export function masquerade(flow: Flow, devices: Devices, ports: NatRange['ports'], random: boolean): Verdict {
+export function masquerade(flow: Flow, devices: Devices, range: NatRange): Verdict {
   const { ct, oif } = flow;
   if (ct === null || oif === null) return ACCEPT;
   let addr: Addr;
@@ -155,7 +164,7 @@ export function masquerade(flow: Flow, devices: Devices, ports: NatRange['ports'
     addr = selectAddress6(devices, oif, flow.dst);
     if (addr === 0n) return DROP;
   }
-  return setupNat(flow, 'SRC', { addresses: { from: addr, to: addr }, ports, random, netmap: null, basePort: null });
+  return setupNat(flow, 'SRC', range, addr);
 }
 
 function gatewayValue(gateway: string, fallback: Addr): Addr {

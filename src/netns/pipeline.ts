@@ -47,6 +47,17 @@ export class Pipeline {
   private readonly uppers = new Map<string, string>();
   private readonly ingress: DevicePrograms;
   private readonly egress: DevicePrograms;
+  private readonly key: { -readonly [Field in keyof RouteKey]: RouteKey[Field] } = {
+    dst: 0,
+    src: 0,
+    iif: '',
+    oif: null,
+    mark: 0,
+    uid: null,
+    protocol: 0,
+    sport: 0,
+    dport: 0,
+  };
 
   constructor(runtime: Runtime, loadTable: (family: Family) => HookTable) {
     this.runtime = runtime;
@@ -232,7 +243,7 @@ export class Pipeline {
     const strict = flow.family === 6 && (isLinkLocal6(flow.dst) || isMulticast(6, flow.dst) || flow.dst === 1n);
     const found = this.runtime
       .routing(flow.family)
-      .lookup(keyOf(flow, flow.src, flow.iif ?? 'lo', strict ? flow.iif : null, 0), flow.choices);
+      .lookup(this.keyOf(flow, flow.src, flow.iif ?? 'lo', strict ? flow.iif : null, 0), flow.choices);
     // ip_route_input_slow: the limited broadcast needs no route
     const limited = flow.family === 4 && (flow.dst === 0xffffffff || (flow.dst === 0 && flow.src === 0));
     const result: RouteResult = limited
@@ -443,14 +454,14 @@ export class Pipeline {
     const routing = this.runtime.routing(flow.family);
     const zero = flow.family === 4 ? 0 : 0n;
     if (!flow.packet.sourceBound) {
-      const first = routing.lookup(keyOf(flow, zero, 'lo', null, flow.uid), flow.choices);
+      const first = routing.lookup(this.keyOf(flow, zero, 'lo', null, flow.uid), flow.choices);
       const chosen = this.sourceFor(flow, first);
       if (chosen !== null) flow.src = chosen;
       if (flow.family === 4 && chosen !== null) return this.routeChosen(flow, first, chosen);
       // ip6_dst_lookup_tail: the route that was found without a source stands, unless it is an error
       if (flow.family === 6 && !isRouteError(first)) return this.takeOutput(flow, first) ? null : flow.end('dropped');
     }
-    const result = routing.lookup(keyOf(flow, flow.src, 'lo', null, flow.uid), flow.choices);
+    const result = routing.lookup(this.keyOf(flow, flow.src, 'lo', null, flow.uid), flow.choices);
     return this.leave(flow, result);
   }
 
@@ -464,7 +475,7 @@ export class Pipeline {
    * without connect() goes the first way, whatever the rules say of that source (udp_sendmsg, raw_sendmsg).
    */
   private routeChosen(flow: Flow, first: RouteResult, chosen: Addr): Flow | null {
-    const second = this.runtime.routing(4).lookup(keyOf(flow, chosen, 'lo', null, flow.uid), flow.choices);
+    const second = this.runtime.routing(4).lookup(this.keyOf(flow, chosen, 'lo', null, flow.uid), flow.choices);
     const own = this.ownSource(chosen, flow.choices);
     const same = second.route === first.route && second.rule === first.rule && second.nexthop === first.nexthop;
     if ((own && same) || !connects(flow)) return this.leave(flow, first);
@@ -529,11 +540,26 @@ export class Pipeline {
    */
   private readonly reroute = (flow: Flow): boolean => {
     const uid = flow.family === 4 ? 0 : flow.local ? flow.uid : 0;
-    const result = this.runtime.routing(flow.family).lookup(keyOf(flow, flow.src, 'lo', null, uid), flow.choices);
+    const result = this.runtime.routing(flow.family).lookup(this.keyOf(flow, flow.src, 'lo', null, uid), flow.choices);
     const fine = this.takeOutput(flow, result);
     if (!fine) flow.unroutable = true;
     return fine;
   };
+
+  /** The key of a look-up by the packet's own fields; `src` and `uid` are not always its own. Written anew for the next one. */
+  private keyOf(flow: Flow, src: Addr, iif: string, oif: string | null, uid: number | null): RouteKey {
+    const { key } = this;
+    key.dst = flow.dst;
+    key.src = src;
+    key.iif = iif;
+    key.oif = oif;
+    key.mark = flow.mark;
+    key.uid = uid;
+    key.protocol = flow.protocol;
+    key.sport = flow.sport;
+    key.dport = flow.dport;
+    return key;
+  }
 
   private noteRoute(flow: Flow, { summary, evidence }: RouteResult): void {
     flow.note('route', summary, evidence);
@@ -564,12 +590,6 @@ function connects({ protocol, choices }: Flow): boolean {
     fact: 'whether the sending UDP socket is connected',
     reason: 'the source that connect() chooses leads another way',
   });
-}
-
-/** The key of a look-up by the packet's own fields; `src` and `uid` are not always its own. */
-function keyOf(flow: Flow, src: Addr, iif: string, oif: string | null, uid: number | null): RouteKey {
-  const { dst, mark, protocol, sport, dport } = flow;
-  return { dst, src, iif, oif, mark, uid, protocol, sport, dport };
 }
 
 const nobodyWords: Words = ({ dst, dport }) => `nobody listens on ${textOf(dst)}:${dport}`;

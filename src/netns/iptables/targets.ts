@@ -5,7 +5,7 @@ import type { Addr, Family } from '../address.js';
 import { FactMissing } from '../choices.js';
 import { ACCEPT, CONTINUE, DROP, REJECT, RETURN, type Action, type Flow } from '../flow.js';
 import { setConnmark, setMark } from '../marks.js';
-import { bindNat, masquerade, redirect, setupNat, type NatRange } from '../nat.js';
+import { bindNat, masquerade, portRange, redirect, setupNat, type NatRange } from '../nat.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { tproxyDeliver } from '../tproxy.js';
 import { setTemplate } from '../track.js';
@@ -141,7 +141,8 @@ const local =
     const ports = text === null ? null : numberRange(text, 65535, '-');
     if ((text !== null && ports === null) || !options.done) return null;
     const apply = manip === 'DST' ? redirect : masquerade;
-    return (flow) => bindNat(flow, manip, apply(flow, runtime.devices, ports, random), evidence);
+    const range = portRange(ports, random);
+    return (flow) => bindNat(flow, manip, apply(flow, runtime.devices, range), evidence);
   };
 
 /** NETMAP translates destinations before routing and sources after it. */

@@ -6,7 +6,7 @@ import { FactMissing } from '../choices.js';
 import { ACCEPT, CONTINUE, DROP, REJECT, RETURN, TCP, UDP, type Flow, type Verdict } from '../flow.js';
 import { setTemplate } from '../track.js';
 import { setConnmark, setMark } from '../marks.js';
-import { bindNat, masquerade, redirect, setupNat, type Manip, type NatRange } from '../nat.js';
+import { bindNat, masquerade, portRange, redirect, setupNat, type Manip, type NatRange } from '../nat.js';
 import { placeOf, unsupported } from '../runtime.js';
 import { tproxyDeliver } from '../tproxy.js';
 import { compileExpression, type Expression, type NftContext } from './expression.js';
@@ -283,26 +283,29 @@ function targetOf(value: Value | null): Pick<NatRange, 'addresses' | 'ports'> | 
 }
 
 /** Null: the expression (a map without this key) has no value, and the rule breaks off. */
-type PortTarget = (flow: Flow) => Pick<NatRange, 'ports'> | null;
+type PortTarget = (flow: Flow) => NatRange | null;
 
-const NO_PORT: Pick<NatRange, 'ports'> = { ports: null };
-
-function portTarget(json: unknown, context: NftContext): PortTarget | null {
-  if (json === undefined || json === null) return () => NO_PORT;
+/** The ports that `port` of a statement says, and whether they are chosen by chance (`flags`): a range without an address. */
+function portTarget(body: JsonObject, context: NftContext): PortTarget | null {
+  const { port: json } = body as { port?: unknown };
+  const random = isRandom(body);
+  const always = (ports: NatRange['ports']): PortTarget => {
+    const range = portRange(ports, random);
+    return () => range;
+  };
+  if (json === undefined || json === null) return always(null);
   if (isObject(json) && Array.isArray(json['range'])) {
     const [from, to] = json['range'].map((item) => literal(item, 'port', context.family));
     if (typeof from !== 'number' || typeof to !== 'number') return null;
-    return () => ({ ports: { from, to } });
+    return always({ from, to });
   }
   const expression: Expression | null = compileExpression(json, context, 'port');
   if (expression === null || expression.owner !== undefined) return null;
-  if (expression.constant !== undefined) {
-    const only = { ports: { from: expression.constant, to: expression.constant } };
-    return () => only;
-  }
+  const { constant } = expression;
+  if (constant !== undefined) return always({ from: constant, to: constant });
   return (flow) => {
     const port = expression.get(flow);
-    return typeof port === 'number' ? { ports: { from: port, to: port } } : null;
+    return typeof port === 'number' ? portRange({ from: port, to: port }, random) : null;
   };
 }
 
@@ -327,18 +330,16 @@ function nat(manip: Manip, body: JsonObject, context: NftContext): Statement | n
   if (otherFamily(body, context)) return () => BREAK;
   const address =
     body['addr'] === undefined ? () => ({ addresses: null, ports: null }) : addressTarget(body['addr'], context);
-  const port = portTarget(body['port'], context);
+  const port = portTarget(body, context);
   if (address === null || port === null) return null;
-  const random = isRandom(body);
   if (hasFlag(body, 'prefix')) return prefixNat(manip, body, context);
   return (flow) => {
     if (flow.ct === null) return BREAK;
     const target = address(flow);
-    if (target === null) return BREAK;
-    const named = target.ports === null ? port(flow) : target;
-    if (named === null) return BREAK;
-    const range = { addresses: target.addresses, ports: named.ports, random, netmap: null, basePort: null };
-    return bindNat(flow, manip, setupNat(flow, manip, range), context.evidence);
+    const range = port(flow);
+    if (target === null || range === null) return BREAK;
+    const full = { ...range, addresses: target.addresses, ports: target.ports ?? range.ports };
+    return bindNat(flow, manip, setupNat(flow, manip, full), context.evidence);
   };
 }
 
@@ -353,16 +354,15 @@ function prefixNat(manip: Manip, body: JsonObject, context: NftContext): Stateme
 }
 
 function local(key: 'masquerade' | 'redirect', body: JsonObject, context: NftContext): Statement | null {
-  const port = portTarget(body['port'], context);
+  const port = portTarget(body, context);
   if (port === null) return null;
-  const random = isRandom(body);
   const manip: Manip = key === 'masquerade' ? 'SRC' : 'DST';
   const apply = key === 'masquerade' ? masquerade : redirect;
   return (flow) => {
     if (flow.ct === null) return BREAK;
-    const named = port(flow);
-    if (named === null) return BREAK;
-    return bindNat(flow, manip, apply(flow, context.runtime.devices, named.ports, random), context.evidence);
+    const range = port(flow);
+    if (range === null) return BREAK;
+    return bindNat(flow, manip, apply(flow, context.runtime.devices, range), context.evidence);
   };
 }
 
@@ -370,7 +370,7 @@ function tproxy(body: JsonObject, context: NftContext): Statement | null {
   if (otherFamily(body, context)) return () => BREAK;
   const any: Addr = context.family === 4 ? 0 : 0n;
   const address = body['addr'] === undefined ? null : addressTarget(body['addr'], context);
-  const port = portTarget(body['port'], context);
+  const port = portTarget(body, context);
   if (port === null || (body['addr'] !== undefined && address === null)) return null;
   return (flow) => {
     if (flow.protocol !== TCP && flow.protocol !== UDP) return BREAK;
