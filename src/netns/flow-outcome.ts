@@ -18,10 +18,10 @@ export class FlowOutcome implements NetnsOutcome {
   declare readonly verdict: NetnsVerdict;
   declare readonly conditions: readonly string[];
   declare readonly unknowns: readonly Unknown[];
-  readonly #flow: Flow;
-  readonly #source: StepSource;
-  readonly #answers: readonly number[];
-  #steps: readonly NetnsStep[] | null = null;
+  declare private readonly flow: Flow;
+  declare private readonly source: StepSource;
+  declare private readonly answers: readonly number[];
+  declare private told: readonly NetnsStep[] | null;
 
   /** `answers`: to the choices of its way, in their order. */
   constructor(
@@ -37,66 +37,67 @@ export class FlowOutcome implements NetnsOutcome {
     this.verdict = verdict;
     this.conditions = conditions;
     this.unknowns = unknown === null ? unknowns : [unknown, ...unknowns.filter(({ fact }) => fact !== unknown.fact)];
-    this.#flow = flow;
-    this.#source = source;
-    this.#answers = answers;
+    this.flow = flow;
+    this.source = source;
+    this.answers = answers;
+    this.told = null;
   }
 
   get src(): Address {
-    const { src, sport, givenSrc, packet } = this.#flow;
+    const { src, sport, givenSrc, packet } = this.flow;
     return src === givenSrc && isDotted(packet.src.ip) ? { ip: packet.src.ip, port: sport } : addressOf(src, sport);
   }
 
   get dst(): Address {
-    const { dst, dport, givenDst, packet } = this.#flow;
+    const { dst, dport, givenDst, packet } = this.flow;
     return dst === givenDst && isDotted(packet.dst.ip) ? { ip: packet.dst.ip, port: dport } : addressOf(dst, dport);
   }
 
   get mark(): number {
-    return this.#flow.mark;
+    return this.flow.mark;
   }
 
   get connmark(): number {
-    return this.#flow.ct?.mark ?? 0;
+    return this.flow.ct?.mark ?? 0;
   }
 
-  get #leaves(): boolean {
+  private get leaves(): boolean {
     return this.verdict === 'forwarded' || this.verdict === 'sent';
   }
 
   get oif(): string | null {
-    return this.#leaves ? this.#flow.oif : null;
+    return this.leaves ? this.flow.oif : null;
   }
 
   get nexthop(): string | null {
-    return this.#leaves ? (this.#flow.route?.nexthop?.gateway ?? null) : null;
+    return this.leaves ? (this.flow.route?.nexthop?.gateway ?? null) : null;
   }
 
   get socket(): NetnsOutcome['socket'] {
-    const { socket } = this.#flow;
+    const { socket } = this.flow;
     return socket === null ? null : shown(socket);
   }
 
   get originalDst(): Address {
-    const { ct, ctReply, tproxy } = this.#flow;
+    const { ct, ctReply, tproxy } = this.flow;
     if (ct === null || !ct.dstNat || ctReply || tproxy !== null) return this.dst;
     return addressOf(ct.original.dst, ct.original.dport);
   }
 
   get conntrack(): ConntrackEntry | null {
-    return entryOf(this.#flow);
+    return entryOf(this.flow);
   }
 
   get steps(): readonly NetnsStep[] {
-    return (this.#steps ??= this.#source.steps(this.#flow.packet, this.#answers));
+    return (this.told ??= this.source.steps(this.flow.packet, this.answers));
   }
 
   get decidedBy(): Evidence | null {
-    return decidedBy(this.#flow, this.verdict);
+    return decidedBy(this.flow, this.verdict);
   }
 
   get sourcePortRandom(): boolean {
-    return this.#flow.ct?.randomPort === true && !this.#flow.ctReply;
+    return this.flow.ct?.randomPort === true && !this.flow.ctReply;
   }
 
   toJSON(): NetnsOutcome {

@@ -37,8 +37,6 @@ import { selectAddress4, selectAddress6, scopeNumber } from './source-address.js
 import { martian, rejectsSource } from './validate-source.js';
 
 const NONE: readonly KnownConnection[] = [];
-const PROTOCOL_NUMBERS = { tcp: TCP, udp: UDP, sctp: SCTP } as const;
-
 /** The way of packets through the hooks (linux net/ipv4/ip_input.c, ip_output.c, ip_forward.c and their ipv6 kin, v6.12). */
 export class Pipeline {
   private readonly runtime: Runtime;
@@ -82,7 +80,7 @@ export class Pipeline {
     const src = parseAddr(packet.src.ip);
     const dst = parseAddr(packet.dst.ip);
     const family = dst === null ? 4 : familyOf(dst);
-    const protocol = packet.protocol === 'icmp' ? (family === 4 ? ICMP : ICMPV6) : PROTOCOL_NUMBERS[packet.protocol];
+    const protocol = protocolOf(packet, family);
     const zero = family === 4 ? 0 : 0n;
     const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, choices, steps);
     if (src === null || dst === null || familyOf(src) !== family) {
@@ -593,6 +591,19 @@ function connects({ protocol, choices }: Flow): boolean {
 }
 
 const nobodyWords: Words = ({ dst, dport }) => `nobody listens on ${textOf(dst)}:${dport}`;
+
+function protocolOf({ protocol }: Packet, family: Family): number {
+  switch (protocol) {
+    case 'tcp':
+      return TCP;
+    case 'udp':
+      return UDP;
+    case 'sctp':
+      return SCTP;
+    case 'icmp':
+      return family === 4 ? ICMP : ICMPV6;
+  }
+}
 
 function isRouteError({ kind }: RouteResult): boolean {
   return kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole';

@@ -174,10 +174,11 @@ export class Routing {
     const found = table.find(key.dst, key.oif);
     if (found === null || found.route.type === 'throw') return null;
     const { route } = found;
+    const { suppressPrefixLength } = rule;
     // fib_rules_lookup asks ops->suppress only where the table gave no error: unreachable and its like stand
-    const suppressible = !ROUTE_ERRORS.has(route.type);
-    if (suppressible && rule.suppressPrefixLength !== null && route.dst.prefix <= rule.suppressPrefixLength)
+    if (suppressPrefixLength !== null && route.dst.prefix <= suppressPrefixLength && !ROUTE_ERRORS.has(route.type)) {
       return null;
+    }
     if (rule.suppressGroup) {
       if (choices.either(`ifgroup ${rule.priority}`, `rule ${rule.priority} suppresses by device group`, null)) {
         return null;

@@ -3,16 +3,7 @@ import type { NftChain, NftRule, NftTable } from '../../formats/nft-ruleset.js';
 import type { Family } from '../address.js';
 import { Chain, conjunction, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
-import {
-  ACCEPT,
-  CONTINUE,
-  DROP,
-  type Action,
-  type Flow,
-  type HookName,
-  type Predicate,
-  type Verdict,
-} from '../flow.js';
+import { ACCEPT, CONTINUE, DROP, type Action, type HookName, type Predicate } from '../flow.js';
 import type { BaseChain } from '../hooks.js';
 import type { Runtime } from '../runtime.js';
 import type { NftContext } from './expression.js';
@@ -61,19 +52,11 @@ export class CompiledNftTable {
           type,
           order: chain.order,
           label,
-          run: (flow) => this.run(chain, rules, flow),
+          run: withPolicy(chain, rules),
           idle: (lane) => base.policy !== 'drop' && rules.idle(lane),
         },
       ];
     });
-  }
-
-  private run(chain: NftChain, rules: Chain, flow: Flow): Verdict {
-    const verdict = rules.run(flow);
-    if (verdict !== CONTINUE) return verdict;
-    if (chain.base?.policy !== 'drop') return ACCEPT;
-    flow.note('netfilter', `policy of ${chain.evidence.text} drops`, chain.evidence);
-    return DROP;
   }
 
   private chain(name: string): Chain {
@@ -120,6 +103,18 @@ export class CompiledNftTable {
       jumpsTo: target === null ? null : this.chain(target),
     };
   }
+}
+
+function withPolicy({ base, evidence }: NftChain, rules: Chain): Action {
+  const drops = base?.policy === 'drop';
+  const words = `policy of ${evidence.text} drops`;
+  return (flow) => {
+    const verdict = rules.run(flow);
+    if (verdict !== CONTINUE) return verdict;
+    if (!drops) return ACCEPT;
+    flow.note('netfilter', words, evidence);
+    return DROP;
+  };
 }
 
 function isJump(json: unknown): boolean {
