@@ -3,6 +3,7 @@ import path from 'node:path';
 import { collect, type Cost } from '../collect/collect.js';
 import { CollectError } from '../collect/errors.js';
 import type { Plan } from '../collect/plan.js';
+import { fileNameOf } from '../snapshot/clusters.js';
 import { MANIFEST_FILE, parseManifest } from '../snapshot/manifest.js';
 import { archiveSink } from '../snapshot/write-archive.js';
 import { folderSink, isFree, type SnapshotSink } from '../snapshot/write.js';
@@ -20,8 +21,7 @@ export interface CaptureFlags extends ClusterFlags {
 
 /** Writes the snapshot and prints where it is. A capture that was interrupted is written all the same, and says so. */
 export async function runCapture(flags: CaptureFlags): Promise<void> {
-  const target =
-    flags['output-file'] ?? `meshpath-${(flags.context?.[0] ?? 'snapshot').replace(/[^\w.-]/g, '_')}.tar.gz`;
+  const target = flags['output-file'] ?? `meshpath-${fileNameOf(flags.context?.[0] ?? 'snapshot')}.tar.gz`;
   const plan = await planOf(flags);
   const out = outputOf(target);
   const sink = flags.pseudonymize === true ? await pseudonymized(out.sink) : { ...out.sink, end: () => undefined };

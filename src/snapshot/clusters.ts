@@ -24,17 +24,28 @@ export function clustersOf(snapshot: Snapshot): readonly [ClusterPart, ...Cluste
   return [first, ...others];
 }
 
+/** A file system takes 255 bytes, and the files in it have longer paths still. */
+const LONGEST = 100;
+
+/** A context in a file name: those of EKS and GKE hold colons and slashes. Its real name stands in the manifest. */
+export function fileNameOf(context: string): string {
+  return context
+    .replace(/[^A-Za-z0-9._-]/g, '_')
+    .replace(/^\.+|^$/, '_')
+    .slice(0, LONGEST);
+}
+
 /**
- * Where further contexts lie: `arn:aws:eks:…/b` below `clusters/arn_aws_eks_…_b/`, since contexts of EKS and GKE hold colons
- * and slashes; a number tells apart what would be the same then.
+ * Where further contexts lie: `arn:aws:eks:…/b` below `clusters/arn_aws_eks_…_b/`. A number tells apart what would be the
+ * same then, on a disk that does not know capital letters too.
  */
 export function prefixesOf(contexts: readonly string[]): readonly (readonly [context: string, prefix: string])[] {
   const taken = new Set<string>();
   return contexts.map((context) => {
-    const folder = context.replace(/[^A-Za-z0-9._-]/g, '_').replace(/^\.+/, '_');
+    const folder = fileNameOf(context);
     let name = folder;
-    for (let number = 2; taken.has(name); number++) name = `${folder}-${number}`;
-    taken.add(name);
+    for (let number = 2; taken.has(name.toLowerCase()); number++) name = `${folder}-${number}`;
+    taken.add(name.toLowerCase());
     return [context, `${FOLDER}/${name}/`];
   });
 }
