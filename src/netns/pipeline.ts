@@ -8,6 +8,7 @@ import {
   type Addr,
   type Family,
 } from './address.js';
+import { errorReaches, reflectedMark, resetReaches, routesLocalnet } from './answer.js';
 import { Choices, FactMissing } from './choices.js';
 import { handedBack } from './connections.js';
 import type { NetnsStep, NetnsVerdict, Packet } from './face.js';
@@ -18,7 +19,6 @@ import {
   ICMP,
   ICMPV6,
   REJECT,
-  RST,
   SCTP,
   SYN,
   TCP,
@@ -30,7 +30,7 @@ import {
 } from './flow.js';
 import { DevicePrograms, isOn } from './device-programs.js';
 import type { HookTable } from './hooks.js';
-import type { RouteKey, RouteResult } from './routing.js';
+import { isRouteError, type RouteKey, type RouteResult } from './routing.js';
 import { placeOf, type Runtime } from './runtime.js';
 import { localSocket, type LocalSocket } from './socket-table.js';
 import { selectAddress4, selectAddress6, scopeNumber } from './source-address.js';
@@ -115,7 +115,9 @@ export class Pipeline {
 
   private verdictEnd(flow: Flow, verdict: Verdict): Flow {
     this.passedBy(flow);
-    return flow.end(verdict === REJECT && this.answers(flow, flow.rejectsByReset) ? 'rejected' : 'dropped');
+    if (verdict !== REJECT) return flow.end('dropped');
+    const told = flow.rejectsByReset ? resetReaches(flow, this.runtime) : errorReaches(flow, this.runtime);
+    return flow.end(told ? 'rejected' : 'dropped');
   }
 
   /**
@@ -134,65 +136,6 @@ export class Pipeline {
     if (!choices.either(table.evidence.text, `${table.evidence.text} does not hold the connection`, held)) {
       throw new FactMissing(held);
     }
-  }
-
-  /**
-   * Whether the kernel can answer at all: the ICMP error or RST needs a route back and an address of its own
-   * (__icmp_send in net/ipv4/icmp.c, nf_send_reset in net/ipv4/netfilter/nf_reject_ipv4.c, v6.12). Where it cannot, the
-   * packet disappears in silence. Rules that would swallow the answer are not asked: the packet was rejected all the same.
-   */
-  private answers(flow: Flow, reset: boolean): boolean {
-    const { family, src, dst } = flow;
-    if (reset && (flow.flags & RST) !== 0) return false;
-    if (isMulticast(family, src) || src === 0 || src === 0n) return false;
-    const routing = this.runtime.routing(family);
-    const zero = family === 4 ? 0 : 0n;
-    const own = routing.addressType(dst, null, flow.choices) === 'local';
-    // a destination that only a local route makes ours is no address to answer from (ip_route_output: __ip_dev_find)
-    if (!reset && family === 4 && !own && flow.route?.kind === 'local') return false;
-    const back = (from: Addr): RouteResult =>
-      routing.lookup(
-        {
-          dst: src,
-          src: from,
-          iif: 'lo',
-          oif: family === 6 && isLinkLocal6(src) ? flow.iif : null,
-          mark: this.reflectedMark(flow),
-          uid: 0,
-          protocol: reset ? TCP : family === 4 ? ICMP : ICMPV6,
-          sport: reset ? flow.dport : 0,
-          dport: reset ? flow.sport : 0,
-        },
-        flow.choices,
-      );
-    let result = back(reset || own ? dst : zero);
-    // icmp6_send: where no route names a source, the one that the incoming device would choose is asked with
-    if (family === 6 && !reset && !own && (isRouteError(result) || result.route?.prefsrc == null)) {
-      const incoming = flow.iif === null || flow.iif === 'lo' ? (flow.route?.nexthop?.device ?? 'lo') : flow.iif;
-      result = back(selectAddress6(this.runtime.devices, incoming, src));
-    }
-    const device = result.nexthop?.device ?? null;
-    const stuck =
-      family === 4 && own && isLoopback(4, dst) && result.kind !== 'local' && device !== 'lo' && !this.localnet(device);
-    if (stuck) {
-      flow.note('route', `no error can be sent from 127.0.0.0/8 through ${device ?? '?'}`, result.evidence);
-      return false;
-    }
-    if (!isRouteError(result)) return true;
-    flow.note('route', `no error can be sent back: ${result.summary}`, result.evidence);
-    return false;
-  }
-
-  /** IP4_REPLY_MARK, IP6_REPLY_MARK: an answer takes the mark along if fwmark_reflect says so. */
-  private reflectedMark({ family, mark, choices }: Flow): number {
-    if (mark === 0) return 0;
-    const sysctls = this.runtime.facts.sysctls();
-    const key = family === 4 ? 'net.ipv4.fwmark_reflect' : 'net.ipv6.fwmark_reflect';
-    const value = sysctls.kind === 'known' ? sysctls.value.values.get(key)?.value : undefined;
-    if (value !== undefined) return value === '0' ? 0 : mark;
-    const reason = sysctls.kind === 'known' ? 'the file does not hold it' : sysctls.unknown.reason;
-    const unknown = { fact: `${key}: sysctl.txt`, reason };
-    return choices.either(key, `${key} is 0`, unknown) ? 0 : mark;
   }
 
   private input(flow: Flow): Flow {
@@ -264,7 +207,7 @@ export class Pipeline {
         this.noteRoute(flow, result);
         // ip_error: a host that does not forward stays silent; IPv6 always answers
         return flow.end(
-          (flow.family === 6 || this.forwards(flow)) && this.answers(flow, false) ? 'rejected' : 'dropped',
+          (flow.family === 6 || this.forwards(flow)) && errorReaches(flow, this.runtime) ? 'rejected' : 'dropped',
         );
     }
   }
@@ -357,7 +300,7 @@ export class Pipeline {
       }
       if (isLinkLocal6(flow.src)) {
         flow.note('route', 'a link-local source is not forwarded', null);
-        return flow.end(this.answers(flow, false) ? 'rejected' : 'dropped');
+        return flow.end(errorReaches(flow, this.runtime) ? 'rejected' : 'dropped');
       }
     }
     if (device !== null && device === flow.iif && flow.family === 4 && flow.ct !== null)
@@ -383,7 +326,7 @@ export class Pipeline {
     error.ctState = 'RELATED';
     error.ctReply = !flow.ctReply;
     error.local = false;
-    error.mark = this.reflectedMark(flow);
+    error.mark = reflectedMark(flow, this.runtime);
     error.oif = error.routed = device;
     const hooks = this.hooks(flow);
     if (hooks.OUTPUT.runError(error, ACCEPTED) === ACCEPT) hooks.POSTROUTING.runError(error, ACCEPTED);
@@ -516,20 +459,13 @@ export class Pipeline {
     const device = result.kind === 'local' || result.kind === 'anycast' ? 'lo' : (result.nexthop?.device ?? null);
     flow.routed = device;
     // __mkroute_output: 127/8 does not leave through a wire
-    if (flow.family === 4 && device !== 'lo' && isLoopback(4, flow.src) && !this.localnet(device)) {
+    if (flow.family === 4 && device !== 'lo' && isLoopback(4, flow.src) && !routesLocalnet(this.runtime, device)) {
       flow.note('route', `a source in 127.0.0.0/8 cannot leave through ${device ?? '?'} (route_localnet is 0)`, null);
       flow.route = { ...result, kind: 'blackhole' };
       return false;
     }
     this.noteRoute(flow, result);
     return true;
-  }
-
-  private localnet(device: string | null): boolean {
-    const { devices } = this.runtime;
-    return device === null
-      ? devices.sysctl('net.ipv4.conf.all.route_localnet') !== 0
-      : devices.ipv4(device).routeLocalnet;
   }
 
   /**
@@ -603,10 +539,6 @@ function protocolOf({ protocol }: Packet, family: Family): number {
     case 'icmp':
       return family === 4 ? ICMP : ICMPV6;
   }
-}
-
-function isRouteError({ kind }: RouteResult): boolean {
-  return kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole';
 }
 
 const UPPER_KINDS: ReadonlySet<string> = new Set(['bridge', 'bond', 'team', 'openvswitch']);

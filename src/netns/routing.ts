@@ -334,3 +334,8 @@ function prefixHas(cidr: Cidr, family: Family, addr: Addr): boolean {
 function inRange(range: Range | null, value: number): boolean {
   return range === null || (value >= range.from && value <= range.to);
 }
+
+/** A route that refuses. */
+export function isRouteError({ kind }: RouteResult): boolean {
+  return kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole';
+}

@@ -18,6 +18,8 @@ interface LoadedHooks {
   readonly problems: readonly Unknown[];
 }
 
+type Backend = NonNullable<IptablesSave['backend']>;
+
 const TABLE_PRIORITY: ReadonlyMap<string, number> = new Map([
   ['raw', -300],
   ['mangle', -150],
@@ -25,13 +27,15 @@ const TABLE_PRIORITY: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * What the built-in chains of a table hook into; nat's priority differs by hook. Legacy's security table stands before nat
- * INPUT (NF_IP_PRI_SECURITY in linux include/uapi/linux/netfilter_ipv4.h, v6.12), that of iptables-nft after it
- * (xtables_ipv4 in iptables iptables/nft.c, v1.8.9).
+ * Legacy's security table stands before nat INPUT (NF_IP_PRI_SECURITY in linux include/uapi/linux/netfilter_ipv4.h, v6.12),
+ * that of iptables-nft after it (xtables_ipv4 in iptables iptables/nft.c, v1.8.9).
  */
-function priorityOf(table: string, hook: HookName, isNft: boolean): number | null {
+const SECURITY_PRIORITY: Readonly<Record<Backend, number>> = { legacy: 50, nft: 150 };
+
+/** What the built-in chains of a table hook into; nat's priority differs by hook. */
+function priorityOf(table: string, hook: HookName, backend: Backend): number | null {
   if (table === 'nat') return hook === 'PREROUTING' || hook === 'OUTPUT' ? -100 : 100;
-  if (table === 'security') return isNft ? 150 : 50;
+  if (table === 'security') return SECURITY_PRIORITY[backend];
   return TABLE_PRIORITY.get(table) ?? null;
 }
 
@@ -69,8 +73,8 @@ function load(
     unknown ??= main.unknown;
   }
   const ruleset = nft.kind === 'nft' ? nft.ruleset : null;
-  if (main.kind === 'save') addTables(chains, main.save, family, runtime, main.save.backend !== 'legacy', ruleset);
-  if (legacy.kind === 'save') addTables(chains, legacy.save, family, runtime, false, null);
+  if (main.kind === 'save') addTables(chains, main.save, family, runtime, main.save.backend ?? 'nft', ruleset);
+  if (legacy.kind === 'save') addTables(chains, legacy.save, family, runtime, 'legacy', null);
   if (ruleset !== null) addNft(chains, ruleset, family, runtime, main.kind === 'save' ? main.save : null);
   chains.push(...virtualServers(runtime));
   const nats = chains.filter(({ type }) => type === 'nat');
@@ -161,7 +165,7 @@ function addTables(
   save: IptablesSave,
   family: Family,
   runtime: Runtime,
-  isNft: boolean,
+  backend: Backend,
   ruleset: NftRuleset | null,
 ): void {
   const tool = family === 4 ? 'iptables' : 'ip6tables';
@@ -170,15 +174,15 @@ function addTables(
     const compiled = new CompiledTable(save, table, family, runtime);
     const listed = ruleset?.tables.find((other) => other.family === own && other.name === table.name);
     for (const hook of HOOKS) {
-      const usual = priorityOf(table.name, hook, isNft);
+      const usual = priorityOf(table.name, hook, backend);
       if (usual === null || !compiled.has(hook)) continue;
-      const shown = isNft ? listed?.chains.find(({ name }) => name === hook) : undefined;
+      const shown = backend === 'nft' ? listed?.chains.find(({ name }) => name === hook) : undefined;
       const chain = compiled.builtin(hook);
       chains.push({
         hook,
         priority: shown?.base?.priority ?? usual,
         type: table.name === 'nat' ? 'nat' : table.name === 'mangle' && hook === 'OUTPUT' ? 'route' : 'filter',
-        order: isNft ? (shown?.order ?? 0) : null,
+        order: backend === 'nft' ? (shown?.order ?? 0) : null,
         label: `${tool} ${table.name} ${hook}`,
         run: chain.run,
         idle: (lane) => chain.idle(lane),
