@@ -1,5 +1,6 @@
 import { boolean, object, type JsonObject } from '../formats/envoy-json.js';
-import type { ClusterModel, Health, Host, HostSet } from './cluster.js';
+import type { ClusterModel } from './cluster.js';
+import type { Health, Host, HostSet } from './host.js';
 import type { Engine } from './engine.js';
 import { openShares, policy, type Policy } from './lb-policy.js';
 import { subset } from './subset.js';
@@ -167,11 +168,6 @@ function distribute(
 ): Weights {
   const into: Weights = new Map();
   if (hosts.length === 0) return into;
-  if (!localityWeighted && hosts.every(isPlain)) {
-    // what the rest comes to, for nearly every cluster
-    spread(hosts, by.kind, 1, into);
-    return into;
-  }
   const found = levels(hosts, set, by.panicThreshold);
   for (const load of loads(found)) {
     const { level } = load;
@@ -212,17 +208,33 @@ export function balance(engine: Engine, cluster: ClusterModel, set: HostSet, cri
   const hosts = chosen.kind === 'some' ? chosen.hosts : set.hosts;
   const subsetLocality = boolean(object(cluster.entry.value['lb_subset_config'])['locality_weight_aware']) === true;
   const weighted = by.localityWeighted && (chosen.kind === 'all' || subsetLocality);
+  const told = (to: Distribution, open: boolean): Balance => {
+    const single = to.hosts.length === 1;
+    const hashed = by.kind === 'hash' || by.kind === 'unknown';
+    const more = openShares(engine, cluster.entry.value, by, hosts, set, single);
+    const unknownShares = (hashed || open || more !== null) && !(single && set.incomplete === null);
+    const shares = unknownShares ? to.hosts.map(() => null) : to.shares;
+    const dependsOn = hashed && !single && to.hosts.length > 0 ? `load-balancing policy ${by.name}` : null;
+    return { hosts: to.hosts, shares, dependsOn, notes, unknown: null, open: open ? DRAINING : more };
+  };
+  if (!weighted && hosts.every(isPlain)) return told(evenly(hosts, by.kind), false);
   const weights = distribute(hosts, set, by, weighted, notes);
   const other = alternative(hosts, set, by, weighted);
   const open = other !== null && !sameWeights(weights, other);
   const together = open ? new Map([...weights, ...other]) : weights;
-  const single = together.size === 1;
-  const hashed = by.kind === 'hash' || by.kind === 'unknown';
-  const more = openShares(engine, cluster.entry.value, by, hosts, set, single);
-  const unknownShares = (hashed || open || more !== null) && !(single && set.incomplete === null);
-  const shares = unknownShares ? Array.from(together, () => null) : [...together.values()];
-  const dependsOn = hashed && !single && together.size > 0 ? `load-balancing policy ${by.name}` : null;
-  return { hosts: [...together.keys()], shares, dependsOn, notes, unknown: null, open: open ? DRAINING : more };
+  return told({ hosts: [...together.keys()], shares: [...together.values()] }, open);
+}
+
+/** Hosts with the share of each. */
+type Distribution = Pick<Balance, 'hosts' | 'shares'>;
+
+/** Where health and priority change nothing, which is so for nearly every cluster: what `distribute` comes to. */
+function evenly(hosts: readonly Host[], kind: Policy['kind']): Distribution {
+  const weightOf = (host: Host): number => (kind === 'random' ? 1 : host.weight);
+  let total = 0;
+  for (const host of hosts) total += weightOf(host);
+  const chosen = hosts.every((host) => weightOf(host) > 0) ? hosts : hosts.filter((host) => weightOf(host) > 0);
+  return { hosts: chosen, shares: chosen.map((host) => weightOf(host) / total) };
 }
 
 const DRAINING = 'which of the UNHEALTHY endpoints are DRAINING: /clusters?format=json tells, the config dump does not';

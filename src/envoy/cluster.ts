@@ -1,67 +1,16 @@
-import {
-  address,
-  boolean,
-  list,
-  number,
-  object,
-  objectOrNull,
-  string,
-  typed,
-  type DumpAddress,
-  type JsonObject,
-} from '../formats/envoy-json.js';
+import { list, object, objectOrNull, string, typed, type JsonObject } from '../formats/envoy-json.js';
 import type { DumpEntry, EnvoyDump } from '../formats/envoy-dump.js';
-import type { ClustersFile, HostStatus } from '../formats/envoy-clusters.js';
+import type { ClustersFile } from '../formats/envoy-clusters.js';
 import type { Evidence } from '../formats/evidence.js';
-import { joinHostPort } from '../formats/ip.js';
 import { openFields } from './open-fields.js';
 import type { Balance } from './balance.js';
 import type { Way } from './connection.js';
+import { readHosts, type HostSet } from './host.js';
 import { lazy } from './lazy.js';
 import { stepOf, type Step } from './path.js';
 import { PASSIVE_HTTP } from './passive-filters.js';
-import { percent, shareOf } from './percent.js';
 import { readTransport, type Transport } from './transport.js';
 import { doubt, type Doubt } from './tri.js';
-
-export type Health = 'healthy' | 'degraded' | 'unhealthy';
-
-/** One host of a cluster, as Envoy holds it. */
-export interface Host {
-  readonly address: DumpAddress;
-  /** `ip:port`, or `internal:listener/id`. */
-  readonly text: string;
-  readonly health: Health;
-  /** Why it is not healthy, in Envoy's words. */
-  readonly healthNote: string;
-  /** Left out of every count (DRAINING, `pending_active_hc` …). Null: the dump prints DRAINING as UNHEALTHY. */
-  readonly excluded: boolean | null;
-  readonly weight: number;
-  readonly priority: number;
-  /** Index of the group of its locality. */
-  readonly locality: number;
-  readonly metadata: JsonObject;
-  readonly pointer: string;
-}
-
-export interface Locality {
-  readonly weight: number;
-  readonly priority: number;
-}
-
-export interface HostSet {
-  readonly hosts: readonly Host[];
-  readonly localities: readonly Locality[];
-  readonly overprovisioning: number;
-  readonly weightedPriorityHealth: boolean;
-  /** Share of the requests that are dropped before a host is chosen (`drop_overloads`). */
-  readonly dropped: number;
-  /** Why the hosts may be others than these, null where they are all here. */
-  readonly incomplete: string | null;
-  /** The list has a field that is not understood. */
-  readonly open: Doubt | null;
-  readonly file: string;
-}
 
 export type Discovery =
   | 'STATIC'
@@ -112,98 +61,6 @@ export interface ClusterModel {
   readonly open: Doubt | null;
   /** It has filters of its own for HTTP that are not understood. */
   readonly openFilters: Doubt | null;
-}
-
-function hostText(at: DumpAddress): string {
-  switch (at.kind) {
-    case 'socket':
-      return joinHostPort(at.host, at.port);
-    case 'internal':
-      return `internal:${at.listener}/${at.id}`;
-    case 'pipe':
-      return `pipe:${at.path}`;
-  }
-}
-
-/** `lb_endpoints[].health_status`: UNKNOWN counts as healthy, and the dump prints TIMEOUT and DRAINING as UNHEALTHY. */
-function healthOf(printed: string, status: HostStatus | undefined): { readonly health: Health; readonly note: string } {
-  if (status !== undefined && status.failed.length > 0) return { health: 'unhealthy', note: status.failed.join(', ') };
-  switch (printed) {
-    case 'UNHEALTHY':
-    case 'DRAINING':
-    case 'TIMEOUT':
-      return { health: 'unhealthy', note: `EDS says ${printed}` };
-    case 'DEGRADED':
-      return { health: 'degraded', note: 'EDS says DEGRADED' };
-    default:
-      return status?.degraded === true
-        ? { health: 'degraded', note: 'failed_active_degraded_check' }
-        : { health: 'healthy', note: '' };
-  }
-}
-
-function excludedHost(printed: string, status: HostStatus | undefined): boolean | null {
-  if (status !== undefined) return status.excluded;
-  if (printed === 'DRAINING') return true;
-  return printed === 'UNHEALTHY' ? null : false;
-}
-
-function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostStatus[]): HostSet {
-  const byAddress =
-    statuses.length === 0 ? null : new Map(statuses.map((status) => [`${status.priority} ${status.address}`, status]));
-  const hosts: Host[] = [];
-  const localities: Locality[] = [];
-  let incomplete: string | null = null;
-  list(assignment.value['endpoints']).forEach((group, i) => {
-    const locality = object(group);
-    const priority = number(locality['priority']) ?? 0;
-    const pointer = `${assignment.pointer}/endpoints/${i}/lb_endpoints/`;
-    localities.push({ weight: number(locality['load_balancing_weight']) ?? 0, priority });
-    for (const key of ['leds_cluster_locality_config', 'load_balancer_endpoints']) {
-      if (locality[key] !== undefined) incomplete ??= `locality ${i} takes its endpoints from ${key}`;
-    }
-    list(locality['lb_endpoints']).forEach((item, j) => {
-      const lb = object(item);
-      const endpoint = object(lb['endpoint']);
-      const at = address(endpoint['address']);
-      if (at === null) {
-        incomplete ??= `the address of ${pointer}${j} is not understood`;
-        return;
-      }
-      const text = hostText(at);
-      const status = byAddress?.get(`${priority} ${text}`);
-      const { health, note } = healthOf(string(lb['health_status']) ?? '', status);
-      hosts.push({
-        address: at,
-        text,
-        health,
-        healthNote: note,
-        excluded: excludedHost(string(lb['health_status']) ?? '', status),
-        weight: number(lb['load_balancing_weight']) ?? 1,
-        priority,
-        locality: i,
-        metadata: object(object(lb['metadata'])['filter_metadata']),
-        pointer: pointer + j,
-      });
-    });
-  });
-  const policy = object(assignment.value['policy']);
-  return {
-    hosts,
-    localities,
-    overprovisioning: number(policy['overprovisioning_factor']) ?? 140,
-    weightedPriorityHealth: boolean(policy['weighted_priority_health']) === true,
-    dropped: Math.min(
-      1,
-      list(policy['drop_overloads']).reduce<number>(
-        (sum, item) => sum + shareOf(percent(object(object(item)['drop_percentage']))),
-        0,
-      ),
-    ),
-    incomplete,
-    open: openFields('load assignment', assignment.value, assignment.pointer),
-    file,
-  };
 }
 
 const TYPES: Readonly<Record<string, 'STATIC' | 'STRICT_DNS' | 'LOGICAL_DNS' | 'EDS' | 'ORIGINAL_DST'>> = {

@@ -1,7 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import { formatIp, joinHostPort, parseIp, splitHostPort, unmapIp, type Ip } from '../formats/ip.js';
 import type { JsonObject } from '../formats/envoy-json.js';
-import type { Host } from './cluster.js';
+import { endpointText, hostEvidence, type Host } from './host.js';
 import type { EndpointAddressType, EnvoyAction, EnvoyOutcome, HttpRequest } from './face.js';
 import { weigh, stepsKept, type Path, type Step } from './path.js';
 
@@ -178,14 +178,20 @@ export type Place = Pick<Ending, 'endpoint' | 'to' | 'hbone' | 'decidedBy'>;
 
 /** What the ways to many hosts of a cluster have in common. */
 export interface Via extends Transit {
+  /** Where the hosts stand. */
+  readonly file: string;
   /** Steps from the choice of this host on, made when somebody reads them. */
   steps(host: Host): readonly Step[];
 }
 
 /** What is the same for every connection to a host: worked out when it is first gone, and kept. */
-export interface Way extends Place {
+export interface Way extends Pick<Ending, 'to' | 'hbone'> {
   readonly host: Host;
   readonly via: Via;
+}
+
+export function placeOf({ host, via, to, hbone }: Way): Place {
+  return { endpoint: endpointText(host), to, hbone, decidedBy: hostEvidence(host, via.file) };
 }
 
 /** Many endings in one: a load balancer's choice among hosts the ways to which are all known. */
@@ -211,8 +217,7 @@ export function eachEnding(result: Ending | Spread, path: Path, use: (ending: En
   if (!isSpread(result)) return use(result, path);
   const before = beforeHost(result);
   result.ways.forEach((way, i) => {
-    const { endpoint, to, hbone, decidedBy } = way;
-    const gone: Ending = { ...before, ...transitOf(result, way.via), endpoint, to, hbone, decidedBy };
+    const gone: Ending = { ...before, ...transitOf(result, way.via), ...placeOf(way) };
     use(gone, stepsKept(weigh(path, result.shares[i] ?? null), way.via.steps(way.host)));
   });
 }

@@ -1,7 +1,6 @@
 import { object, string } from '../formats/envoy-json.js';
-import { joinHostPort } from '../formats/ip.js';
 import { addressType } from './connection.js';
-import type { Host } from './cluster.js';
+import { hostEvidence, type Host } from './host.js';
 import type { Engine } from './engine.js';
 import type { EnvoyEndpoint } from './face.js';
 
@@ -9,17 +8,6 @@ import type { EnvoyEndpoint } from './face.js';
 export function endpointsOf(engine: Engine, name: string): readonly EnvoyEndpoint[] {
   const hosts = engine.cluster(name)?.hosts()?.hosts ?? [];
   return hosts.map((host) => endpoint(host, engine.dump.file));
-}
-
-function addressOf(host: Host): string {
-  switch (host.address.kind) {
-    case 'socket':
-      return joinHostPort(host.address.host, host.address.port);
-    case 'internal':
-      return host.address.id;
-    case 'pipe':
-      return host.address.path;
-  }
 }
 
 /** 1.20 on: `envoy.filters.listener.original_dst`; 1.18 and 1.19: `tunnel`. */
@@ -41,13 +29,13 @@ function endpoint(host: Host, file: string): EnvoyEndpoint {
     if (typeof value === 'string') match[key] = value;
   }
   return {
-    addressType: addressType(host.address.kind),
-    address: addressOf(host),
-    internalListener: host.address.kind === 'internal' ? host.address.listener : null,
+    addressType: addressType(host.kind),
+    address: host.name,
+    internalListener: host.listener,
     tunnel: tunnelOf(host),
     transportSocketMatch: match,
     health: host.healthNote === '' ? host.health.toUpperCase() : `${host.health.toUpperCase()} (${host.healthNote})`,
     weight: host.weight,
-    evidence: { file, pointer: host.pointer, text: `endpoint ${host.text}` },
+    evidence: hostEvidence(host, file),
   };
 }

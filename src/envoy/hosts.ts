@@ -1,7 +1,8 @@
 import type { Evidence } from '../formats/evidence.js';
 import type { JsonObject } from '../formats/envoy-json.js';
 import { balance, type Balance } from './balance.js';
-import type { Balanced, ClusterModel, Host, HostSet } from './cluster.js';
+import type { Balanced, ClusterModel } from './cluster.js';
+import { hostText, type Host, type HostSet } from './host.js';
 import { ending, type End, type Way } from './connection.js';
 import type { Engine } from './engine.js';
 import { toInternal } from './internal.js';
@@ -35,7 +36,7 @@ function prepared(engine: Engine, cluster: ClusterModel, choice: Balance): Balan
     choice,
     all,
     ways: ways.length === all.length && choice.dependsOn === null ? ways : null,
-    internal: choice.hosts.some(({ address }) => address.kind === 'internal'),
+    internal: choice.hosts.some(({ kind }) => kind === 'internal'),
   };
 }
 
@@ -113,7 +114,7 @@ function fromSet(
   }
   for (const [i, host] of choice.hosts.entries()) {
     let branch = weigh(next, choice.shares[i] ?? null);
-    if (choice.dependsOn !== null) branch = withCondition(branch, `${choice.dependsOn} chooses ${host.text}`);
+    if (choice.dependsOn !== null) branch = withCondition(branch, `${choice.dependsOn} chooses ${hostText(host)}`);
     toHost(engine, cluster, host, all[i] ?? null, upstream, branch, end);
   }
 }
@@ -133,24 +134,24 @@ function toHost(
   path: Path,
   end: End,
 ): void {
-  if (way !== null && (host.address.kind !== 'internal' || independent(upstream))) {
+  if (way !== null && (host.kind !== 'internal' || independent(upstream))) {
     const { connection } = upstream;
     const alpn = alpnOf(cluster, upstream);
     end({ connection, known: upstream.fields, ways: [way], shares: [1], alpn }, path);
     return;
   }
   const socket = transport(cluster, host);
-  const fields = hostFields(engine, host);
-  const next = stepsKept(path, hostSteps(engine, host, socket));
-  switch (host.address.kind) {
+  const fields = hostFields(host, engine.dump.file);
+  const next = stepsKept(path, hostSteps(host, engine.dump.file, socket));
+  switch (host.kind) {
     case 'socket':
     case 'pipe':
-      connected(cluster, socket, upstream, { ...fields, to: host.text }, next, end);
+      connected(cluster, socket, upstream, { ...fields, to: hostText(host) }, next, end);
       return;
     case 'internal': {
       const known = { ...upstream, fields: { ...upstream.fields, ...fields } };
       if (socket.unknown !== null) return unknownTransport(known, socket.unknown, fields.decidedBy, next, end);
-      toInternal(engine, cluster, host, host.address, socket, known, next, end);
+      toInternal(engine, cluster, host, host.listener ?? '', socket, known, next, end);
       return;
     }
   }

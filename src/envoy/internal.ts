@@ -1,6 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import { object, objectOrNull, type JsonObject } from '../formats/envoy-json.js';
-import type { ClusterModel, Host } from './cluster.js';
+import type { ClusterModel } from './cluster.js';
+import { hostEvidence, type Host } from './host.js';
 import {
   addressText,
   eachEnding,
@@ -43,7 +44,7 @@ export function toInternal(
   engine: Engine,
   cluster: ClusterModel,
   host: Host,
-  at: { readonly listener: string; readonly id: string },
+  listener: string,
   socket: Transport,
   upstream: Upstream,
   path: Path,
@@ -51,7 +52,7 @@ export function toInternal(
 ): void {
   const from = upstream.connection;
   if (upstream.depth >= MAX_DEPTH) {
-    const evidence: Evidence = { file: engine.dump.file, pointer: host.pointer, text: 'endpoint' };
+    const evidence: Evidence = { ...hostEvidence(host, engine.dump.file), text: 'endpoint' };
     unknownEnd(upstream, 'end of a chain of internal listeners', 'more than 8 in a row', evidence, path, end);
     return;
   }
@@ -64,7 +65,7 @@ export function toInternal(
       : upstream.payload;
   const inner: Connection = {
     payload,
-    local: { kind: 'internal', listener: at.listener, id: at.id },
+    local: { kind: 'internal', listener, id: host.name },
     localRestored: false,
     // envoy://internal_client_address/ until original_dst puts the client's back
     remote: { kind: 'internal', listener: 'internal_client_address', id: '' },
@@ -75,10 +76,10 @@ export function toInternal(
     alpn: [],
     terminated: undefined,
     negotiated: null,
-    listener: at.listener,
+    listener,
     filterChain: null,
   };
-  engine.toInternal(at.listener, inner, path, upstream.depth + 1, (result, last) => {
+  engine.toInternal(listener, inner, path, upstream.depth + 1, (result, last) => {
     if (upstream.terminates) return end(result, last);
     eachEnding(result, last, (one, branch) => end(compose(upstream, cluster, socket, one), branch));
   });

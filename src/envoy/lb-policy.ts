@@ -1,5 +1,5 @@
 import { boolean, list, number, object, objectOrNull, string, typed, type JsonObject } from '../formats/envoy-json.js';
-import type { Host, HostSet } from './cluster.js';
+import type { Host, HostSet } from './host.js';
 import type { Engine } from './engine.js';
 import { isDoubt, type Runtime } from './runtime.js';
 import type { Doubt } from './tri.js';

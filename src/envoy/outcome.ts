@@ -1,6 +1,7 @@
 import {
   beforeHost,
   isSpread,
+  placeOf,
   transitOf,
   type End,
   type Ending,
@@ -132,7 +133,7 @@ function spread(choice: Spread, branch: Branch, into: Outcome[]): void {
     // hosts of one kind stand together, or there is one kind only
     if (way.via !== via) transit = transitOf(choice, (via = way.via));
     const share = shares[i] ?? null;
-    into.push(new Outcome(branch, before, way, transit, share === null || p === null ? null : p * share, way));
+    into.push(new Outcome(branch, before, placeOf(way), transit, share === null || p === null ? null : p * share, way));
   }
 }
 

@@ -1,5 +1,5 @@
 import { list, object, objectOrNull, string, strings, type Json, type JsonObject } from '../formats/envoy-json.js';
-import type { Host } from './cluster.js';
+import type { Host } from './host.js';
 
 function subsetKeys(value: JsonObject): readonly string[] {
   return [...strings(value['keys'])].sort();

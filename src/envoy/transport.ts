@@ -1,6 +1,7 @@
 import { list, object, objectOrNull, string, strings, typed, type JsonObject } from '../formats/envoy-json.js';
 import type { EnvoyDump } from '../formats/envoy-dump.js';
-import type { ClusterModel, Host } from './cluster.js';
+import type { ClusterModel } from './cluster.js';
+import type { Host } from './host.js';
 import type { Ending } from './connection.js';
 import { missingSecret } from './handshake.js';
 import { stepOf, type Step } from './path.js';

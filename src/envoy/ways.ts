@@ -1,7 +1,7 @@
 import { boolean, object, objectOrNull, string, number, type JsonObject } from '../formats/envoy-json.js';
-import type { Evidence } from '../formats/evidence.js';
 import { joinHostPort } from '../formats/ip.js';
-import { metadataPath, type ClusterModel, type Host } from './cluster.js';
+import { metadataPath, type ClusterModel } from './cluster.js';
+import { endpointText, hostEvidence, hostText, type Host } from './host.js';
 import {
   addressType,
   eachEnding,
@@ -22,28 +22,15 @@ import { START, stepOf, stepsOf, type Path, type Step } from './path.js';
 import { transport, type Transport } from './transport.js';
 import type { Upstream } from './upstream-end.js';
 
-/** Address of the host as outcomes name it. */
-export function endpointText(host: Host): string {
-  const { address } = host;
-  return address.kind === 'internal' && address.id === '' ? `internal:${address.listener}` : host.text;
-}
-
-function hostEvidence({ dump }: Engine, host: Host): Evidence {
-  return { file: dump.file, pointer: host.pointer, text: `endpoint ${host.text}` };
-}
-
 /** What is known of an outcome when its host is chosen. */
-export function hostFields(engine: Engine, host: Host): Pick<Known, 'endpoint' | 'endpointAddressType' | 'decidedBy'> {
-  return {
-    endpoint: endpointText(host),
-    endpointAddressType: addressType(host.address.kind),
-    decidedBy: hostEvidence(engine, host),
-  };
+export function hostFields(host: Host, file: string): Pick<Known, 'endpoint' | 'endpointAddressType' | 'decidedBy'> {
+  const decidedBy = hostEvidence(host, file);
+  return { endpoint: endpointText(host), endpointAddressType: addressType(host.kind), decidedBy };
 }
 
 /** Steps of a connection to the host itself. */
-export function hostSteps(engine: Engine, host: Host, socket: Transport): readonly Step[] {
-  const chosen = hostEvidence(engine, host);
+export function hostSteps(host: Host, file: string, socket: Transport): readonly Step[] {
+  const chosen = hostEvidence(host, file);
   return [stepOf(chosen.text, chosen), socket.step];
 }
 
@@ -66,22 +53,17 @@ function wayTo(shared: Shared, host: Host): Way | null {
   const { engine, cluster, direct } = shared;
   const socket = transport(cluster, host);
   if (socket.unknown !== null) return null;
-  const { address } = host;
-  switch (address.kind) {
+  switch (host.kind) {
     case 'pipe':
-      return way(engine, host, host.text, null, directVia(engine, socket, address.kind));
+      return { host, to: hostText(host), hbone: null, via: directVia(engine, socket, host.kind) };
     case 'socket': {
       let via = direct.get(socket);
-      if (via === undefined) direct.set(socket, (via = directVia(engine, socket, address.kind)));
-      return way(engine, host, host.text, null, via);
+      if (via === undefined) direct.set(socket, (via = directVia(engine, socket, host.kind)));
+      return { host, to: host.name, hbone: null, via };
     }
     case 'internal':
-      return throughTunnel(shared, host, socket, tunnelTo(shared, socket, address.listener));
+      return throughTunnel(shared, host, socket, tunnelTo(shared, socket, host.listener ?? ''));
   }
-}
-
-function way(engine: Engine, host: Host, to: string | null, hbone: Way['hbone'], via: Via): Way {
-  return { host, endpoint: endpointText(host), to, hbone, decidedBy: hostEvidence(engine, host), via };
 }
 
 function directVia(engine: Engine, socket: Transport, kind: 'socket' | 'pipe'): Via {
@@ -93,7 +75,8 @@ function directVia(engine: Engine, socket: Transport, kind: 'socket' | 'pipe'): 
     innerAuthority: undefined,
     certificate: socket.certificate ?? undefined,
     sourceBind: null,
-    steps: (host) => hostSteps(engine, host, socket),
+    file: engine.dump.file,
+    steps: (host) => hostSteps(host, engine.dump.file, socket),
   };
 }
 
@@ -130,13 +113,11 @@ function runTunnel(
   host: Host,
   socket: Transport,
 ): readonly (readonly [Ending, Path])[] {
-  const { address } = host;
-  if (address.kind !== 'internal') return [];
   const probe: Upstream = {
     connection: NOTHING,
     payload: NOTHING.payload,
     criteria: null,
-    fields: { ...NOTHING_KNOWN, ...hostFields(engine, host) },
+    fields: { ...NOTHING_KNOWN, ...hostFields(host, engine.dump.file) },
     http: false,
     grpc: false,
     headers: {},
@@ -147,7 +128,7 @@ function runTunnel(
     depth: 0,
   };
   const found: (readonly [Ending, Path])[] = [];
-  toInternal(engine, cluster, host, address, socket, probe, START, (result, path) => {
+  toInternal(engine, cluster, host, host.listener ?? '', socket, probe, START, (result, path) => {
     eachEnding(result, path, (one, branch) => found.push([one, branch]));
   });
   return found;
@@ -155,20 +136,20 @@ function runTunnel(
 
 function tunnelSteps(engine: Engine, cluster: ClusterModel, host: Host, socket: Transport): readonly Step[] {
   return [
-    ...hostSteps(engine, host, socket),
+    ...hostSteps(host, engine.dump.file, socket),
     ...runTunnel(engine, cluster, host, socket).flatMap(([, path]) => stepsOf(path)),
   ];
 }
 
 function throughTunnel({ engine, cluster }: Shared, host: Host, socket: Transport, tunnel: Tunnel): Way | null {
   if (!tunnel.plain) return null;
-  const quick = tunnel.quick === null ? null : originated(engine, host, tunnel.quick);
+  const quick = tunnel.quick === null ? null : originated(host, tunnel.quick);
   if (quick !== null) return quick;
   const ends = runTunnel(engine, cluster, host, socket);
   const [result, path] = ends[0] ?? [];
   if (result === undefined || path === undefined || ends.length !== 1) return null;
   if (result.action !== 'forward' || path.p !== 1 || path.unknowns !== null || path.conditions !== null) return null;
-  return way(engine, host, result.to, result.hbone, {
+  const via: Via = {
     endpointAddressType: result.endpointAddressType,
     tls: result.tls,
     upstreamTls: result.upstreamTls,
@@ -176,8 +157,10 @@ function throughTunnel({ engine, cluster }: Shared, host: Host, socket: Transpor
     innerAuthority: result.innerAuthority,
     certificate: result.certificate,
     sourceBind: result.sourceBind,
+    file: engine.dump.file,
     steps: (of) => tunnelSteps(engine, cluster, of, socket),
-  });
+  };
+  return { host, to: result.to, hbone: result.hbone, via };
 }
 
 /** An internal listener as the way of a connection that it takes from a socket of some cluster. */
@@ -277,13 +260,14 @@ function quickWay(
     innerAuthority: undefined,
     certificate: outer.certificate ?? undefined,
     sourceBind,
+    file: engine.dump.file,
     steps: (host) => tunnelSteps(engine, cluster, host, socket),
   };
   return { override, port, via };
 }
 
 /** As the listener filter original_dst and the cluster connect_originate do it, in that order. */
-function originated(engine: Engine, host: Host, { override, port, via }: Quick): Way | null {
+function originated(host: Host, { override, port, via }: Quick): Way | null {
   const metadata = objectOrNull(host.metadata[DESTINATION]);
   const local = ipAddress(string(metadata?.['local']) ?? '');
   if (metadata === null || local?.kind !== 'ip') return null;
@@ -291,5 +275,5 @@ function originated(engine: Engine, host: Host, { override, port, via }: Quick):
   const other = typeof written === 'string' ? ipAddress(written) : null;
   const peer = other?.kind === 'ip' ? other : local;
   const to = port === null ? peer.text : joinHostPort(peer.host, port);
-  return way(engine, host, to, { to, authority: local.text }, via);
+  return { host, to, hbone: { to, authority: local.text }, via };
 }
