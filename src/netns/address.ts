@@ -96,10 +96,14 @@ export function isLinkLocal6(addr: Addr): boolean {
   return BigInt(addr) >> 118n === 0x3fan;
 }
 
+/** Of a group, by the scope in its address. */
+const GROUP_SCOPES: Readonly<Record<number, 'loopback' | 'link' | 'site'>> = { 1: 'loopback', 2: 'link', 5: 'site' };
+
 /** Scope bits as in the kernel's ipv6_addr_type: what an IPv6 address can be compared by. */
 export function scope6(addr: Addr): 'loopback' | 'link' | 'site' | 'global' {
   const value = BigInt(addr);
   if (value === 1n) return 'loopback';
+  if (value >> 120n === 0xffn) return GROUP_SCOPES[Number((value >> 112n) & 0xfn)] ?? 'global';
   if (value >> 118n === 0x3fan) return 'link';
   if (value >> 118n === 0x3fbn) return 'site';
   return 'global';

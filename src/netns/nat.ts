@@ -1,6 +1,6 @@
 import type { Evidence } from '../formats/evidence.js';
 import { joinHostPort } from '../formats/ip.js';
-import { isMulticast, scope6, textOf, withPrefix, type Addr } from './address.js';
+import { scope6, textOf, withPrefix, type Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import type { Devices } from './facts.js';
 import { ACCEPT, DROP, SCTP, TCP, UDP, type Connection, type Flow, type Verdict, type Words } from './flow.js';
@@ -87,7 +87,8 @@ function choosePort(flow: Flow, manip: Manip, range: NatRange, port: number): nu
   if (ports === null) return port;
   const { from, to } = ports;
   const size = to - from + 1;
-  if (range.basePort !== null) return from + ((((port - range.basePort) % size) + size) % size);
+  // the distance is a number of 16 bits (NF_NAT_RANGE_PROTO_OFFSET)
+  if (range.basePort !== null) return from + (((port - range.basePort) & 0xffff) % size);
   if (size === 1) return from;
   if (!range.random && port >= from && port <= to) return port;
   // find_free_id: a source starts anywhere in the range, a destination at its beginning
@@ -144,7 +145,7 @@ function redirectAddress(flow: Flow, devices: Devices): Addr | null {
   const wanted = scope6(flow.dst);
   for (const { ip, tentative } of device.addresses) {
     if (ip.family !== 6 || tentative) continue;
-    if (wanted === 'global' || isMulticast(6, flow.dst) || scope6(ip.value) === wanted) return ip.value;
+    if (wanted === 'global' || scope6(ip.value) === wanted) return ip.value;
   }
   return null;
 }

@@ -284,6 +284,56 @@ export const CASES: readonly KernelCase[] = [
       ),
     ),
   ),
+  ...[443, 8000, 8080, 8085, 8090].flatMap((dport) =>
+    [
+      '-j REDIRECT --to-ports 8080-8090',
+      '-j DNAT --to-destination 10.1.0.78:8080-8090',
+      '-j DNAT --to-destination 10.1.0.78:8080-8090/8000',
+      '-j DNAT --to-destination 10.1.0.78-10.1.0.79:8080-8081 --random',
+    ].map((target) =>
+      made(
+        `port ${dport}, ${target}`,
+        { ...IN, src: '10.244.1.9', dst: '10.1.0.77', dport },
+        { rules4: [`nat PREROUTING -p tcp ${target}`] },
+      ),
+    ),
+  ),
+  ...(['10.244.1.9', '10.1.0.71', '0.0.0.0'] as const).flatMap((src) =>
+    [
+      '-j SNAT --to-source 10.1.0.70-10.1.0.72',
+      '-j SNAT --to-source 10.1.0.70-10.1.0.72 --random',
+      '-j SNAT --to-source 10.1.0.70-10.1.0.72:20000-30000',
+      '-j SNAT --to-source 10.1.0.70-10.1.0.72:4000-5000',
+      '-j MASQUERADE --to-ports 20000-30000',
+      '-j MASQUERADE --to-ports 4000-5000',
+      '-j NETMAP --to 10.9.0.0/24',
+    ].map((target) =>
+      made(
+        `from ${src}, ${target}`,
+        { ...IN, src, dst: '10.1.0.77' },
+        { rules4: [`nat POSTROUTING -p tcp ${target}`] },
+      ),
+    ),
+  ),
+  ...['fd00:1::77', 'fe80::77', 'fec0::7', 'ff01::5', 'ff02::5', 'ff05::5', 'ff08::5', 'ff0e::5'].map((dst) =>
+    made(
+      `a redirect of IPv6 takes an address of the scope of ${dst}`,
+      { ...IN6, src: 'fd00:244:1::9', dst },
+      {
+        nft: [
+          nft('pre_n', 'type nat hook prerouting priority -100; policy accept;', 'meta l4proto tcp redirect to :8080'),
+        ],
+        shell: ['ip -6 addr add fec0::7/64 dev eth0 nodad'],
+      },
+    ),
+  ),
+  ...['ff02::5', 'ff05::5', 'ff0e::5'].map((dst) =>
+    made(
+      `the source of an unbound socket to ${dst}`,
+      { ...IN6, ...overLo('udp'), src: '::', dst },
+      { shell: ['ip -6 addr add fec0::7/64 dev eth0 nodad', `ip -6 route replace ${dst} dev eth0 table 102 proto 99`] },
+    ),
+  ),
   made(
     'no error leaves from an address that a route of main makes local',
     { ...OUT, src: '10.244.1.5', dst: '10.244.1.5', dport: 8080 },
