@@ -244,14 +244,14 @@ async function askUntilQuiet(sink: SnapshotSink, ask: Ask, opened: readonly Open
     const fetched = await Promise.all(opened.map((one) => one.fetcher.fetch(askedOf(asked, one.prefix))));
     const unknown = [...addressesIn(answer)].filter(mayBePod).sort();
     const found = await Promise.all(opened.flatMap(({ scope }) => unknown.map((address) => scope.lookUp(address))));
-    if (opened.some(({ cluster }) => cluster.session.signal.aborted))
-      throw new CollectError('cancelled', 'interrupted');
     // last: what the next answer asks for may come in a way that changes nothing in the cluster
     const way = wayOf(answer);
     const more = fetched.includes(true) || found.includes(true);
     const debugged = more
       ? []
       : await Promise.all(opened.map((one) => one.fetcher.debug(askedOf(asked, one.prefix), way)));
+    if (opened.some(({ cluster }) => cluster.session.signal.aborted))
+      throw new CollectError('cancelled', 'interrupted');
     if (!more && !debugged.includes(true)) {
       if (failure !== null) throw failure instanceof Error ? failure : new Error(String(failure));
       return round;

@@ -26,22 +26,23 @@ export async function runCapture(flags: CaptureFlags): Promise<void> {
   const out = outputOf(target);
   const sink = flags.pseudonymize === true ? await pseudonymized(out.sink) : { ...out.sink, end: () => undefined };
   const cost = await withCluster(flags, async (options, contexts): Promise<Cost | null> => {
-    try {
-      const cost = await collect(sink, plan, options, contexts);
-      return options.signal.aborted ? null : cost;
-    } catch (error) {
+    const read = await collect(sink, plan, options, contexts).catch(async (error: unknown) => {
       if (error instanceof CollectError && error.kind === 'cancelled') return null;
       await out.discard();
       throw error;
+    });
+    const whole = options.signal.aborted ? null : read;
+    if (sink.snapshot('written').list('kubernetes').length === 0) {
+      await out.discard();
+      if (whole === null) throw new ExpectedError('interrupted before anything was read', INTERRUPTED);
+      throw new ExpectedError('no list of the cluster could be read: there is nothing to capture', 3, [RIGHTS_HINT]);
     }
+    // still in here, where Ctrl-C is heard: an archive that has been begun is finished
+    sink.end();
+    await out.close();
+    return whole;
   });
-  if (cost !== null && sink.snapshot('written').list('kubernetes').length === 0) {
-    await out.discard();
-    throw new ExpectedError('no list of the cluster could be read: there is nothing to capture', 3, [RIGHTS_HINT]);
-  }
   if (cost === null) process.exitCode = INTERRUPTED;
-  sink.end();
-  await out.close();
   const problems = out.problems();
   if (cost !== null && flags.timings === true) {
     const size = (cost.bytes / 1024 / 1024).toFixed(1);
