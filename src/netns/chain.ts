@@ -1,11 +1,14 @@
 import type { Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import { CONTINUE, RETURN, type Action, type Flow, type Lane, type Predicate, type Verdict } from './flow.js';
+import { admits, ANY, type Head } from './head.js';
 
 /** A compiled rule, of iptables or nft. */
 export interface Rule {
-  /** Asked only of packets of the lane that `protocol` names. */
-  readonly test: Predicate;
+  /** Asked first, and only of packets of the lane that `protocol` names. */
+  readonly head: Head;
+  /** Asked of what the head admits; null: nothing more is asked. */
+  readonly rest: Predicate | null;
   /** CONTINUE: the next rule; RETURN: the chain ends here. */
   readonly act: Action;
   /**
@@ -22,7 +25,7 @@ export interface Rule {
 const INDEX_FROM = 24;
 
 /** What running a rule takes; made in one place, so that all have one shape. */
-type Step = Pick<Rule, 'test' | 'act'>;
+type Step = Pick<Rule, 'head' | 'rest' | 'act'>;
 
 interface List {
   readonly rules: readonly Step[];
@@ -54,7 +57,7 @@ export class Chain {
     const { rules } = list;
     for (let at = 0; at < rules.length; at++) {
       const rule = rules[at];
-      if (rule?.test(flow) !== true) continue;
+      if (rule === undefined || !admits(rule.head, flow) || rule.rest?.(flow) === false) continue;
       const verdict = rule.act(flow);
       if (verdict !== CONTINUE) return verdict === RETURN ? CONTINUE : verdict;
     }
@@ -79,7 +82,7 @@ export class Chain {
       ({ protocol, jumpsTo }) => (protocol === null || protocol === lane) && jumpsTo?.idle(lane) !== true,
     );
     const [only] = rules;
-    const through = rules.length === 1 && only?.test === ALWAYS ? only.jumpsTo : null;
+    const through = rules.length === 1 && only?.head === ANY && only.rest === null ? only.jumpsTo : null;
     // "-A PREROUTING -j ISTIO_PRERT" and nothing else: the other chain's rules are run in its place
     const list = through !== null && !through.entered ? through.list(lane) : listOf(rules);
     this.lists[lane] = list;
@@ -89,7 +92,7 @@ export class Chain {
 }
 
 function listOf(rules: readonly Rule[]): List {
-  return { rules: rules.map(({ test, act }) => ({ test, act })), index: indexOf(rules) };
+  return { rules: rules.map(({ head, rest, act }) => ({ head, rest, act })), index: indexOf(rules) };
 }
 
 function indexOf(rules: readonly Rule[]): List['index'] {
@@ -123,7 +126,7 @@ function runIndexed(rules: readonly Step[], index: NonNullable<List['index']>, f
     if (left < right) a++;
     else b++;
     const rule = rules[at];
-    if (rule?.test(flow) !== true) continue;
+    if (rule === undefined || !admits(rule.head, flow) || rule.rest?.(flow) === false) continue;
     const verdict = rule.act(flow);
     if (verdict !== CONTINUE) return verdict === RETURN ? CONTINUE : verdict;
   }
@@ -146,22 +149,5 @@ export function goTo(chain: Chain, maxDepth: number, tooDeep: () => FactMissing)
   return (flow) => {
     const verdict = run(flow);
     return verdict === CONTINUE ? RETURN : verdict;
-  };
-}
-
-const ALWAYS: Predicate = () => true;
-
-/** All of them, in order, up to the first that fails. */
-export function conjunction(tests: readonly Predicate[]): Predicate {
-  const [a, b, c] = tests;
-  if (a === undefined) return ALWAYS;
-  if (b === undefined) return a;
-  if (c === undefined) return (flow) => a(flow) && b(flow);
-  if (tests.length === 3) return (flow) => a(flow) && b(flow) && c(flow);
-  const d = tests[3];
-  if (tests.length === 4 && d !== undefined) return (flow) => a(flow) && b(flow) && c(flow) && d(flow);
-  return (flow) => {
-    for (const test of tests) if (!test(flow)) return false;
-    return true;
   };
 }

@@ -5,7 +5,8 @@ import { TCP, UDP, type Flow, type Predicate } from '../flow.js';
 import type { RouteResult } from '../routing.js';
 import { protocolNumber } from '../protocols.js';
 import type { Runtime } from '../runtime.js';
-import { interfaceTest, Options } from './values.js';
+import { asTest, type Test } from '../head.js';
+import { Options } from './values.js';
 
 /** Matches on addresses and devices. Each returns null where it does not understand an option. */
 export type MatchCompiler = (match: RuleMatch, family: Family, runtime: Runtime) => Predicate | null;
@@ -14,19 +15,19 @@ export type MatchCompiler = (match: RuleMatch, family: Family, runtime: Runtime)
  * -s, -d, -i, -o, -p, and what stands before any -m: one test each; null where an option is not understood. `-p tcp` and
  * `-p udp` are none: a rule of one protocol stands only in the list of that protocol's packets (chain.ts).
  */
-export function baseTests(match: RuleMatch, family: Family): readonly Predicate[] | null {
-  const tests: Predicate[] = [];
+export function baseTests(match: RuleMatch, family: Family): readonly Test[] | null {
+  const tests: Test[] = [];
   for (const option of match.options) {
     const test = baseOption(option, family);
     if (test === null) return null;
-    if (test !== always) tests.push(test);
+    if (test !== ALWAYS) tests.push(test);
   }
   return tests;
 }
 
-const always: Predicate = () => true;
+const ALWAYS = asTest(() => true);
 
-function baseOption({ name, values, negated }: RuleOption, family: Family): Predicate | null {
+function baseOption({ name, values, negated }: RuleOption, family: Family): Test | null {
   const value = values[0];
   if (value === undefined || values.length !== 1) return null;
   switch (name) {
@@ -34,39 +35,40 @@ function baseOption({ name, values, negated }: RuleOption, family: Family): Pred
     case '--source': {
       const masked = addressMask(value, family);
       if (masked === null) return null;
-      if (masked.kind === 'test') return (flow) => masked.test(flow.src) !== negated;
-      const { wanted, mask } = masked;
-      return (flow) => ((Number(flow.src) & mask) === wanted) !== negated;
+      if (masked.kind === 'test') return asTest((flow) => masked.test(flow.src) !== negated);
+      return { kind: 'src', value: masked.wanted, mask: masked.mask, negated };
     }
     case '-d':
     case '--destination': {
       const masked = addressMask(value, family);
       if (masked === null) return null;
-      if (masked.kind === 'test') return (flow) => masked.test(flow.dst) !== negated;
-      const { wanted, mask } = masked;
-      return (flow) => ((Number(flow.dst) & mask) === wanted) !== negated;
+      if (masked.kind === 'test') return asTest((flow) => masked.test(flow.dst) !== negated);
+      return { kind: 'dst', value: masked.wanted, mask: masked.mask, negated };
     }
     case '-i':
-    case '--in-interface': {
-      const test = interfaceTest(value);
-      return (flow) => test(flow.iif) !== negated;
-    }
+    case '--in-interface':
+      return deviceTest('iif', value, negated);
     case '-o':
-    case '--out-interface': {
-      const test = interfaceTest(value);
-      return (flow) => test(flow.oif) !== negated;
-    }
+    case '--out-interface':
+      return deviceTest('oif', value, negated);
     case '-p':
     case '--protocol': {
-      if (value === 'all' || value === '0') return negated ? (): boolean => false : always;
+      if (value === 'all' || value === '0') return negated ? asTest(() => false) : ALWAYS;
       const number = protocolNumber(value);
       if (number === null) return null;
-      if (!negated && (number === TCP || number === UDP)) return always;
-      return (flow) => (flow.protocol === number) !== negated;
+      if (!negated && (number === TCP || number === UDP)) return ALWAYS;
+      return negated ? asTest((flow) => flow.protocol !== number) : { kind: 'protocol', protocol: number };
     }
     default:
       return null;
   }
+}
+
+/** `eth0`, `eth+`, `+`: the kernel compares up to the mask; a device that is not there is the empty name. */
+function deviceTest(kind: 'iif' | 'oif', pattern: string, negated: boolean): Test {
+  if (!pattern.endsWith('+')) return { kind, name: pattern, negated };
+  const prefix = pattern.slice(0, -1);
+  return asTest((flow) => (flow[kind] ?? '').startsWith(prefix) !== negated);
 }
 
 /** Contiguous IPv4 masks, most of all rules, as numbers; all else as a test. */

@@ -2,6 +2,7 @@ import type { RuleOption } from '../../formats/iptables-save.js';
 import { compileSet, type Dimension, type SetTest } from '../ipset.js';
 import type { Evidence } from '../../formats/evidence.js';
 import type { Family } from '../address.js';
+import type { Test } from '../head.js';
 import { ICMP, ICMPV6, TCP, UDP, type CtTuple, type Flow, type Predicate } from '../flow.js';
 import { FactMissing, type Choices } from '../choices.js';
 import { protocolNumber } from '../protocols.js';
@@ -20,15 +21,13 @@ export type StateMatchCompiler = (
   evidence: Evidence,
 ) => Predicate | null;
 
-export const mark: StateMatchCompiler = (match) => {
+export function mark(match: RuleMatch): readonly Test[] | null {
   const options = new Options(match);
   const option = options.take('--mark');
   const wanted = maskedValue(option?.values[0]);
   if (option === null || wanted === null || !options.done) return null;
-  const { value, mask } = wanted;
-  const { negated } = option;
-  return (flow) => ((flow.mark & mask) >>> 0 === value) !== negated;
-};
+  return [{ kind: 'mark', value: wanted.value | 0, mask: wanted.mask | 0, negated: option.negated }];
+}
 
 /** connmark_mt: without a connection it never matches, `!` or not (linux net/netfilter/xt_connmark.c). */
 export const connmark: StateMatchCompiler = (match) => {

@@ -1,29 +1,29 @@
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
-import { conjunction } from '../chain.js';
 import { ACK, FIN, FLAG_BITS, ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, type Flow, type Predicate } from '../flow.js';
+import { asTest, type Test } from '../head.js';
 import type { MatchCompiler } from './match-address.js';
 import { numberRange, Options, type NumberRange } from './values.js';
 
 const inRange = (range: NumberRange, value: number): boolean => value >= range.from && value <= range.to;
 
 /** `-m tcp`, `-m udp`, `-m sctp`: the protocol is given by -p; a packet of another one never reaches the match. */
-function ports(protocol: number, options: Options, tests: Predicate[]): boolean {
-  for (const [names, pick] of [
-    [['--sport', '--source-port'], (flow: Flow): number => flow.sport],
-    [['--dport', '--destination-port'], (flow: Flow): number => flow.dport],
-  ] as const) {
-    const option = options.take(...names);
-    if (option === null) continue;
-    const range = numberRange(option.values[0], 65535);
-    if (range === null) return false;
-    const { negated } = option;
-    if (range.from === range.to) {
-      const wanted = range.from;
-      tests.push((flow) => flow.protocol === protocol && (pick(flow) === wanted) !== negated);
-    } else tests.push((flow) => flow.protocol === protocol && inRange(range, pick(flow)) !== negated);
+function ports(protocol: number, options: Options): readonly Test[] | null {
+  const tests: Test[] = [{ kind: 'protocol', protocol }];
+  const source = options.take('--sport', '--source-port');
+  if (source !== null) {
+    const range = numberRange(source.values[0], 65535);
+    if (range === null) return null;
+    tests.push(asTest((flow) => inRange(range, flow.sport) !== source.negated));
   }
-  if (tests.length === 0) tests.push((flow) => flow.protocol === protocol);
-  return true;
+  const destination = options.take('--dport', '--destination-port');
+  if (destination !== null) {
+    const range = numberRange(destination.values[0], 65535);
+    if (range === null) return null;
+    const { negated } = destination;
+    if (range.from === range.to) tests.push({ kind: 'dport', protocol, port: range.from, negated });
+    else tests.push(asTest((flow) => inRange(range, flow.dport) !== negated));
+  }
+  return tests;
 }
 
 /** The bits of `SYN,ACK`, `ALL`, `NONE`; null where a flag is not known. */
@@ -39,10 +39,11 @@ function flagSet(text: string | undefined): number | null {
   return bits;
 }
 
-export const tcp: MatchCompiler = (match) => {
+export function tcp(match: RuleMatch): readonly Test[] | null {
   const options = new Options(match);
-  const tests: Predicate[] = [];
-  if (!ports(TCP, options, tests)) return null;
+  const first = ports(TCP, options);
+  if (first === null) return null;
+  const tests = [...first];
   const syn = options.take('--syn');
   const flags = options.take('--tcp-flags');
   if (syn !== null) tests.push(flagTest(SYN_MASK, SYN, syn.negated));
@@ -54,26 +55,23 @@ export const tcp: MatchCompiler = (match) => {
   }
   const tcpOption = options.take('--tcp-option');
   if (tcpOption !== null) return null;
-  return options.done ? conjunction(tests) : null;
-};
+  return options.done ? tests : null;
+}
 
 const SYN_MASK = FIN | SYN | RST | ACK;
 
-function flagTest(mask: number, set: number, negated: boolean): Predicate {
-  return (flow) => ((flow.flags & mask) === (set & mask)) !== negated;
+function flagTest(mask: number, set: number, negated: boolean): Test {
+  return asTest((flow) => ((flow.flags & mask) === (set & mask)) !== negated);
 }
 
-export const udp: MatchCompiler = (match) => {
-  const options = new Options(match);
-  const tests: Predicate[] = [];
-  return ports(UDP, options, tests) && options.done ? conjunction(tests) : null;
-};
+export const udp = (match: RuleMatch): readonly Test[] | null => onlyPorts(UDP, match);
+export const sctp = (match: RuleMatch): readonly Test[] | null => onlyPorts(SCTP, match);
 
-export const sctp: MatchCompiler = (match) => {
+function onlyPorts(protocol: number, match: RuleMatch): readonly Test[] | null {
   const options = new Options(match);
-  const tests: Predicate[] = [];
-  return ports(SCTP, options, tests) && options.done ? conjunction(tests) : null;
-};
+  const tests = ports(protocol, options);
+  return options.done ? tests : null;
+}
 
 const ICMP_NAMES: ReadonlyMap<string, number> = new Map([
   ['echo-reply', 0],

@@ -2,6 +2,7 @@ import type { Evidence } from '../../formats/evidence.js';
 import type { RuleMatch } from '../../formats/iptables-save.js';
 import type { Family } from '../address.js';
 import type { Predicate } from '../flow.js';
+import { asTest, type Test } from '../head.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { addrtype, baseTests, iprange } from './match-address.js';
 import {
@@ -47,14 +48,10 @@ const COMPILERS: ReadonlyMap<string, StateMatchCompiler> = new Map<string, State
   ['comment', () => always],
   ['iprange', iprange],
   ['addrtype', addrtype],
-  ['tcp', tcp],
-  ['udp', udp],
-  ['sctp', sctp],
   ['icmp', icmp],
   ['icmp6', icmp6],
   ['icmpv6', icmp6],
   ['multiport', multiport],
-  ['mark', mark],
   ['connmark', connmark],
   ['conntrack', conntrack],
   ['state', conntrack],
@@ -65,6 +62,14 @@ const COMPILERS: ReadonlyMap<string, StateMatchCompiler> = new Map<string, State
   ['rpfilter', rpfilter],
   ['recent', recent],
   ['pkttype', pkttype],
+]);
+
+/** Those that can stand in the head of a rule. */
+const HEADS: ReadonlyMap<string, (match: RuleMatch) => readonly Test[] | null> = new Map([
+  ['tcp', tcp],
+  ['udp', udp],
+  ['sctp', sctp],
+  ['mark', mark],
 ]);
 
 /** Matches that depend on what happened before, on time, on contents or on programs: both ways. */
@@ -91,17 +96,16 @@ const UNDECIDABLE: ReadonlySet<string> = new Set([
 ]);
 
 /** What stands before any -m, one test an option; as compileMatch where it is not understood. */
-export function compileBase(
-  match: RuleMatch,
-  family: Family,
-  runtime: Runtime,
-  evidence: Evidence,
-): readonly Predicate[] {
-  return baseTests(match, family) ?? [compileMatch(match, family, runtime, evidence)];
+export function compileBase(match: RuleMatch, family: Family, runtime: Runtime, evidence: Evidence): readonly Test[] {
+  return baseTests(match, family) ?? compileMatch(match, family, runtime, evidence);
 }
 
 /** Never null: what is not understood forks, with the words of the rule. */
-export function compileMatch(match: RuleMatch, family: Family, runtime: Runtime, evidence: Evidence): Predicate {
+export function compileMatch(match: RuleMatch, family: Family, runtime: Runtime, evidence: Evidence): readonly Test[] {
+  return HEADS.get(match.name)?.(match) ?? [asTest(compileFunction(match, family, runtime, evidence))];
+}
+
+function compileFunction(match: RuleMatch, family: Family, runtime: Runtime, evidence: Evidence): Predicate {
   const compiler = COMPILERS.get(match.name);
   const compiled = compiler?.(match, family, runtime, evidence) ?? null;
   if (compiled !== null) return compiled;

@@ -8,9 +8,10 @@ import {
   type RuleOption,
 } from '../../formats/iptables-save.js';
 import type { Addr, Family } from '../address.js';
-import { Chain, conjunction, goTo, jump, type Rule } from '../chain.js';
+import { Chain, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
 import { ACCEPT, CONTINUE, DROP, laneOf, type Action, type Lane } from '../flow.js';
+import { ANY, split } from '../head.js';
 import { protocolNumber } from '../protocols.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { compileBase, compileMatch } from './matches.js';
@@ -85,7 +86,8 @@ export class CompiledTable {
       };
       const condition = `the rule at ${placeOf(evidence)} matches`;
       return {
-        test: (flow) => flow.choices.either(`rule ${placeOf(evidence)}`, condition, unknown),
+        head: ANY,
+        rest: (flow) => flow.choices.either(`rule ${placeOf(evidence)}`, condition, unknown),
         act: fail,
         protocol: null,
         dst: null,
@@ -102,7 +104,7 @@ export class CompiledTable {
       );
     const first = parsed.matches[0]?.options ?? [];
     const { target } = parsed;
-    const rule = { test: conjunction(tests), protocol: protocolLane(first), dst: this.hostDestination(first) };
+    const rule = { ...split(tests), protocol: protocolLane(first), dst: this.hostDestination(first) };
     if (target === null) return { ...rule, act: counts, jumpsTo: null };
     const { name } = target;
     if (!this.chains.has(name) || isBuiltinTarget(name)) {

@@ -66,12 +66,3 @@ export function numberRange(text: string | undefined, max: number, separator = '
 function decimal(text: string): number | null {
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
 }
-
-/** `eth0`, `eth+`, `+`: the kernel compares up to the mask; a device that is not there is the empty name. */
-export function interfaceTest(pattern: string): (name: string | null) => boolean {
-  if (pattern.endsWith('+')) {
-    const prefix = pattern.slice(0, -1);
-    return (name) => (name ?? '').startsWith(prefix);
-  }
-  return (name) => (name ?? '') === pattern;
-}

@@ -2,7 +2,8 @@ import type { Evidence } from '../../formats/evidence.js';
 import { isObject, numberOf, stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
 import { isLinkLocal6, isMulticast, type Addr, type Family } from '../address.js';
 import { FactMissing } from '../choices.js';
-import { ICMP, ICMPV6, SCTP, TCP, UDP, type Action, type Connection, type Flow, type Predicate } from '../flow.js';
+import { ICMP, ICMPV6, SCTP, TCP, UDP, type Action, type Connection, type Flow } from '../flow.js';
+import { asTest, type Test } from '../head.js';
 import type { RouteKey, RouteResult } from '../routing.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { socketMatches } from '../iptables/match-state.js';
@@ -22,7 +23,7 @@ export interface Expression {
   /** A number written in the rule. */
   readonly constant?: number;
   /** The test for one value, in one step; where there is none, `get` and a comparison. */
-  readonly equals?: (wanted: Value, negated: boolean) => Predicate;
+  readonly equals?: (wanted: Value, negated: boolean) => Test;
 }
 
 export interface NftContext {
@@ -71,14 +72,14 @@ function payload(json: JsonObject, family: Family): Expression | null {
         return {
           get: (flow) => flow.src,
           kinds: ['addr'],
-          equals: (wanted, negated) => (flow) => (flow.src === wanted) !== negated,
+          equals: addressTest('src'),
         };
       }
       if (field === 'daddr') {
         return {
           get: (flow) => flow.dst,
           kinds: ['addr'],
-          equals: (wanted, negated) => (flow) => (flow.dst === wanted) !== negated,
+          equals: addressTest('dst'),
         };
       }
       if (field === 'protocol' || field === 'nexthdr') return { get: (flow) => flow.protocol, kinds: ['proto'] };
@@ -94,7 +95,10 @@ function payload(json: JsonObject, family: Family): Expression | null {
         return {
           get: (flow) => (flow.protocol === number ? flow.dport : null),
           kinds: ['port'],
-          equals: (wanted, negated) => (flow) => flow.protocol === number && (flow.dport === wanted) !== negated,
+          equals: (wanted, negated) =>
+            typeof wanted === 'number'
+              ? { kind: 'dport', protocol: number, port: wanted, negated }
+              : asTest((flow) => flow.protocol === number && negated),
         };
       }
       if (protocol === 'tcp' && field === 'flags') {
@@ -137,7 +141,7 @@ function isIcmp({ protocol }: Flow): boolean {
 function meta(key: string, { family, runtime }: NftContext): Expression | null {
   switch (key) {
     case 'mark':
-      return { get: (flow) => flow.mark, kinds: ['mark'] };
+      return { get: (flow) => flow.mark, kinds: ['mark'], equals: markTest(0xffffffff) };
     case 'l4proto':
       return { get: (flow) => flow.protocol, kinds: ['proto'] };
     case 'nfproto':
@@ -150,14 +154,14 @@ function meta(key: string, { family, runtime }: NftContext): Expression | null {
       return {
         get: (flow) => flow.iif ?? '',
         kinds: ['ifname'],
-        equals: (wanted, negated) => (flow) => ((flow.iif ?? '') === wanted) !== negated,
+        equals: deviceTest('iif'),
       };
     case 'oif':
     case 'oifname':
       return {
         get: (flow) => flow.oif ?? '',
         kinds: ['ifname'],
-        equals: (wanted, negated) => (flow) => ((flow.oif ?? '') === wanted) !== negated,
+        equals: deviceTest('oif'),
       };
     case 'iifkind':
       return { get: (flow) => kindOf(runtime, flow.iif), kinds: ['ifname'] };
@@ -452,7 +456,8 @@ function binary(
       current = {
         get: masked(before, constant),
         kinds: current.kinds,
-        ...(isMark(sides[0]) ? { equals: maskedMark(constant) } : {}),
+        ...(isMark('meta', sides[0]) ? { equals: markTest(constant) } : {}),
+        ...(isMark('ct', sides[0]) ? { equals: connmarkTest(constant) } : {}),
       };
       continue;
     }
@@ -468,15 +473,37 @@ function binary(
   return current;
 }
 
-function isMark(json: unknown): boolean {
-  return isObject(json) && isObject(json['meta']) && json['meta']['key'] === 'mark';
+function isMark(of: 'meta' | 'ct', json: unknown): boolean {
+  const key = isObject(json) ? json[of] : null;
+  return isObject(key) && key['key'] === 'mark';
 }
 
-const maskedMark =
+const markTest =
   (mask: number) =>
-  (wanted: Value, negated: boolean): Predicate =>
-  (flow) =>
-    ((flow.mark & mask) >>> 0 === wanted) !== negated;
+  (wanted: Value, negated: boolean): Test =>
+    typeof wanted === 'number' && wanted >= 0 && wanted <= 0xffffffff
+      ? { kind: 'mark', value: wanted | 0, mask: mask | 0, negated }
+      : asTest(() => negated);
+
+const connmarkTest =
+  (mask: number) =>
+  (wanted: Value, negated: boolean): Test =>
+    asTest((flow) => {
+      const ct = tracked(flow);
+      return ct !== null && ((ct.mark & mask) >>> 0 === wanted) !== negated;
+    });
+
+const addressTest =
+  (kind: 'src' | 'dst') =>
+  (wanted: Value, negated: boolean): Test =>
+    typeof wanted === 'number'
+      ? { kind, value: wanted | 0, mask: -1, negated }
+      : asTest((flow) => (flow[kind] === wanted) !== negated);
+
+const deviceTest =
+  (kind: 'iif' | 'oif') =>
+  (wanted: Value, negated: boolean): Test =>
+    typeof wanted === 'string' ? { kind, name: wanted, negated } : asTest(() => negated);
 
 /** The arithmetic of most rules. */
 function masked(get: Getter, mask: number): Getter {

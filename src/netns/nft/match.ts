@@ -1,5 +1,6 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
-import type { Flow } from '../flow.js';
+import type { Predicate } from '../flow.js';
+import { asTest, type Test } from '../head.js';
 import { placeOf } from '../runtime.js';
 import {
   compileExpression,
@@ -11,50 +12,52 @@ import {
 import { compileSetMembers } from './sets.js';
 import { literal, pattern, type Pattern, type ValueTest } from './value.js';
 
-type NftTest = (flow: Flow) => boolean;
-
 /** The test of a match statement; null where the statement is of another kind. */
-export function matchOf(json: unknown, context: NftContext): NftTest | null {
+export function matchOf(json: unknown, context: NftContext): Test | null {
   return isObject(json) && isObject(json['match']) ? compileNftMatch(json['match'], context) : null;
 }
 
 /** Never null: what is not understood forks, with the words of the rule. */
-export function compileNftMatch(json: JsonObject, context: NftContext): NftTest {
-  return understood(json, context) ?? fork(json, context);
+export function compileNftMatch(json: JsonObject, context: NftContext): Test {
+  return understood(json, context) ?? asTest(fork(json, context));
 }
 
-function fork(json: JsonObject, context: NftContext): NftTest {
+function fork(json: JsonObject, context: NftContext): Predicate {
   const words = JSON.stringify({ match: json });
   const condition = `${words} at ${placeOf(context.evidence)} matches`;
   const unknown = unsupportedExpression({ match: json }, context.evidence);
   return (flow) => flow.choices.either(`nft ${placeOf(context.evidence)} ${words}`, condition, unknown);
 }
 
-function understood(json: JsonObject, context: NftContext): NftTest | null {
+function understood(json: JsonObject, context: NftContext): Test | null {
   const op = stringOf(json['op']);
   const left = compileExpression(json['left'], context);
   if (left === null || op === null) return null;
   const { right } = json as { right?: unknown };
-  if (op === '<' || op === '>' || op === '<=' || op === '>=') return ordered(op, left, right, context);
-  if (op === 'in' || isFlagTest(op, left, right)) return bits(left, right, context);
+  if (op === '<' || op === '>' || op === '<=' || op === '>=') return orNull(ordered(op, left, right, context));
+  if (op === 'in' || isFlagTest(op, left, right)) return orNull(bits(left, right, context));
   if (op !== '==' && op !== '!=') return null;
   const negated = op === '!=';
   const test = equality(left, right, context);
   if (test === null) return null;
-  if (left.owner !== undefined) return ownerTest(left, testOf(test), negated, right, context);
+  if (left.owner !== undefined) return asTest(ownerTest(left, testOf(test), negated, right, context));
   const { get } = left;
   if (test.kind === 'exact') {
     const wanted = test.value;
     if (left.equals !== undefined) return left.equals(wanted, negated);
-    return (flow) => {
+    return asTest((flow) => {
       const value = get(flow);
       return value !== null && (value === wanted) !== negated;
-    };
+    });
   }
-  return compare(get, testOf(test), negated);
+  return asTest(compare(get, testOf(test), negated));
 }
 
-function compare(get: Getter, test: ValueTest, negated: boolean): NftTest {
+function orNull(test: Predicate | null): Test | null {
+  return test === null ? null : asTest(test);
+}
+
+function compare(get: Getter, test: ValueTest, negated: boolean): Predicate {
   return (flow) => {
     const value = get(flow);
     return value !== null && test(value) !== negated;
@@ -97,7 +100,7 @@ function testOf(one: Pattern): ValueTest {
   }
 }
 
-function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, context: NftContext): NftTest | null {
+function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, context: NftContext): Predicate | null {
   const bound = literal(right, left.kinds[0] ?? 'int', context.family);
   if (bound === null || left.kinds.length !== 1) return null;
   const test: ValueTest =
@@ -116,7 +119,7 @@ function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, 
 }
 
 /** `in`: any of the bits. */
-function bits(left: Expression, right: unknown, context: NftContext): NftTest | null {
+function bits(left: Expression, right: unknown, context: NftContext): Predicate | null {
   const kind = left.kinds[0] ?? 'int';
   const mask = literal(right, kind, context.family);
   if (typeof mask !== 'number' || left.kinds.length !== 1) return null;
@@ -137,7 +140,7 @@ function ownerTest(
   negated: boolean,
   right: unknown,
   { evidence }: NftContext,
-): NftTest {
+): Predicate {
   const which = left.owner ?? 'uid';
   const words = `${which} ${JSON.stringify(right)}`;
   const single = typeof right === 'number' ? right : null;

@@ -4,6 +4,7 @@ import { parseCidr } from '../../formats/ip.js';
 import type { Addr } from '../address.js';
 import { FactMissing } from '../choices.js';
 import { ACCEPT, CONTINUE, DROP, REJECT, RETURN, TCP, UDP, type Flow, type Verdict } from '../flow.js';
+import { predicateOf } from '../head.js';
 import { setTemplate } from '../track.js';
 import { setConnmark, setMark } from '../marks.js';
 import { bindNat, masquerade, portRange, redirect, setupNat, type Manip, type NatRange } from '../nat.js';
@@ -71,7 +72,7 @@ function understood(key: string, body: unknown, context: NftContext): Statement 
   switch (key) {
     case 'match': {
       if (!isObject(body)) return null;
-      const test = compileNftMatch(body, context);
+      const test = predicateOf(compileNftMatch(body, context));
       return (flow) => (test(flow) ? NEXT : BREAK);
     }
     case 'accept':

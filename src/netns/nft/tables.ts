@@ -1,9 +1,10 @@
 import { isObject } from '../../formats/netns-json.js';
 import type { NftChain, NftRule, NftTable } from '../../formats/nft-ruleset.js';
 import type { Family } from '../address.js';
-import { Chain, conjunction, goTo, jump, type Rule } from '../chain.js';
+import { Chain, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
-import { ACCEPT, CONTINUE, DROP, type Action, type HookName, type Predicate } from '../flow.js';
+import { ACCEPT, CONTINUE, DROP, type Action, type HookName } from '../flow.js';
+import { split, type Test } from '../head.js';
 import type { BaseChain } from '../hooks.js';
 import type { Runtime } from '../runtime.js';
 import type { NftContext } from './expression.js';
@@ -85,7 +86,7 @@ export class CompiledNftTable {
       goTo: (target) => goTo(this.chain(target), MAX_DEPTH, this.tooDeep(target)),
     };
     const loud = expr.filter((json) => !isSilent(json));
-    const tests: Predicate[] = [];
+    const tests: Test[] = [];
     for (const json of loud) {
       const test = matchOf(json, context);
       if (test === null) break;
@@ -96,7 +97,7 @@ export class CompiledNftTable {
     const rest = loud.slice(tests.length);
     const target = rest.length === 1 && isJump(rest[0]) ? targetChain(rest[0]) : null;
     return {
-      test: conjunction(tests.filter((_, at) => !onlyDemands(matches[at], protocol))),
+      ...split(tests.filter((_, at) => !onlyDemands(matches[at], protocol))),
       act: inTurn(rest.map((json) => compileStatement(json, context))),
       protocol,
       dst: null,
