@@ -13,6 +13,7 @@ import { reply, routeName, type FilterRun } from './filter-run.js';
 import { fork, step, weigh, withUnknown, type Path } from './path.js';
 import { percent, shareOf } from './percent.js';
 import { isDoubt, type Runtime } from './runtime.js';
+import type { Stream } from './stream.js';
 import { headerMatchers, objects, stringMatcher } from './strings.js';
 import { all, any, doubt, type Doubt, type Tri } from './tri.js';
 import { uriTemplate, withoutQuery } from './http-path.js';
@@ -135,7 +136,8 @@ function jwtPath(match: JsonObject, path: string, rule: string): Tri {
       : compiled.fullMatch(path);
   }
   const policy = objectOrNull(object(match['path_match_policy'])['typed_config']);
-  const template = uriTemplate(string(policy?.['path_template']) ?? '');
+  const pattern = string(policy?.['path_template']);
+  const template = pattern === null ? null : uriTemplate(pattern);
   return template === null
     ? doubt(`JWT rule ${rule} matches`, 'its kind of path match is not understood')
     : template.test(path);
@@ -189,10 +191,47 @@ function hasToken(provider: JsonObject, { stream }: FilterRun): boolean {
   );
 }
 
-/** `clear_route_cache`: the route is chosen again, by the claims of the token. */
-function rerouted(config: JsonObject, path: Path): Path {
-  const again = Object.values(object(config['providers'])).some((item) => object(item)['clear_route_cache'] === true);
-  return again ? withUnknown(path, 'claims of the JWT', 'the route is chosen again by them') : path;
+/** Names of headers that a provider writes from the claims, or removes with the token. */
+function headersOfJwt(provider: JsonObject): readonly (string | null)[] {
+  return [
+    'authorization',
+    string(provider['forward_payload_header']),
+    ...objects(provider['claim_to_headers']).map((item) => string(item['header_name'])),
+    ...objects(provider['from_headers']).map((item) => string(item['name'])),
+  ].map((name) => name?.toLowerCase() ?? null);
+}
+
+/** Whether some route of the virtual host looks at what the filter writes. */
+function routesLookAt(stream: Stream, providers: readonly JsonObject[]): boolean {
+  if (stream.table?.entry.value['vhost_header'] !== undefined || stream.virtualHost === null) return true;
+  if (stream.virtualHost.value['matcher'] !== undefined) return true;
+  const written = new Set(providers.flatMap(headersOfJwt));
+  const params = new Set(['access_token', ...providers.flatMap((item) => strings(item['from_params']))]);
+  return stream.virtualHost.body().routes.some(({ value }) => {
+    const match = object(value['match']);
+    return (
+      list(match['dynamic_metadata']).length > 0 ||
+      list(match['filter_state']).length > 0 ||
+      objects(match['headers']).some((item) => written.has((string(item['name']) ?? '').toLowerCase())) ||
+      objects(match['query_parameters']).some((item) => params.has(string(item['name']) ?? ''))
+    );
+  });
+}
+
+/** `clear_route_cache`: the route is chosen again, by what the claims of the token became. */
+function withClaims(run: FilterRun, stream: Stream, path: Path): void {
+  const { filter, end, next } = run;
+  const providers = Object.values(object(filter.config['providers'])).map((item) => object(item));
+  const again = providers.some((item) => item['clear_route_cache'] === true);
+  if (!again || !routesLookAt(stream, providers)) return next(stream, path);
+  const question = doubt('the claims of the JWT lead to the same route', 'the route is chosen again by them');
+  fork(
+    path,
+    question,
+    'unknown',
+    (yes) => next(stream, yes),
+    (no) => end(ending(stream.connection, 'unknown', run.evidence, { reason: question.reason }), no),
+  );
 }
 
 /** envoy.filters.http.jwt_authn: the first rule that matches; a token's validity is an open question. */
@@ -208,7 +247,7 @@ export function jwt(run: FilterRun, own: JsonObject | null): void {
     switch (requirement(required, config, run)) {
       case 'pass': {
         const carries = Object.values(object(config['providers'])).some((item) => hasToken(object(item), run));
-        return next(carries ? opened : stream, carries ? rerouted(config, branch) : branch);
+        return carries ? withClaims(run, opened, branch) : next(stream, branch);
       }
       case 'fail':
         return end(reply(run, 'deny', 401, 'jwt_authn_access_denied{Jwt_is_missing}', { policy: filter.name }), branch);
@@ -218,7 +257,7 @@ export function jwt(run: FilterRun, own: JsonObject | null): void {
           branch,
           question,
           'condition',
-          (yes) => next(opened, rerouted(config, yes)),
+          (yes) => withClaims(run, opened, yes),
           (no) => end(reply(run, 'deny', 401, 'jwt_authn_access_denied', { policy: filter.name }), no),
         );
       }

@@ -240,7 +240,7 @@ function extAuthz(run: FilterRun, own: JsonObject | null): void {
       branch,
       question,
       'condition',
-      (yes) => next({ ...stream, openMetadata: opened(stream, filter) }, reroutedBy(filter, yes)),
+      (yes) => rerouted(run, { ...stream, openMetadata: opened(stream, filter) }, yes),
       (no) => end(reply(run, 'deny', 403, 'ext_authz_denied', { policy: filter.name }), no),
     );
   };
@@ -254,9 +254,20 @@ function extAuthz(run: FilterRun, own: JsonObject | null): void {
 }
 
 /** Headers that the service adds may lead to another route, where the route is chosen again. */
-function reroutedBy({ name, config }: Filter, path: Path): Path {
-  if (boolean(config['clear_route_cache']) !== true) return path;
-  return withUnknown(path, `headers that ${name} adds`, 'the route is chosen again with them');
+function rerouted(run: FilterRun, stream: Stream, path: Path): void {
+  const { filter, end, next } = run;
+  if (boolean(filter.config['clear_route_cache']) !== true) return next(stream, path);
+  const question = doubt(
+    `headers that ${filter.name} adds lead to the same route`,
+    'the route is chosen again with them',
+  );
+  fork(
+    path,
+    question,
+    'unknown',
+    (yes) => next(stream, yes),
+    (no) => end(ending(stream.connection, 'unknown', run.evidence, { reason: question.reason }), no),
+  );
 }
 
 /** `filter_enabled`: a share of the requests is asked about at all; 403 for the rest where `deny_at_disable` says so. */

@@ -1,6 +1,7 @@
 import { boolean, number, object, string, strings, type JsonObject } from '../formats/envoy-json.js';
 import type { Connection } from './connection.js';
-import type { HttpRequest } from './face.js';
+import type { HttpRequest, OpenPart } from './face.js';
+import { openPart } from './header-mutation.js';
 import type { OpenHeader } from './strings.js';
 
 /** `http` or `https`, as `:scheme` says it to routes and filters. */
@@ -38,7 +39,7 @@ const HOP_BY_HOP = ['keep-alive', 'proxy-connection', 'transfer-encoding'] as co
 
 /**
  * Headers as routes and filters see them (ConnectionManagerUtility::mutateRequestHeaders): hop-by-hop headers go,
- * x-forwarded-for and x-forwarded-proto are written behind `use_remote_address`.
+ * x-forwarded-proto is written where there is none, x-forwarded-for behind `use_remote_address`.
  */
 export function sanitized(config: JsonObject, connection: Connection, request: HttpRequest): HttpRequest {
   const { headers } = request;
@@ -52,13 +53,14 @@ export function sanitized(config: JsonObject, connection: Connection, request: H
   if (headers[CLIENT_CERT] !== undefined && clientCertificate(config, connection, request)?.present === false)
     gone.push(CLIENT_CERT);
   const trusting = boolean(config['use_remote_address']) === true;
-  if (gone.length === 0 && !trusting) return request;
+  if (gone.length === 0 && !trusting && headers['x-forwarded-proto'] !== undefined) return request;
   const left: Record<string, string> = { ...headers };
   for (const name of gone) delete left[name];
+  // the client's own counts for nothing where this Envoy is the edge, unless a trusted proxy stands before it
+  const edge = trusting && (number(config['xff_num_trusted_hops']) ?? 0) === 0;
+  if (edge || left['x-forwarded-proto'] === undefined)
+    left['x-forwarded-proto'] = connection.terminated === undefined ? 'http' : 'https';
   if (trusting) {
-    // a trusted proxy's stands; without one it is written all the same
-    if ((number(config['xff_num_trusted_hops']) ?? 0) === 0 || left['x-forwarded-proto'] === undefined)
-      left['x-forwarded-proto'] = schemeOf(config, connection);
     if (boolean(config['skip_xff_append']) !== true && connection.remote?.kind === 'ip') {
       const before = left['x-forwarded-for'];
       left['x-forwarded-for'] = before === undefined ? connection.remote.host : `${before},${connection.remote.host}`;
@@ -102,6 +104,35 @@ export function openHeaders(
 }
 
 const INTERNAL = 'whether the request counts as internal is not decided by this program';
+
+/** What the router and the tracer write, or may write, into a request that goes on. */
+const OF_ROUTER = [
+  'x-envoy-attempt-count',
+  'x-envoy-decorator-operation',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-external-address',
+  'x-envoy-internal',
+  'x-envoy-original-host',
+  'x-envoy-original-path',
+].map((name) => openPart(name, MADE_HERE));
+const OF_TRACER = ['traceparent', 'tracestate', 'x-b3-sampled', 'x-b3-spanid', 'x-b3-traceid', 'b3'].map((name) =>
+  openPart(name, MADE_HERE),
+);
+const OF_MANAGER = [CLIENT_CERT, 'x-request-id', 'x-forwarded-port', 'via'].map((name) => openPart(name, MADE_HERE));
+
+/** Headers of the request as the upstream gets it whose values are not known, those that came so included. */
+export function headersBehind(config: JsonObject, connection: Connection, request: HttpRequest): readonly OpenPart[] {
+  const written = (part: OpenPart): boolean | null | undefined =>
+    openHeader(config, connection, request, undefined, part.name)?.present;
+  const own = [
+    ...OF_MANAGER.filter((part) => written(part) === true),
+    ...OF_ROUTER,
+    ...(config['tracing'] === undefined ? [] : OF_TRACER),
+  ];
+  if (request.open === undefined) return own;
+  const came = request.open.filter((part) => written(part) !== false && !own.some(({ name }) => name === part.name));
+  return [...came, ...own];
+}
 
 function openHeader(
   config: JsonObject,

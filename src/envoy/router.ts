@@ -7,6 +7,7 @@ import { withoutQuery } from './http-path.js';
 import { mutatedHeaders, mutates, openPart } from './header-mutation.js';
 import { fork, step, withUnknown, type Path } from './path.js';
 import { regex } from './regex.js';
+import { headersBehind } from './request-headers.js';
 import type { Route } from './routes.js';
 import type { Stream } from './stream.js';
 import { headerValue } from './strings.js';
@@ -277,7 +278,7 @@ function rewrite(
     };
   }
   unknown.push(...added.unknown);
-  const rewritten = { ...request, path, authority, headers };
-  if (unknown.length === 0) return { rewritten, unknown };
-  return { rewritten: { ...rewritten, open: [...(request.open ?? []), ...unknown] }, unknown };
+  const behind = headersBehind(stream.hcm.config, stream.connection, request);
+  const open = unknown.length === 0 ? behind : [...behind, ...unknown];
+  return { rewritten: { method: request.method, authority, path, headers, open }, unknown };
 }
