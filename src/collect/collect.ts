@@ -7,7 +7,7 @@ import { Cluster, nameOf, NODES, PODS } from './cluster.js';
 import { CollectError } from './errors.js';
 import { Fetcher } from './fetch.js';
 import { KINDS, kindFile } from './kinds.js';
-import { connect } from './kubeconfig.js';
+import { connect, type Connection } from './kubeconfig.js';
 import { emptyManifest, manifestOf } from './manifest.js';
 import type { Ask, CollectOptions, Plan } from './plan.js';
 import { parseReference } from './reference.js';
@@ -97,7 +97,7 @@ async function openOne(
   // alone, and first: what cannot be reached at all is found out by one connection
   const served = await discover(session).catch((error: unknown) => {
     connection.close();
-    throw error;
+    throw error instanceof CollectError ? named(error, connection) : error;
   });
   let version: string | null = null;
   const versionRead = serverVersion(session).then(
@@ -132,6 +132,12 @@ async function openOne(
   };
 }
 
+/** Which of the clusters that a person works with it is. */
+function named(error: CollectError, { context, server }: Connection): CollectError {
+  if (error.kind === 'cancelled') return error;
+  return new CollectError(error.kind, `${error.message} (context ${context}, ${server.origin})`, error.status);
+}
+
 /** A further cluster that cannot be read is missing, and said so; the others are read. */
 async function openOther(sink: SnapshotSink, run: Run, context: string, prefix: string): Promise<Opened | null> {
   const { plan, options } = run;
@@ -140,7 +146,7 @@ async function openOther(sink: SnapshotSink, run: Run, context: string, prefix: 
     return await openOne(own, run, context, prefix);
   } catch (error) {
     if (!(error instanceof CollectError) || error.kind === 'cancelled') throw error;
-    options.progress({ kind: 'notice', message: `context ${context} cannot be read: ${error.message}` });
+    options.progress({ kind: 'notice', message: `a cluster cannot be read: ${error.message}` });
     own.manifest(emptyManifest(plan, options, context, [{ file: '.', reason: error.message }]));
     return null;
   }

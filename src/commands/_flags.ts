@@ -6,7 +6,7 @@ export const clusterFlags = {
   context: Flags.string({
     multiple: true,
     multipleNonGreedy: true,
-    description: 'context of the kubeconfig; several are read into one snapshot',
+    description: 'context of the kubeconfig; may be repeated: several clusters are read as one snapshot',
     helpGroup: 'CLUSTER',
   }),
   kubeconfig: Flags.string({ description: 'kubeconfig file', helpValue: '<file>', helpGroup: 'CLUSTER' }),
@@ -33,13 +33,17 @@ export const clusterFlags = {
     ...CONCURRENCY,
     helpGroup: 'CLUSTER',
   }),
+  timings: Flags.boolean({ description: 'say where the time went, on standard error', helpGroup: 'CLUSTER' }),
+};
+
+/** For what has a path: only what is on it may get one. */
+export const debugFlags = {
   'allow-debug-container': Flags.string({
     description:
       'allow an ephemeral container in a pod of the path (its entry stays), or a pod on a node of it (removed afterwards), of this image, with NET_ADMIN only, where nothing else reads the rules',
     helpValue: '<image>',
     helpGroup: 'CLUSTER',
   }),
-  timings: Flags.boolean({ description: 'say where the time went, on standard error', helpGroup: 'CLUSTER' }),
 };
 
 /** Flags of every command that answers from a cluster or from a snapshot of one. */

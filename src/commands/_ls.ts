@@ -47,10 +47,16 @@ export function workloadsOf(
     throw new ExpectedError(
       `there is no namespace ${namespace}`,
       2,
-      known.length === 0 ? [] : [`There are: ${[...new Set(known)].join(', ')}`],
+      known.length === 0 ? [] : [`There are: ${shortened([...new Set(known)])}`],
     );
   }
   return list;
+}
+
+/** As many names as a person reads. */
+function shortened(names: readonly string[]): string {
+  const more = names.length - 30;
+  return more <= 0 ? names.join(', ') : `${names.slice(0, 30).join(', ')} and ${more} more`;
 }
 
 /** The workloads of all clusters of the snapshot, those of the first one first. */

@@ -4,13 +4,14 @@ import { sourceFlags } from './_flags.js';
 
 export default class Ls extends BaseCommand {
   static override summary = 'what is in the mesh, and whether it really is';
-  static override description = `Lists pods with their mode, node and waypoint, whose proxy should take their traffic by labels, annotations and
-release (EXPECTED), and whose does by the rules, sets and ztunnels of the data plane (FOUND).
+  static override description = `\
+Lists pods with their mode, node and waypoint, whose proxy should take their traffic by labels, annotations and release \
+(EXPECTED), and whose does by the rules, sets and ztunnels of the data plane (FOUND).
 
-ztunnel: enrolled in ambient; sidecar: its own Envoy; itself: it is a proxy; none: nobody's; partly: rules and proxy do
+ztunnel: enrolled in ambient; sidecar: its own Envoy; itself: it is a proxy; none: nobody's; partly: rules and proxy do \
 not agree, so that traffic gets lost; unknown: -o json says which fact is missing.
 
-Exit status: 0 listed, whatever was found; 2 the command line is wrong; 3 the pods could not be read.`;
+Exit status: 0 listed, whatever was found; 2 the command line is wrong; 3 the pods could not be read; 130 interrupted.`;
   static override examples = [
     '<%= config.bin %> ls --namespace bar',
     '<%= config.bin %> ls --all-namespaces --output wide',
@@ -19,6 +20,7 @@ Exit status: 0 listed, whatever was found; 2 the command line is wrong; 3 the po
   ];
   static override flags = {
     ...sourceFlags,
+    namespace: Flags.string({ char: 'n', description: 'only this namespace', helpGroup: 'CLUSTER' }),
     'all-namespaces': Flags.boolean({
       char: 'A',
       description: 'all namespaces, as without --namespace',

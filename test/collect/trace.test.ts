@@ -557,7 +557,9 @@ describe('several contexts', () => {
     const sink = memorySink();
     await collect(sink, question('foo/sleep', 'bar/httpbin:8000'), opened, ['double', 'west']);
     const snapshot = sink.snapshot('x');
-    expect(opened.notices.join('\n')).toMatch(/context west cannot be read: connection refused/);
+    expect(opened.notices.join('\n')).toMatch(
+      /a cluster cannot be read: connection refused .*\(context west, http:\/\/127\.0\.0\.1:1\)/,
+    );
     const answered = answer(snapshot, { from: 'foo/sleep', to: 'bar/httpbin:8000' });
     expect(shape(answered)).toEqual(shape(answer(recorded, { from: 'foo/sleep', to: 'bar/httpbin:8000' })));
     expect(() => answer(snapshot, { from: 'nobody@west', to: 'bar/httpbin:8000' })).toThrow(/connection refused/);

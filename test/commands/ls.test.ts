@@ -211,3 +211,18 @@ interface Labelled {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
 }
+
+it('a namespace that does not exist is answered with as many names as a person reads', () => {
+  const many = Array.from({ length: 100 }, (_, at) => namespace(`team-${at}`));
+  const files = new Map([
+    ['kubernetes/pods.json', list()],
+    ['kubernetes/namespaces.json', list(...many)],
+  ]);
+  let said: unknown = null;
+  try {
+    workloadsOf(memorySnapshot(files), 'nowhere');
+  } catch (error) {
+    said = error;
+  }
+  expect(said).toMatchObject({ exit: 2, suggestions: [expect.stringMatching(/^There are: team-0, .* and 70 more$/)] });
+});

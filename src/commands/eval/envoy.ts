@@ -6,15 +6,16 @@ import { ExpectedError } from '../_errors.js';
 
 export default class EvalEnvoy extends BaseCommand {
   static override summary = 'what one Envoy would do with many connections and requests, from its config_dump alone';
-  static override description = `Reads questions as JSON, one a line, and answers each with the distinct ways it can end and their
+  static override description = `\
+Reads questions as JSON, one a line, and answers each with the distinct ways it can end and their \
 probabilities, in the same order. No cluster is needed.
 
-A question: {"id":"1","listener":"0.0.0.0:15001","src":"10.244.1.5:40000","dst":"10.96.0.9:8000","tls":null,
-"http":{"method":"GET","authority":"httpbin.bar:8000","path":"/get","headers":{}}}. "listener" is the address that the
-connection was delivered to, "dst" its original destination; "tls" is {"sni","alpn","peer"} where it is TLS, "http" null
+A question: {"id":"1","listener":"0.0.0.0:15001","src":"10.244.1.5:40000","dst":"10.96.0.9:8000","tls":null, \
+"http":{"method":"GET","authority":"httpbin.bar:8000","path":"/get","headers":{}}}. "listener" is the address that the \
+connection was delivered to, "dst" its original destination; "tls" is {"sni","alpn","peer"} where it is TLS, "http" null \
 for plain TCP. HBONE: "tls" is the outer TLS, add "connect": {"authority","headers"} and "innerTls".
 
-Take the dump with ?include_eds. Health comes from clusters.json (/clusters?format=json), by itself where that file
+Take the dump with ?include_eds. Health comes from clusters.json (/clusters?format=json), by itself where that file \
 stands next to the dump.
 
 Exit status: 0 all questions were read; 2 one of them was not, or a file is wrong.`;

@@ -3,13 +3,14 @@ import { BaseCommand, writeOut } from '../_base.js';
 
 export default class EvalNetns extends BaseCommand {
   static override summary = 'what one network namespace would do with many packets, from its files alone';
-  static override description = `Reads questions as JSON, one a line, and answers each with the distinct ways it can end and their
+  static override description = `\
+Reads questions as JSON, one a line, and answers each with the distinct ways it can end and their \
 probabilities, in the same order. No cluster is needed.
 
-The folder holds what the tools print: iptables-save.txt, nft-ruleset.json, ipset-save.txt, ip-rule.json, ip-route.json,
+The folder holds what the tools print: iptables-save.txt, nft-ruleset.json, ipset-save.txt, ip-rule.json, ip-route.json, \
 ip-address.json, sysctl.txt, sockets.txt, and their IPv6 and legacy kin. A missing file makes unknown what depends on it.
 
-A question: {"id":"1","direction":"in","iif":"eth0","protocol":"tcp","src":"10.244.1.9:40000","dst":"10.244.1.5:80"}.
+A question: {"id":"1","direction":"in","iif":"eth0","protocol":"tcp","src":"10.244.1.9:40000","dst":"10.244.1.5:80"}. \
 Direction "out" is sent by a local process of "uid" and "gid". Optional: mark, connmark, ctstate, ctdir, tcpFlags.
 
 Exit status: 0 all questions were read; 2 one of them was not, or a file is wrong.`;

@@ -3,10 +3,11 @@ import { BaseCommand, writeOut } from '../_base.js';
 
 export default class EvalZtunnel extends BaseCommand {
   static override summary = 'what one ztunnel would do with many connections, from its config_dump alone';
-  static override description = `Reads questions as JSON, one a line, and answers each with the distinct ways it can end and their
+  static override description = `\
+Reads questions as JSON, one a line, and answers each with the distinct ways it can end and their \
 probabilities, in the same order. No cluster is needed.
 
-A question: {"id":"1","direction":"outbound","src":"10.244.1.5","dst":"10.96.0.9:8000"}. Direction is outbound, inbound
+A question: {"id":"1","direction":"outbound","src":"10.244.1.5","dst":"10.96.0.9:8000"}. Direction is outbound, inbound \
 (a CONNECT on 15008: add "identity", the peer's SPIFFE identity; dst is the authority) or inbound-plaintext (15006).
 
 Exit status: 0 all questions were read; 2 one of them was not, or a file is wrong.`;
