@@ -97,13 +97,15 @@ export class Pipeline {
   }
 
   /**
-   * The connections of conntrack.txt that a question's packet may belong to, unless it is said to belong to none. The walk
+   * The connections of conntrack.txt that a question's packet may belong to. What the question says of its state is taken at
+   * its word: a NEW packet is no part of a connection that was answered, as the list may be younger than the packet. The walk
    * asks for new connections: their source port is fresh, whatever number it gives them.
    */
   private listed(flow: Flow): readonly KnownConnection[] {
     const state = flow.packet.assumed?.ctstate;
     if (state !== 'NEW' && state !== 'ESTABLISHED') return NONE;
-    return this.runtime.connections()?.find(flow) ?? NONE;
+    const found = this.runtime.connections()?.find(flow) ?? NONE;
+    return state === 'NEW' ? found.filter(({ entry }) => !entry.seenReply) : found;
   }
 
   /** Reads the rules when a packet first needs them; ends the flow where they cannot be read. */

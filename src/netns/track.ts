@@ -128,9 +128,8 @@ function tcpFate(
   if (original && !seenReply && (flags & SYN) === 0) return 'is invalid';
   if (listed === null || (flags & (SYN | ACK | RST | FIN)) !== SYN) return 'goes on';
   const { state, evidence } = listed;
-  if (state === 'TIME_WAIT') return 'begins anew';
-  if (!original) return state === 'SYN_SENT' || state === 'SYN_SENT2' ? 'goes on' : 'is invalid';
   if (state !== 'CLOSE') return 'goes on';
+  if (!original) return 'is invalid';
   // "Attempt to reopen a closed/aborted connection", but not if it was the other side that aborted it
   const aborted = choices.either(evidence.text, 'the client itself had ended the connection', {
     fact: `which side ended the connection at ${evidence.file}:${evidence.line ?? 0}`,
