@@ -29,6 +29,7 @@ import {
   type Words,
 } from './flow.js';
 import { DevicePrograms, isOn } from './device-programs.js';
+import { isForGroup } from './groups.js';
 import type { HookTable } from './hooks.js';
 import { isRouteError, type RouteKey, type RouteResult } from './routing.js';
 import { placeOf, type Runtime } from './runtime.js';
@@ -155,6 +156,10 @@ export class Pipeline {
       flow.note('route', 'the loopback address ::1 from outside: dropped', null);
       return flow.end('dropped');
     }
+    if (flow.family === 6 && flow.iif !== 'lo' && isInterfaceLocal(flow.dst)) {
+      flow.note('route', 'a group that no packet from outside may name: dropped', null);
+      return flow.end('dropped');
+    }
     const verdict = this.hooks(flow).PREROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     return this.routeInput(flow);
@@ -187,11 +192,14 @@ export class Pipeline {
     const found = this.runtime
       .routing(flow.family)
       .lookup(this.keyOf(flow, flow.src, flow.iif ?? 'lo', strict ? flow.iif : null, 0), flow.choices);
-    // ip_route_input_slow: the limited broadcast needs no route
+    // ip_route_input_rcu: a group needs none; ip_route_input_slow: nor does the limited broadcast
+    const group = flow.family === 4 && isMulticast(4, flow.dst);
     const limited = flow.family === 4 && (flow.dst === 0xffffffff || (flow.dst === 0 && flow.src === 0));
     const result: RouteResult = limited
       ? { kind: 'broadcast', route: null, rule: null, nexthop: null, summary: 'limited broadcast', evidence: [] }
-      : found;
+      : group
+        ? { kind: 'multicast', route: null, rule: null, nexthop: null, summary: 'to a group', evidence: [] }
+        : found;
     flow.route = result;
     switch (result.kind) {
       case 'local':
@@ -220,7 +228,12 @@ export class Pipeline {
   }
 
   private localInput(flow: Flow, result: RouteResult): Flow {
-    if (flow.family === 4) {
+    if (!isForGroup(flow)) {
+      flow.note('route', 'to a group that this machine is not in: dropped', null);
+      return flow.end('dropped');
+    }
+    // who has no address yet may ask everyone: brd_input, ip_mc_validate_source
+    if (flow.family === 4 && (flow.src !== 0 || (result.kind !== 'broadcast' && result.kind !== 'multicast'))) {
       const bad = rejectsSource(flow, this.runtime, null);
       if (bad !== null) return this.martianEnd(flow, bad);
     }
@@ -245,7 +258,6 @@ export class Pipeline {
     if (flow.protocol === ICMP || flow.protocol === ICMPV6) return flow.end('delivered');
     // a reply belongs to the socket that asked: it is not among the listeners
     if (flow.protocol === TCP && flow.ctReply) return flow.end('delivered');
-    const broadcast = flow.route?.kind === 'broadcast' || flow.route?.kind === 'multicast';
     const sockets = this.runtime.facts.sockets();
     if (sockets.kind === 'unknown') {
       flow.unknown = sockets.unknown;
@@ -256,7 +268,6 @@ export class Pipeline {
     }
     const socket = this.runtime.sockets.lookup(flow.family, flow.protocol, flow.dst, flow.dport, flow.iif);
     if (socket !== null) return this.delivered(flow, socket);
-    if (broadcast) return flow.end('dropped');
     if (flow.listed !== null && flow.protocol === TCP && flow.ctState === 'ESTABLISHED') {
       const fact = `the socket of the connection at ${placeOf(flow.listed.evidence)}`;
       return flow.endUnknown({ fact, reason: 'sockets.txt holds listeners only' });
@@ -388,9 +399,10 @@ export class Pipeline {
 
   /** The first route of a local packet, with the choice of its source. Null: it goes on. */
   private routeOutput(flow: Flow): Flow | null {
+    const opens = isOpening(flow);
+    if (opens && (isMulticast(flow.family, flow.dst) || flow.dst === 0xffffffff)) return this.refusesMany(flow);
     // tcp_v6_connect: EINVAL, unless the socket is bound to a device
-    const opens = flow.protocol === TCP && (flow.flags & (SYN | ACK)) === SYN;
-    if (flow.family === 6 && isLinkLocal6(flow.dst) && opens && flow.packet.connectedSocket === null) {
+    if (flow.family === 6 && isLinkLocal6(flow.dst) && opens) {
       flow.note('route', 'a connection to a link-local address needs a device', null);
       return flow.end('dropped');
     }
@@ -404,11 +416,38 @@ export class Pipeline {
       // ip6_dst_lookup_tail: the route that was found without a source stands, unless it is an error
       if (flow.family === 6 && !isRouteError(first)) return this.takeOutput(flow, first) ? null : flow.end('dropped');
     }
-    const result = routing.lookup(this.keyOf(flow, flow.src, 'lo', null, flow.uid), flow.choices);
+    const result =
+      this.routeToMany(flow) ?? routing.lookup(this.keyOf(flow, flow.src, 'lo', null, flow.uid), flow.choices);
     return this.leave(flow, result);
   }
 
+  /** tcp_v4_connect, tcp_v6_connect: ENETUNREACH. */
+  private refusesMany(flow: Flow): Flow {
+    flow.note('route', 'no connection is made to a group or a broadcast address', null);
+    return flow.end('rejected');
+  }
+
+  /** ip_route_output_key_hash_rcu: to a group, or to all, a packet leaves through the device of its source, without a look-up. */
+  private routeToMany({ family, src, dst }: Flow): RouteResult | null {
+    if (family === 6 || src === 0 || !(isMulticast(4, dst) || dst === 0xffffffff)) return null;
+    const owner = this.runtime.devices
+      .list()
+      .find(({ addresses }) => addresses.some(({ ip }) => ip.family === 4 && ip.value === src));
+    if (owner === undefined) return null;
+    const nexthop = { gateway: null, device: owner.name, weight: 1, dead: false, linkdown: false };
+    const kind = dst === 0xffffffff ? 'broadcast' : 'multicast';
+    return {
+      kind,
+      route: null,
+      rule: null,
+      nexthop,
+      summary: `by its source: dev ${owner.name}`,
+      evidence: [owner.evidence],
+    };
+  }
+
   private leave(flow: Flow, result: RouteResult): Flow | null {
+    if (result.kind === 'broadcast' && isOpening(flow)) return this.refusesMany(flow);
     return this.takeOutput(flow, result) ? null : flow.end(OUTPUT_ERRORS[result.kind] ?? 'dropped');
   }
 
@@ -514,6 +553,16 @@ class RedirectFlow extends Flow {
   override get icmpType(): number {
     return 5;
   }
+}
+
+/** A process calls connect() for TCP. */
+function isOpening({ protocol, flags, packet }: Flow): boolean {
+  return protocol === TCP && (flags & (SYN | ACK)) === SYN && packet.connectedSocket === null;
+}
+
+/** IPV6_ADDR_MC_SCOPE of 0 and 1: ff00::/16, ff01::/16, whatever the flags. */
+function isInterfaceLocal(dst: Addr): boolean {
+  return isMulticast(6, dst) && ((BigInt(dst) >> 112n) & 0xfn) <= 1n;
 }
 
 const ACCEPTED = (): boolean => true;

@@ -110,8 +110,24 @@ export class Routing {
   private current(choices: Choices): Loaded {
     const loaded = this.loaded ?? this.load();
     if (loaded.apart === null) return loaded;
-    const unknown = { fact: 'whether the routing tables local and main are one', reason: 'no tool prints it' };
-    return choices.either('tables in one', 'no policy rule was ever added here', unknown) ? loaded : loaded.apart;
+    return this.neverHadRules(choices) ? loaded : loaded.apart;
+  }
+
+  /** Asked of namespaces that hold the three rules of the kernel only. */
+  neverHadRules(choices: Choices): boolean {
+    return choices.either('no rules ever', 'no policy rule was ever added here', {
+      fact: 'whether there was a policy rule here before',
+      reason: 'no tool prints it',
+    });
+  }
+
+  private broadcasts: ReadonlySet<Addr> | null = null;
+
+  isBroadcast(addr: Addr): boolean {
+    this.broadcasts ??= new Set(
+      (this.load().groups.get('local') ?? []).flatMap(({ type, dst }) => (type === 'broadcast' ? [dst.ip.value] : [])),
+    );
+    return this.broadcasts.has(addr);
   }
 
   private custom: boolean | null = null;

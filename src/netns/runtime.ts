@@ -51,7 +51,7 @@ export function createRuntime(facts: NetnsFacts): Runtime {
     addressType(family, addr, device, flow) {
       if (family === 4) {
         const value = Number(addr);
-        if (value === 0xffffffff || value >>> 24 === 0) return 'broadcast';
+        if (value === 0xffffffff || value === 0) return 'broadcast';
         if (value >>> 28 === 0xe) return 'multicast';
         return routing[4].addressType(addr, device, flow.choices);
       }

@@ -12,8 +12,9 @@ export function martian(flow: Flow, runtime: Runtime): string | null {
   const dst = Number(flow.dst);
   if (src >>> 28 === 0xe || src === 0xffffffff) return 'a multicast or broadcast address as source';
   if (dst === 0xffffffff || (src === 0 && dst === 0)) return null;
-  if (src >>> 24 === 0) return 'a source in 0.0.0.0/8';
-  if (dst >>> 24 === 0) return 'a destination in 0.0.0.0/8';
+  // of 0.0.0.0/8 only this one address is special (ipv4_is_zeronet since v5.3); a group of the link takes it (ip_mc_validate_source)
+  if (src === 0 && dst >>> 8 !== 0xe00000) return 'the source 0.0.0.0';
+  if (dst === 0) return 'the destination 0.0.0.0';
   const device = flow.iif ?? 'lo';
   if (isLoopback(4, dst) && !runtime.devices.ipv4(device).routeLocalnet) {
     return 'a destination in 127.0.0.0/8 from outside (route_localnet is 0)';
@@ -51,6 +52,15 @@ function usesDevice({ route }: RouteResult, device: string): boolean {
 }
 
 /**
+ * With policy rules of its own the kernel looks a source up in full, whatever rp_filter says, and still does when they are
+ * gone (fib4_has_custom_rules); it matters to a source that is a broadcast address.
+ */
+function looksFurther({ src, choices }: Flow, runtime: Runtime): boolean {
+  const routing = runtime.routing(4);
+  return routing.isBroadcast(src) && !routing.neverHadRules(choices);
+}
+
+/**
  * fib_validate_source for a packet routed to `oif` (null: local delivery). Where sysctl.txt is missing, a source that even
  * the strictest setting would accept is accepted.
  */
@@ -68,7 +78,7 @@ export function rejectsSource(flow: Flow, runtime: Runtime, oif: string | null):
   if (rpf === 0 && (device !== oif || !settings.sendRedirects)) {
     if (acceptLocal) return null;
     const routing = runtime.routing(4);
-    if (!routing.hasCustomLocalRoutes() && !routing.hasCustomRules()) {
+    if (!routing.hasCustomLocalRoutes() && !routing.hasCustomRules() && !looksFurther(flow, runtime)) {
       return runtime.devices.isOwn(4, flow.src) ? 'a source that is an address of this machine (martian)' : null;
     }
   }
