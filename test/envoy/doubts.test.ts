@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/formats/envoy-json.js';
-import { any, ask, cluster, endpoint, listener, load, manager, ROUTER, told, TO_C } from './dumps.js';
+import { any, ask, cluster, endpoint, listener, load, manager, ROUTER, tcpProxy, told, TO_C } from './dumps.js';
 
 const C = cluster('c', [endpoint('10.1.0.1')]);
 
@@ -26,6 +26,30 @@ describe('what has not come yet', () => {
     expect(told(ask(load(parts)))).toEqual(['to 10.1.0.1:8080']);
     expect(told(ask(load({ ...parts, others: [secrets] })))).toEqual([
       'unknown secret default has not come yet: without it there is no TLS if transport to 10.1.0.1:8080',
+    ]);
+  });
+
+  it('nor does a socket inside a socket', () => {
+    const inner = any('envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport', {
+      transport_socket: { name: 'tls', typed_config: secure },
+    });
+    const there = {
+      endpoint: { address: { envoy_internal_address: { server_listener_name: 'inside', endpoint_id: 'a' } } },
+    };
+    const inside = {
+      name: 'inside',
+      internal_listener: {},
+      filter_chains: [{ filters: [tcpProxy({ cluster: 'c' })] }],
+    };
+    const through = cluster('through', [there], { transport_socket: { name: 'i', typed_config: inner } });
+    const parts = {
+      listeners: [listener({ filters: [tcpProxy({ cluster: 'through' })] }), inside],
+      clusters: [C, through],
+    };
+    const secrets = any('envoy.admin.v3.SecretsConfigDump', { dynamic_warming_secrets: [{ name: 'default' }] });
+    expect(told(ask(load(parts), { http: null }))).toEqual(['to 10.1.0.1:8080']);
+    expect(told(ask(load({ ...parts, others: [secrets] }), { http: null }))).toEqual([
+      'unknown secret default has not come yet: without it there is no TLS if transport to internal:inside/a',
     ]);
   });
 

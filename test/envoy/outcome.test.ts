@@ -17,8 +17,13 @@ function tunnelled(local: string, waypoint: string | null): JsonObject {
   };
 }
 
-/** A sidecar of ambient endpoints, with `change` of its tunnel's listener. */
-function ambient(change: JsonObject, hosts: readonly JsonObject[]): ReturnType<typeof load> {
+/** A sidecar of ambient endpoints, with `change` of its tunnel's listener, and fields of the two clusters. */
+function ambient(
+  change: JsonObject,
+  hosts: readonly JsonObject[],
+  of: JsonObject = {},
+  ofTunnel: JsonObject = {},
+): ReturnType<typeof load> {
   const proxy = tcpProxy({
     cluster: 'connect_originate',
     tunneling_config: { hostname: '%DOWNSTREAM_LOCAL_ADDRESS%' },
@@ -39,10 +44,11 @@ function ambient(change: JsonObject, hosts: readonly JsonObject[]): ReturnType<t
       upstream_port_override: 15008,
       metadata_key: { key: DESTINATION, path: [{ key: 'waypoint' }] },
     },
+    ...ofTunnel,
   };
   return load({
     listeners: [listener({ filters: [manager([TO_C])] }), originate],
-    clusters: [cluster('c', hosts, { transport_socket: { typed_config: INTERNAL } }), through],
+    clusters: [cluster('c', hosts, { transport_socket: { typed_config: INTERNAL }, ...of }), through],
   });
 }
 
@@ -122,6 +128,13 @@ describe('the way through a tunnel', () => {
       expect(told.at(-1)).toBe(`tunnels by CONNECT ${hbone?.authority ?? ''}`);
       expect(told.some((text) => text.startsWith('connects to ') && text.endsWith(`: ${hbone?.to ?? ''}`))).toBe(true);
     }
+  });
+
+  it('leaves from the address that the tunnel binds, not from that of the cluster before it', () => {
+    const from = (address: string): JsonObject => ({ upstream_bind_config: { source_address: { address } } });
+    const bound = ask(ambient({}, hosts, from('127.0.0.6'), {})).map((item) => item.sourceBind);
+    expect(bound).toEqual([null, null]);
+    expect(ask(ambient({}, hosts, from('127.0.0.6'), from('127.0.0.7')))[0]?.sourceBind).toBe('127.0.0.7');
   });
 
   it('is not certain where the tunnel has a field that is not understood', () => {
