@@ -2,7 +2,7 @@ import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { atLeast } from '../mesh/release.js';
 import { modeOf } from '../mesh/modes.js';
-import type { NetnsOutcome, NetworkNamespace } from '../netns/face.js';
+import { newPacket, type NetnsOutcome, type NetworkNamespace } from '../netns/face.js';
 import type { CheckContext } from './context.js';
 import { known, unknown, type Known } from './known.js';
 import { chainsNamed, ipsetsIn, netnsOfNode, netnsOfPod, nftTablesIn, otherRulesIn, rulesIn } from './netns-facts.js';
@@ -101,21 +101,19 @@ export function outboundCapture(context: CheckContext, pod: Pod): Known<Capture>
   const own = pod.ips[0];
   if (own === undefined)
     return unknown(`address of pod ${pod.namespace}/${pod.name}: kubernetes/pods.json`, 'it has none');
-  const outcomes = namespace.send({
-    direction: 'out',
-    iif: null,
-    protocol: 'tcp',
-    src: { ip: own, port: 43210 },
-    dst: { ip: neighbourOf(own), port: 80 },
-    mark: 0,
-    conntrack: null,
-    assumed: null,
-    uid: 1000,
-    gid: 1000,
-    tcpFlags: ['SYN'],
-    connectedSocket: null,
-    sourceBound: false,
-  });
+  const outcomes = namespace.send(
+    newPacket({
+      direction: 'out',
+      iif: null,
+      protocol: 'tcp',
+      src: { ip: own, port: 43210 },
+      dst: { ip: neighbourOf(own), port: 80 },
+      uid: 1000,
+      gid: 1000,
+      tcpFlags: ['SYN'],
+      sourceBound: false,
+    }),
+  );
   return judge(outcomes, namespace, folder, 15001);
 }
 
@@ -129,21 +127,17 @@ export function inboundCapture(context: CheckContext, pod: Pod, port: number): K
   const device = namespace.devices.find((entry) => entry.addresses.some((address) => address.ip === own));
   if (device === undefined)
     return unknown(`devices of pod ${pod.namespace}/${pod.name}: ${folder}/ip-address.json`, 'none has its address');
-  const outcomes = namespace.send({
-    direction: 'in',
-    iif: device.name,
-    protocol: 'tcp',
-    src: { ip: neighbourOf(own), port: 43210 },
-    dst: { ip: own, port },
-    mark: 0,
-    conntrack: null,
-    assumed: null,
-    uid: null,
-    gid: null,
-    tcpFlags: ['SYN'],
-    connectedSocket: null,
-    sourceBound: false,
-  });
+  const outcomes = namespace.send(
+    newPacket({
+      direction: 'in',
+      iif: device.name,
+      protocol: 'tcp',
+      src: { ip: neighbourOf(own), port: 43210 },
+      dst: { ip: own, port },
+      tcpFlags: ['SYN'],
+      sourceBound: false,
+    }),
+  );
   return judge(outcomes, namespace, folder, 15006);
 }
 

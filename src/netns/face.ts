@@ -67,6 +67,22 @@ export interface Packet {
   readonly sourceBound: boolean;
 }
 
+/** A packet of which nothing more is known than what is given: no connection, sender, mark or flags. */
+export function newPacket(
+  given: Pick<Packet, 'direction' | 'iif' | 'protocol' | 'src' | 'dst' | 'sourceBound'> & Partial<Packet>,
+): Packet {
+  return {
+    mark: 0,
+    conntrack: null,
+    assumed: null,
+    uid: null,
+    gid: null,
+    tcpFlags: [],
+    connectedSocket: null,
+    ...given,
+  };
+}
+
 export type TcpFlag = 'SYN' | 'ACK' | 'FIN' | 'RST' | 'PSH' | 'URG';
 
 /**

@@ -1,5 +1,14 @@
 import type { Unknown } from '../formats/evidence.js';
-import type { Address, ConntrackEntry, Device, NetnsOutcome, NetnsStep, Packet, Protocol } from '../netns/face.js';
+import {
+  newPacket,
+  type Address,
+  type ConntrackEntry,
+  type Device,
+  type NetnsOutcome,
+  type NetnsStep,
+  type Packet,
+  type Protocol,
+} from '../netns/face.js';
 import { plainOutcome } from '../netns/flow-outcome.js';
 import type { Engines } from './engines.js';
 import { addressText, nextPlace, type Place } from './place.js';
@@ -217,21 +226,15 @@ function encapsulate(
     basis: 'observed',
     evidence: [device.evidence],
   };
-  const outer: Packet = {
+  const outer = newPacket({
     direction: 'out',
     iif: null,
     protocol: 'udp',
     src: { ip: remote.includes(':') ? '::' : '0.0.0.0', port: 40_000 },
     dst: { ip: remote, port },
     mark: outcome.mark,
-    conntrack: null,
-    assumed: null,
-    uid: null,
-    gid: null,
-    tcpFlags: [],
-    connectedSocket: null,
     sourceBound: false,
-  };
+  });
   const wrapped: Carriage = {
     ...carriage,
     outer: true,

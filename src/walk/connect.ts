@@ -1,5 +1,5 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
-import type { Address, Packet, Protocol, TcpFlag } from '../netns/face.js';
+import { newPacket, type Address, type Protocol, type TcpFlag } from '../netns/face.js';
 import { carry, multiply, packetOf, type Arrival, type Carriage, type Flow } from './carry.js';
 import type { Engines } from './engines.js';
 import { addressText, type Place } from './place.js';
@@ -57,21 +57,18 @@ const CLIENT_PORT = 43_211;
  */
 export function open(engines: Engines, opening: Opening, stop: number): readonly Connection[] {
   const family6 = opening.dst.ip.includes(':');
-  const syn: Packet = {
+  const syn = newPacket({
     direction: opening.arrivesBy === null ? 'out' : 'in',
     iif: opening.arrivesBy,
     protocol: opening.protocol,
     src: { ip: opening.source ?? (family6 ? '::' : '0.0.0.0'), port: opening.protocol === 'icmp' ? 0 : CLIENT_PORT },
     dst: opening.dst,
     mark: opening.mark,
-    conntrack: null,
-    assumed: null,
     uid: opening.uid,
     gid: opening.gid,
     tcpFlags: opening.protocol === 'tcp' ? ['SYN'] : [],
-    connectedSocket: null,
     sourceBound: opening.source !== null,
-  };
+  });
   const first = carry(carriageOf(engines, 'request', stop, []), opening.from, syn, new Map());
   return first.flatMap((arrival) => answered(engines, opening, stop, arrival));
 }
@@ -301,21 +298,18 @@ interface Sender {
 
 /** A packet of an established connection. */
 function send(carriage: Carriage, sender: Sender, flags: readonly TcpFlag[], flow: Flow): readonly Arrival[] {
-  const packet: Packet = {
+  const packet = newPacket({
     direction: 'out',
     iif: null,
     protocol: 'tcp',
     src: sender.src,
     dst: sender.dst,
     mark: sender.mark ?? 0,
-    conntrack: null,
-    assumed: null,
     uid: sender.uid ?? null,
     gid: sender.gid ?? null,
     tcpFlags: flags,
-    connectedSocket: null,
     sourceBound: true,
-  };
+  });
   return carry(carriage, sender.from, packet, flow);
 }
 

@@ -3,7 +3,7 @@ import type { Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { nodeFolder, podFolder } from '../mesh/folders.js';
 import type { Mesh } from '../mesh/model.js';
-import type { Device, NetnsOutcome, NetworkNamespace } from '../netns/face.js';
+import { newPacket, type Device, type NetnsOutcome, type NetworkNamespace } from '../netns/face.js';
 import type { Engines } from './engines.js';
 
 /**
@@ -91,21 +91,19 @@ function leavePod(engines: Engines, from: Place & { kind: 'pod' }, device: Devic
 /** The node's device whose name a route to the pod's address gives, where the veth pair cannot be told by index. */
 function deviceTowards(host: NetworkNamespace, ips: readonly string[]): Device | null {
   for (const ip of ips) {
-    const [outcome] = host.send({
-      direction: 'out',
-      iif: null,
-      protocol: 'icmp',
-      src: { ip: ip.includes(':') ? '::' : '0.0.0.0', port: 0 },
-      dst: { ip, port: 0 },
-      mark: 0,
-      conntrack: null,
-      assumed: { ctstate: 'ESTABLISHED', ctdir: 'REPLY', connmark: 0 },
-      uid: 0,
-      gid: 0,
-      tcpFlags: [],
-      connectedSocket: null,
-      sourceBound: false,
-    });
+    const [outcome] = host.send(
+      newPacket({
+        direction: 'out',
+        iif: null,
+        protocol: 'icmp',
+        src: { ip: ip.includes(':') ? '::' : '0.0.0.0', port: 0 },
+        dst: { ip, port: 0 },
+        assumed: { ctstate: 'ESTABLISHED', ctdir: 'REPLY', connmark: 0 },
+        uid: 0,
+        gid: 0,
+        sourceBound: false,
+      }),
+    );
     const device = host.devices.find((d) => d.name === outcome?.oif);
     if (device !== undefined && device.tunnel === null && device.name !== 'lo') return device;
   }

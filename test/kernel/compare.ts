@@ -1,25 +1,22 @@
-import type { NetnsOutcome, NetworkNamespace, Packet } from '../../src/netns/face.js';
+import { newPacket, type NetnsOutcome, type NetworkNamespace, type Packet } from '../../src/netns/face.js';
 import { parseIp, formatIp } from '../../src/formats/ip.js';
 import type { Flow, Seen } from './bench.js';
 
 function questionOf(flow: Flow): Packet {
   const icmp = flow.protocol === 'icmp';
   const out = flow.direction === 'out';
-  return {
+  return newPacket({
     direction: flow.direction,
     iif: flow.iif,
     protocol: flow.protocol,
     src: { ip: flow.src, port: icmp ? 0 : flow.sport },
     dst: { ip: flow.dst, port: icmp ? 0 : flow.dport },
     mark: flow.mark,
-    conntrack: null,
-    assumed: null,
     uid: out ? flow.uid : null,
     gid: out ? flow.gid : null,
     tcpFlags: flow.protocol === 'tcp' ? ['SYN'] : [],
-    connectedSocket: null,
     sourceBound: flow.src !== '0.0.0.0' && flow.src !== '::',
-  };
+  });
 }
 
 function same(ip: string): string {
