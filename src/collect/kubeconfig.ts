@@ -63,7 +63,10 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   const merged = await readKubeconfigs(files);
   const name = options.context ?? merged.currentContext;
   if (name === null || name === '') {
-    throw new KubeconfigError(`${files.join(', ')}: no current-context; choose one with --context`);
+    const known = [...merged.contexts.keys()].join(', ');
+    throw new KubeconfigError(
+      `${files.join(', ')}: no current-context; choose one with --context (${known || 'it has none'})`,
+    );
   }
   const context = merged.contexts.get(name);
   if (context === undefined) {

@@ -38,17 +38,18 @@ const USUAL = 'istio-system';
  * notice: what is refused is found out again when it is tried, and recorded with the server's own words.
  */
 export async function preflight(cluster: Cluster, question: readonly string[], mesh: readonly string[]): Promise<void> {
-  await Promise.all(
+  const missing = await Promise.all(
     RIGHTS.map(async (right) => {
       const namespaces = right.where === 'mesh' ? (mesh.length === 0 ? [USUAL] : mesh) : question;
-      const refused: string[] = [];
-      for (const namespace of namespaces) if (!(await allowed(cluster, right, namespace))) refused.push(namespace);
-      if (refused.length === 0) return;
-      cluster.notice(
-        `no right to pods/${right.subresource} in ${refused.sort().join(', ')}: ${right.loss} (meshpath rbac prints the rights)`,
-      );
+      const may = await Promise.all(namespaces.map((namespace) => allowed(cluster, right, namespace)));
+      const refused = namespaces.filter((_, index) => may[index] === false).sort();
+      return refused.length === 0
+        ? []
+        : `no right to pods/${right.subresource} in ${refused.join(', ')}: ${right.loss}`;
     }),
   );
+  for (const notice of missing.flat()) cluster.notice(notice);
+  if (missing.flat().length > 0) cluster.notice('meshpath rbac prints a ClusterRole with these rights');
 }
 
 async function allowed(cluster: Cluster, right: Right, namespace: string): Promise<boolean> {

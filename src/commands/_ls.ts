@@ -40,6 +40,7 @@ export function workloadsOf(
   if (unread !== undefined) {
     const reason = unread.reason ?? unread.state;
     const hints = /forbidden/.test(reason) ? [RIGHTS_HINT] : [];
+    if (hints.length > 0 && namespace === null) hints.unshift('--namespace NAME lists one that you may read.');
     throw new ExpectedError(`the pods are not known: ${unread.file}: ${reason}`, 3, hints);
   }
   if (namespace !== null && clusters.every(({ mesh }) => mesh.namespace(namespace) === null)) {

@@ -38,6 +38,9 @@ export function findSource(
       const pods = podsBehind(mesh, picked.candidate);
       const [pod, ...also] = pods;
       if (pod === undefined) return failed('not-found', `${describeCandidate(picked.candidate)} has no running pod`);
+      if (pod.node === null && pod.phase === 'Pending') {
+        return failed('not-found', `Pod ${pod.namespace}/${pod.name} is on no node yet (Pending): it sends nothing`);
+      }
       return found({ kind: 'pod', pod, also }, picked.unknowns);
     }
     default:

@@ -2,6 +2,7 @@ import { describeCandidate, spellingOf, type Candidate } from './candidates.js';
 import { lookUp, type Role } from './find-names.js';
 import { failed, type NotFound } from './find-result.js';
 import type { Mesh } from './model.js';
+import { isTerminated } from './order.js';
 import { nearNames, nearNamespaces } from './near.js';
 import type { Reading, Reference } from './reference.js';
 
@@ -37,6 +38,14 @@ export function listOf(candidates: readonly Candidate[], port: number | string |
 export function notFound(mesh: Mesh, text: string, reference: Named, role: Role): NotFound {
   for (const reading of reference.readings) {
     if (reading.as !== 'object') continue;
+    const ended = mesh
+      .list('pods')
+      .items.find(
+        (pod) => pod.name === reading.name && (reading.namespace === null || pod.namespace === reading.namespace),
+      );
+    if (ended !== undefined && isTerminated(ended)) {
+      return failed('not-found', `Pod ${ended.namespace}/${ended.name} has ended (${ended.phase ?? 'no phase'})`);
+    }
     const idle = [...mesh.list('deployments').items, ...mesh.list('statefulSets').items].find(
       (entry) => entry.name === reading.name && (reading.namespace === null || entry.namespace === reading.namespace),
     );

@@ -139,6 +139,21 @@ describe.skipIf(started === null)('a real API server, pods that are network name
     expect(notices).toEqual([]);
   });
 
+  it('rights in two namespaces only: names and labels in them are known, and what the mesh does is not', async () => {
+    const kubeconfig = await cluster.teamWith('team', rulesOf('exec'), ['foo', 'bar']);
+    const { snapshot } = await liveTrace(kubeconfig, FROM, TO);
+    const result = answer(snapshot, { from: FROM, to: TO });
+    expect(result.source).toMatchObject({ namespace: 'foo', name: SLEEP.slice(4), mode: 'ambient' });
+    expect(result.destination).toMatchObject({ namespace: 'bar', name: 'httpbin' });
+    expect(result.paths.map((p) => p.verdict)).toEqual(['unknown']);
+    expect(JSON.stringify(result.unknowns)).not.toContain('labels of namespace');
+    expect(snapshot.manifest?.partial).toContainEqual({ file: 'kubernetes/pods.json', namespaces: ['bar', 'foo'] });
+    await expect(liveTrace(kubeconfig, 'foo/slep', TO)).rejects.toThrow(
+      'there is no pod, workload or Service with pods "foo/slep"',
+    );
+    await expect(liveTrace(kubeconfig, 'baz/sleep-plain', TO)).rejects.toThrow(/forbidden/);
+  });
+
   it('no rights at all: a refusal, not an answer', async () => {
     const { snapshot } = await liveTrace(await cluster.userWith('nobody', []), FROM, TO).catch((error: Error) => {
       expect(error.message).toMatch(/FROM|forbidden/);

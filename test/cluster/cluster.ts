@@ -20,6 +20,8 @@ export interface TestCluster {
   readonly kubeconfig: string;
   /** Kubeconfig file for a user with these rules; `server`: another address of the API server. */
   userWith(name: string, rules: readonly unknown[], server?: string): Promise<string>;
+  /** The same where the rules hold in these namespaces only. */
+  teamWith(name: string, rules: readonly unknown[], namespaces: readonly string[]): Promise<string>;
   adminAt(server: string): string;
   /** Where the stand-in finds what a pod is made of: dumps (`ztunnel-config_dump.json`), and `no-shell`. */
   podFile(pod: string, file: string): string;
@@ -75,6 +77,8 @@ export async function startCluster(): Promise<TestCluster | null> {
     kubeconfig: file('kubeconfig', running.kubeconfig(running.adminToken)),
     userWith: async (name, rules, server) =>
       file(`kubeconfig-${name}`, running.kubeconfig(await user(running, name, rules), server)),
+    teamWith: async (name, rules, namespaces) =>
+      file(`kubeconfig-${name}`, running.kubeconfig(await user(running, name, rules, namespaces))),
     adminAt: (server) => file(`kubeconfig-${new URL(server).port}`, running.kubeconfig(running.adminToken, server)),
     podFile: (pod, name) => path.join(folder, 'pods', pod, name),
     audit: () =>
@@ -102,21 +106,26 @@ function renamed(snapshot: Snapshot, uids: ReadonlyMap<string, string>): Snapsho
   };
 }
 
-/** A ServiceAccount with a ClusterRole of its own; gives a token of it. */
-async function user(plane: ControlPlane, name: string, rules: readonly unknown[]): Promise<string> {
+/** A ServiceAccount with a ClusterRole of its own, bound everywhere or in some namespaces; gives a token of it. */
+async function user(
+  plane: ControlPlane,
+  name: string,
+  rules: readonly unknown[],
+  namespaces: readonly string[] | 'all' = 'all',
+): Promise<string> {
   const rbac = '/apis/rbac.authorization.k8s.io/v1';
   await plane.request('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name } }, [409]);
   await plane.request('POST', `${rbac}/clusterroles`, { metadata: { name }, rules }, [409]);
-  await plane.request(
-    'POST',
-    `${rbac}/clusterrolebindings`,
-    {
-      metadata: { name },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
-      subjects: [{ kind: 'ServiceAccount', namespace: 'default', name }],
-    },
-    [409],
-  );
+  const bindings =
+    namespaces === 'all'
+      ? [`${rbac}/clusterrolebindings`]
+      : namespaces.map((namespace) => `${rbac}/namespaces/${namespace}/rolebindings`);
+  const binding = {
+    metadata: { name },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+    subjects: [{ kind: 'ServiceAccount', namespace: 'default', name }],
+  };
+  for (const url of bindings) await plane.request('POST', url, binding, [409]);
   const token = (await plane.request('POST', `/api/v1/namespaces/default/serviceaccounts/${name}/token`, {
     apiVersion: 'authentication.k8s.io/v1',
     kind: 'TokenRequest',

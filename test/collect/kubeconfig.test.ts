@@ -111,6 +111,7 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
   it.each([
     ['is not there', () => open(path.join(folder, 'nowhere')), /no kubeconfig at/],
     ['is no YAML', () => open(file('bad', 'a: [b')), /cannot be read/],
+    ['has no current context', () => open(file('nc', config('{}', { context: '""' }))), /no current-context.*\(dev\)/],
     ['lacks the context', () => open(file('ok', config('{}')), { context: 'prod' }), /no context "prod".*dev/],
     [
       'names a plugin that is not there',

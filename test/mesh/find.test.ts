@@ -332,6 +332,22 @@ describe('lists that may be read of some namespaces only', () => {
   });
 });
 
+describe('pods that send nothing', () => {
+  it('have ended, or are on no node yet', () => {
+    const waiting = pod('foo', 'waiting', { ip: null, phase: 'Pending' });
+    const spec = { ...(waiting['spec'] as Json), nodeName: undefined };
+    const mesh = meshOf({ ...FILES, pods: list(pod('foo', 'done', { phase: 'Succeeded' }), { ...waiting, spec }) });
+    expect(findSource(mesh, 'foo/done', { namespace: null })).toMatchObject({
+      problem: 'not-found',
+      message: 'Pod foo/done has ended (Succeeded)',
+    });
+    expect(findSource(mesh, 'foo/waiting', { namespace: null })).toMatchObject({
+      problem: 'not-found',
+      message: 'Pod foo/waiting is on no node yet (Pending): it sends nothing',
+    });
+  });
+});
+
 describe('slips', () => {
   const message = (result: FindResult<Source | Destination>): string =>
     result.kind === 'failed' ? result.message : '';
