@@ -24,6 +24,20 @@ const ACCIDENTS: ReadonlySet<string> = new Set([
   'rand-nft-025 24',
 ]);
 
+/** How many questions of a vector nobody can decide from its files: -m recent, transparent sockets, what was there before. */
+const OPEN: ReadonlyMap<string, number> = new Map([
+  ['cni-calico-002', 2],
+  ['cni-calico-003', 1],
+  ['cni-flannel-002', 6],
+  ['kubeproxy-ipt-002', 1],
+  ['kubeproxy-ipt-003', 3],
+  ['kubeproxy-ipt-004', 3],
+  ['kubeproxy-ipt-013', 4],
+  ['kubeproxy-nft-009', 1],
+  ['rand-ipt-103', 1],
+  ['tricky-socket-001', 8],
+]);
+
 const vectors = loadVectors();
 
 describe('verdicts of the Linux kernel', () => {
@@ -34,13 +48,17 @@ describe('verdicts of the Linux kernel', () => {
     );
     const range = hasDnatRange(vector.files);
     const wrong: string[] = [];
+    let open = 0;
     for (const line of vector.flows.split('\n').filter((text) => text !== '')) {
       const question = JSON.parse(line) as Question;
       if (ACCIDENTS.has(`${name} ${question.id}`)) continue;
-      const why = disagreement(question, answerLine(netns, line), observed.get(question.id) ?? [], range);
+      const answer = answerLine(netns, line);
+      if ('outcomes' in answer && answer.outcomes.some(({ probability }) => probability === null)) open++;
+      const why = disagreement(question, answer, observed.get(question.id) ?? [], range);
       if (why !== null) wrong.push(`${line}\n  ${why}`);
     }
     expect(wrong).toEqual([]);
+    expect(open).toBe(OPEN.get(name) ?? 0);
   });
 });
 
