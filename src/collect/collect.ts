@@ -112,7 +112,7 @@ async function openOne(
   const scope = new TraceScope(cluster);
   const write = (): void => {
     cluster.flush();
-    sink.manifest(manifestOf(cluster, plan, options, connection.context, version));
+    sink.manifest(manifestOf(cluster, plan, options, connection, version));
   };
   return {
     prefix,
@@ -217,6 +217,12 @@ async function beginScope(one: Opened, plan: Plan & { kind: 'scope' }): Promise<
     ),
     one.versionRead,
     scope.meshPods(),
+  ]);
+  // what may be read of some namespaces only: the mesh has settings and policies in its own
+  const refused = KINDS.filter((kind) => kind.size === 'config' && cluster.refused.has(kind) && kind.namespaced);
+  await Promise.all([
+    ...refused.map((kind) => cluster.list(kind, [...scope.istioNamespaces])),
+    scope.namespacesByName(),
   ]);
   one.write();
   const concerned = cluster

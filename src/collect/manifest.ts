@@ -2,6 +2,7 @@ import { scrub } from '../snapshot/redact.js';
 import type { WrittenManifest } from '../snapshot/write.js';
 import { PODS, type Cluster } from './cluster.js';
 import { asArray, asString, at } from './json.js';
+import type { Connection } from './kubeconfig.js';
 import type { CollectOptions, Plan } from './plan.js';
 
 /** What a snapshot says of itself. */
@@ -9,7 +10,7 @@ export function manifestOf(
   cluster: Cluster,
   plan: Plan,
   options: CollectOptions,
-  context: string,
+  { context, namespace }: Pick<Connection, 'context' | 'namespace'>,
   version: string | null,
 ): WrittenManifest {
   const sorted = (map: ReadonlyMap<string, string>): [string, string][] =>
@@ -27,7 +28,12 @@ export function manifestOf(
   }
   return {
     ...emptyManifest(plan, options, context),
-    cluster: { context, server: version, istio: istioReleases(cluster) },
+    cluster: {
+      context,
+      server: version,
+      istio: istioReleases(cluster),
+      ...(namespace === null ? {} : { namespace }),
+    },
     problems: sorted(problems).map(([file, reason]) => ({ file, reason })),
     ...(partial.length === 0 ? {} : { partial }),
     sources: sorted(cluster.sources).map(([path, by]) => ({ path, by })),

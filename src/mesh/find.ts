@@ -167,7 +167,12 @@ function pick(
   namespaces: readonly (string | null)[],
 ): Picked {
   const names = reference.readings.map((reading) => lookUp(mesh, reading, role));
-  const preferred = hasNamespace(reference.readings) ? [] : namespaces.filter((name) => name !== null);
+  const given = hasNamespace(reference.readings) ? [] : namespaces.filter((name) => name !== null);
+  // a source is in the namespace that was given; else that of the context goes before others, as kubectl has it
+  const isBound = role === 'source' && given.length > 0;
+  const usual = mesh.snapshot.manifest?.cluster.namespace;
+  const isFree = usual !== undefined && !isBound && !hasNamespace(reference.readings);
+  const preferred = isFree ? [...given, usual] : given;
   for (const how of ['exact', 'prefix'] as const) {
     for (const namespace of [...preferred, null]) {
       // a name that only begins so is meant where nothing can be called so
@@ -177,8 +182,8 @@ function pick(
       const first = found[0];
       if (first === undefined) continue;
       // -n was given and the thing is elsewhere: a source must be named where it is
-      if (namespace === null && role === 'source' && preferred.length > 0) {
-        const where = preferred[0] ?? '';
+      if (namespace === null && isBound) {
+        const where = given[0] ?? '';
         const message = isNoNamespace(mesh, where) ? noNamespace(where) : `no "${text}" in namespace ${where}`;
         return failed('not-found', message, listOf(found, reference.port));
       }
@@ -189,8 +194,7 @@ function pick(
       return { kind: 'picked', candidate: first, unknowns: dedupe(unknowns) };
     }
   }
-  // a source that is named without its namespace, while -n says which
-  const only = role === 'source' ? (preferred[0] ?? null) : null;
+  const only = isBound ? (given[0] ?? null) : null;
   const likely = names.filter((_, index) => !isDottedName(reference.readings, index));
   const unknowns = dedupe(likely.flatMap((entry) => entry.unknownsIn(only)));
   if (unknowns.length > 0) {

@@ -26,6 +26,7 @@ export function parseManifest(text: string): {
   }
   const cluster = record(fields['cluster']);
   const scope = record(fields['scope']);
+  const namespace = string(cluster?.['namespace']);
   const partial = array(fields['partial']).flatMap((entry) => {
     const file = string(record(entry)?.['file']);
     const namespaces = array(record(entry)?.['namespaces']).flatMap((name) => string(name) ?? []);
@@ -39,6 +40,7 @@ export function parseManifest(text: string): {
         context: string(cluster?.['context']),
         server: string(cluster?.['server']),
         istio: array(cluster?.['istio']).flatMap((release) => string(release) ?? []),
+        ...(namespace === null ? {} : { namespace }),
       },
       scope: scope === null ? null : { kind: scope['kind'] === 'trace' ? 'trace' : 'all', note: string(scope['note']) },
       redacted: typeof fields['redacted'] === 'boolean' ? fields['redacted'] : null,

@@ -220,7 +220,11 @@ class Renamer {
   manifest(manifest: WrittenManifest, context: string): WrittenManifest {
     return {
       ...manifest,
-      cluster: { ...manifest.cluster, context },
+      cluster: {
+        ...manifest.cluster,
+        context,
+        ...(manifest.cluster.namespace === undefined ? {} : { namespace: this.text(manifest.cluster.namespace) }),
+      },
       scope: manifest.scope === null ? null : { ...manifest.scope, note: this.noteOf(manifest.scope.note) },
       problems: manifest.problems.map(({ file, reason }) => ({ file: this.path(file), reason: this.text(reason) })),
       ...(manifest.partial === undefined

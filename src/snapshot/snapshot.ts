@@ -28,6 +28,8 @@ export interface Manifest {
     readonly context: string | null;
     readonly server: string | null;
     readonly istio: readonly string[];
+    /** Of the context: where names without a namespace are looked for first, as kubectl does. */
+    readonly namespace?: string;
   };
   readonly scope: { readonly kind: 'all' | 'trace'; readonly note: string | null } | null;
   readonly redacted: boolean | null;

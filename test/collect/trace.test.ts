@@ -129,6 +129,17 @@ describe('a trace on a live cluster', () => {
   });
 });
 
+it('a bare name is that of the context, whatever else of its name the question brings; so it is on the capture', async () => {
+  const [from, to] = ['sleep', 'foo-sc/sleep:80'];
+  const opened = await live();
+  const config = JSON.parse(double?.kubeconfig ?? '') as { contexts: { context: { namespace: string } }[] };
+  config.contexts[0]!.context.namespace = 'foo';
+  writeFileSync(path.join(folder, 'kubeconfig'), JSON.stringify(config));
+  const target = mkdtempSync(path.join(folder, 'context-'));
+  await collect(folderSink(target), question(from, to), opened, []);
+  expect(answer(await openSnapshot(target), { from, to }).source).toMatchObject({ namespace: 'foo' });
+});
+
 describe('--concurrency', () => {
   it.each([1, 3])('%i: no more requests and streams are open at a time', async (concurrency) => {
     const opened = { ...(await live()), concurrency };

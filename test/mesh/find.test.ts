@@ -297,6 +297,28 @@ describe('a destination', () => {
   });
 });
 
+describe('the namespace of the context', () => {
+  const of = (ns: string): Mesh =>
+    meshOf({
+      ...FILES,
+      'snapshot.json': JSON.stringify({
+        apiVersion: 'meshpath.dev/v1',
+        kind: 'Snapshot',
+        cluster: { context: 'c', namespace: ns },
+      }),
+    });
+
+  it('goes before others for names that carry none, and binds nobody', () => {
+    expect(source('web')).toContain('ambiguous');
+    expect(source('web', null, of('bar'))).toBe('pod bar/web-7d9f-eeeee');
+    expect(source('sleep', null, of('bar'))).toBe('pod foo/sleep-7d9f-aaaaa');
+    expect(source('foo/web', null, of('bar'))).toBe(WEB_FOO);
+    expect(source('web', 'foo', of('bar'))).toBe(WEB_FOO);
+    expect(destination('web:80', {}, of('bar'))).toContain('service web.bar.svc.cluster.local');
+    expect(destination('web:80', { sourceNamespace: 'foo' }, of('bar'))).toContain('service web.foo.svc.cluster.local');
+  });
+});
+
 describe('lists that may be read of some namespaces only', () => {
   const refused = ['pods', 'services'].map((plural) => `kubernetes/${plural}.json`);
   const PARTLY = meshOf({
