@@ -133,9 +133,14 @@ async function openOne(
 }
 
 /** Which of the clusters that a person works with it is. */
-function named(error: CollectError, { context, server }: Connection): CollectError {
+function named(error: CollectError, { context, server, proxy }: Connection): CollectError {
   if (error.kind === 'cancelled') return error;
-  return new CollectError(error.kind, `${error.message} (context ${context}, ${server.origin})`, error.status);
+  const through = proxy === null ? '' : ` through the proxy ${proxy}`;
+  return new CollectError(
+    error.kind,
+    `${error.message} (context ${context}, ${server.origin}${through})`,
+    error.status,
+  );
 }
 
 /** A further cluster that cannot be read is missing, and said so; the others are read. */

@@ -36,6 +36,7 @@ export async function authOf(input: AuthInput): Promise<Connection> {
   return {
     context: input.context,
     server: input.server,
+    proxy: proxy === null ? null : new URL(proxy).host,
     namespace: input.namespace,
     options: async (signal): Promise<ConnectionOptions> => {
       const credential = plugin === null ? null : await plugin(signal);

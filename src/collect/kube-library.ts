@@ -25,7 +25,8 @@ export async function proxyAgent(input: AuthInput, material: TlsMaterial, proxy:
   const options: RequestOptions = {};
   await configOf(input, { ca, proxy, user }).applyToHTTPSOptions(options);
   if (!(options.agent instanceof http.Agent)) throw new KubeconfigError('the proxy cannot be used');
-  return options.agent;
+  // the library leaves it off: every request would make its way through the proxy and a TLS handshake
+  return Object.assign(options.agent, { keepAlive: true });
 }
 
 /** The Authorization header of a user with an `auth-provider`; null: it gives none. Throws KubeconfigError. */

@@ -10,6 +10,8 @@ import { parsePlainYaml } from './plain-yaml.js';
 export interface Connection {
   readonly context: string;
   readonly server: URL;
+  /** Host and port of the proxy that the server is reached through; null: there is none. */
+  readonly proxy: string | null;
   /** Namespace of the context, null where it names none. */
   readonly namespace: string | null;
   /**

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { collect } from '../../src/collect/collect.js';
 import { answer } from '../../src/commands/_answer.js';
+import type { CollectOptions } from '../../src/collect/plan.js';
 import { openSnapshot } from '../../src/snapshot/open.js';
 import { memorySink } from '../../src/snapshot/write.js';
 import { startDouble, type Double } from './double.js';
@@ -38,6 +39,21 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+function optionsFor(kubeconfig: string): CollectOptions {
+  return {
+    kubeconfig,
+    context: null,
+    as: null,
+    asGroups: [],
+    requestTimeout: 5000,
+    concurrency: 8,
+    debugImage: null,
+    meshpathVersion: '0.0.0',
+    signal: new AbortController().signal,
+    progress: () => undefined,
+  };
+}
+
 it('through a proxy, with a credential plugin: lists, dumps and rules come the one way', async () => {
   const plugin = path.join(folder, 'plugin.sh');
   writeFileSync(
@@ -59,18 +75,7 @@ it('through a proxy, with a credential plugin: lists, dumps and rules come the o
   await collect(
     sink,
     { kind: 'trace', ...WORDS, namespace: null, ask: (snapshot) => answer(snapshot, WORDS) },
-    {
-      kubeconfig,
-      context: null,
-      as: null,
-      asGroups: [],
-      requestTimeout: 5000,
-      concurrency: 8,
-      debugImage: null,
-      meshpathVersion: '0.0.0',
-      signal: new AbortController().signal,
-      progress: () => undefined,
-    },
+    optionsFor(kubeconfig),
     [],
   );
   expect(sink.snapshot('x').manifest?.problems).toEqual([]);
@@ -78,9 +83,25 @@ it('through a proxy, with a credential plugin: lists, dumps and rules come the o
   expect([...authorized]).toEqual(['Bearer of-the-plugin']);
   const server = new URL(double.url).host;
   expect(new Set(asked)).toEqual(new Set([`${server} Basic ${Buffer.from('me:secret').toString('base64')}`]));
-  expect(asked.length).toBeGreaterThanOrEqual(double.transcript.filter((line) => /exec|portforward/.test(line)).length);
+  // connections are used again; a stream has one of its own
+  const streams = double.transcript.filter((line) => /\/(?:exec|portforward)\?/.test(line)).length;
+  expect(asked.length).toBeGreaterThanOrEqual(streams);
+  expect(asked.length).toBeLessThanOrEqual(streams + 8);
   // asked once, and told of the cluster as where there is no proxy
   const info = readFileSync(path.join(folder, 'info'), 'utf8').trim().split('\n');
   expect(info).toHaveLength(1);
   expect(JSON.parse(info[0] ?? '')).toMatchObject({ spec: { interactive: false, cluster: { server: double.url } } });
+});
+
+it('a proxy that is not there is named, without its password', async () => {
+  const config = JSON.parse(double.kubeconfig) as { clusters: { cluster: Record<string, unknown> }[] };
+  config.clusters[0]!.cluster['proxy-url'] = 'http://me:secret@127.0.0.1:1';
+  const kubeconfig = path.join(folder, 'dead');
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  const run = collect(memorySink(), { kind: 'scope', namespaces: ['foo'], ask: null }, optionsFor(kubeconfig), []);
+  await expect(run).rejects.toMatchObject({
+    kind: 'unreachable',
+    message: expect.stringMatching(/^connection refused .*through the proxy 127\.0\.0\.1:1\)$/) as string,
+  });
+  await expect(run).rejects.not.toThrow('secret');
 });
