@@ -364,6 +364,31 @@ export const CASES: readonly KernelCase[] = [
       ],
     },
   ),
+  ...[
+    'th dport 443',
+    'th dport != 443',
+    'th dport { 80, 443 }',
+    'th dport != { 80, 443 }',
+    'th dport >= 443',
+    'th sport 2048',
+    'meta l4proto . th dport { icmp . 443 }',
+    'meta l4proto . th dport != { icmp . 443 }',
+  ].map((rule) => made(`${rule}, of a ping`, { ...IN, protocol: 'icmp' }, raw(`${rule} meta mark set 0x1`))),
+  ...(['tcp', 'udp', 'icmp'] as const).flatMap((protocol) =>
+    ['wildcard 0', 'wildcard 1', 'transparent 0', 'transparent 1'].flatMap((rule) =>
+      ['10.1.0.77', '10.1.0.5'].map((dst) =>
+        made(
+          `socket ${rule} in OUTPUT, ${protocol} to ${dst}`,
+          { ...OUT, protocol, dst },
+          {
+            nft: [
+              nft('out_f', 'type filter hook output priority 0; policy accept;', `socket ${rule} meta mark set 0x1`),
+            ],
+          },
+        ),
+      ),
+    ),
+  ),
   made(
     'no error leaves from an address that a route of main makes local',
     { ...OUT, src: '10.244.1.5', dst: '10.244.1.5', dport: 8080 },

@@ -107,10 +107,10 @@ function payload(json: JsonObject, family: Family): Expression | null {
       return null;
     }
     case 'th': {
-      // of an echo request these bytes are type, code and checksum
+      // of an echo request these bytes are type, code and checksum: a number that no rule names
       if (field === 'sport')
         return { get: (flow) => (isIcmp(flow) ? flow.icmpType * 256 : flow.sport), kinds: ['port'] };
-      if (field === 'dport') return { get: (flow) => (isIcmp(flow) ? null : flow.dport), kinds: ['port'] };
+      if (field === 'dport') return { get: (flow) => (isIcmp(flow) ? NaN : flow.dport), kinds: ['port'] };
       return null;
     }
     case 'icmp':
@@ -341,6 +341,7 @@ function socket(json: JsonObject, { runtime, evidence }: NftContext): Expression
   if (key === 'transparent') {
     return {
       get: (flow) => {
+        if (flow.hook === 'OUTPUT') return isOwnTransparent(flow) ? 1 : 0;
         if (!socketMatches(flow, runtime, { ...ask, transparent: false }, evidence)) return null;
         return socketMatches(flow, runtime, { ...ask, transparent: true }, evidence) ? 1 : 0;
       },
@@ -350,11 +351,22 @@ function socket(json: JsonObject, { runtime, evidence }: NftContext): Expression
   if (key !== 'wildcard') return null;
   return {
     get: (flow) => {
+      // what was bound, or connected, has an address
+      if (flow.hook === 'OUTPUT') return flow.protocol === TCP || flow.packet.sourceBound ? 0 : 1;
       if (!socketMatches(flow, runtime, { ...ask, transparent: false }, evidence)) return null;
       return socketMatches(flow, runtime, { ...ask, transparent: false, nowildcard: false }, evidence) ? 0 : 1;
     },
     kinds: ['int'],
   };
+}
+
+/** nft_socket_eval: in OUTPUT it is the sender's own socket that is asked for. */
+function isOwnTransparent({ packet, choices }: Flow): boolean {
+  if (packet.connectedSocket !== null) return packet.connectedSocket.transparent;
+  return choices.either('own socket', 'the sending socket is transparent', {
+    fact: 'whether the sending socket is transparent',
+    reason: 'no tool prints it',
+  });
 }
 
 /** More members than this are not followed one by one. */

@@ -114,6 +114,8 @@ function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, 
   if (left.owner !== undefined) return ownerTest(left, test, false, { [op]: right }, context);
   return (flow) => {
     const value = left.get(flow);
+    if (Number.isNaN(value))
+      return flow.choices.either('checksum', 'the checksum of the ICMP echo is in the range', null);
     return value !== null && test(value);
   };
 }
