@@ -218,15 +218,17 @@ class Renamer {
   }
 
   manifest(manifest: WrittenManifest, context: string): WrittenManifest {
+    // whose default namespace it was says who it is, and no name of the snapshot is meant by it any more
+    const { server, istio } = manifest.cluster;
+    for (const { namespaces } of manifest.partial ?? []) for (const name of namespaces) this.add(name);
     return {
       ...manifest,
-      cluster: {
-        ...manifest.cluster,
-        context,
-        ...(manifest.cluster.namespace === undefined ? {} : { namespace: this.text(manifest.cluster.namespace) }),
-      },
+      cluster: { context, server, istio },
       scope: manifest.scope === null ? null : { ...manifest.scope, note: this.noteOf(manifest.scope.note) },
-      problems: manifest.problems.map(({ file, reason }) => ({ file: this.path(file), reason: this.text(reason) })),
+      problems: manifest.problems.map(({ file, reason }) => ({
+        file: this.path(file),
+        reason: this.reason(file, reason),
+      })),
       ...(manifest.partial === undefined
         ? {}
         : {
@@ -237,6 +239,16 @@ class Renamer {
           }),
       sources: manifest.sources.map(({ path, by }) => ({ path: this.path(path), by: this.text(by) })),
     };
+  }
+
+  /** What a server says names users, namespaces and things that no list has; what cannot be reached has an address. */
+  private reason(file: string, reason: string): string {
+    if (file === '.') return reason.replace(/ \([^]*$/, '');
+    const named = reason.replace(/User "[^"]*"/g, 'User "***"');
+    for (const [, inside, object] of named.matchAll(/namespace "([^"]+)"|"([^"]+)" (?:is forbidden|not found)/g)) {
+      this.add(inside ?? object ?? '');
+    }
+    return this.text(named);
   }
 
   private noteOf(note: string | null): string {

@@ -30,6 +30,36 @@ const MANIFEST: WrittenManifest = {
 };
 
 describe('--pseudonymize', () => {
+  it('leaves nobody in the manifest: users, namespaces without an object, addresses of servers', () => {
+    const target = memorySink();
+    const sink = pseudonymizingSink(target);
+    sink.put('kubernetes/pods.json', '{"items":[]}');
+    const forbidden =
+      'only of the namespaces acme: pods "ledger" is forbidden: User "jane@acme.example" cannot list resource "httproutes" in API group "gateway.networking.k8s.io" in the namespace "treasury"';
+    const unreachable =
+      'the name of the server does not resolve (getaddrinfo ENOTFOUND api.acme.example) (context acme-prod, https://api.acme.example:6443)';
+    sink.manifest({
+      ...MANIFEST,
+      cluster: { ...MANIFEST.cluster, namespace: 'acme' },
+      problems: [
+        { file: '.', reason: unreachable },
+        { file: 'kubernetes/pods.json', reason: forbidden },
+      ],
+      partial: [{ file: 'kubernetes/pods.json', namespaces: ['acme'] }],
+    });
+    sink.end();
+    const manifest = target.snapshot('x').manifest;
+    expect(JSON.stringify(manifest)).not.toMatch(/acme|jane|treasury|ledger|customer/);
+    expect(manifest?.problems[0]?.reason).toBe('the name of the server does not resolve');
+    // the same name in both places, and the words of the server otherwise
+    const [other = ''] = manifest?.partial?.[0]?.namespaces ?? [];
+    expect(manifest?.problems[1]?.reason).toMatch(
+      new RegExp(
+        `^only of the namespaces ${other}: pods "n\\w+" is forbidden: User "\\*\\*\\*" cannot list resource "httproutes" in API group "gateway\\.networking\\.k8s\\.io" in the namespace "n\\w+"$`,
+      ),
+    );
+  });
+
   it.each(['coexistence-1.30.3', 'coexistence-1.18.2'])(
     '%s: other names and addresses, the same way',
     async (recording) => {
