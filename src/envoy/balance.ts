@@ -1,7 +1,8 @@
 import { boolean, object, type JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel } from './cluster.js';
-import type { Health, Host, HostSet } from './host.js';
+import type { Host, HostSet } from './host.js';
 import type { Engine } from './engine.js';
+import { levels, loads, ofLevel, panicking, type Level, type Weights } from './levels.js';
 import { openShares, policy, type Policy } from './lb-policy.js';
 import { subset } from './subset.js';
 
@@ -20,140 +21,6 @@ export interface Balance {
   readonly open: string | null;
 }
 
-/** Shares that add up to 1, or nothing at all. */
-type Weights = Map<Host, number>;
-
-function spread(hosts: readonly Host[], kind: Policy['kind'], share: number, into: Weights): void {
-  let total = 0;
-  for (const host of hosts) total += kind === 'random' ? 1 : host.weight;
-  if (total === 0) return;
-  for (const host of hosts) {
-    const weight = kind === 'random' ? 1 : host.weight;
-    if (weight > 0) into.set(host, (into.get(host) ?? 0) + (share * weight) / total);
-  }
-}
-
-interface Level {
-  readonly priority: number;
-  readonly hosts: readonly Host[];
-  readonly healthy: readonly Host[];
-  readonly degraded: readonly Host[];
-  /** Percent, with the over-provisioning factor. */
-  readonly health: number;
-  readonly degradation: number;
-  readonly panic: boolean;
-}
-
-/** Availability in percent, in integers as Envoy counts (LoadBalancerBase::recalculatePerPriorityState). */
-function availability(part: readonly Host[], all: readonly Host[], set: HostSet): number {
-  const counted = all.filter((host) => host.excluded !== true);
-  if (counted.length === 0) return 0;
-  const size = (hosts: readonly Host[]): number =>
-    set.weightedPriorityHealth ? hosts.reduce((sum, host) => sum + host.weight, 0) : hosts.length;
-  return Math.min(100, Math.floor((set.overprovisioning * size(part)) / size(counted)));
-}
-
-function levels(hosts: readonly Host[], set: HostSet, threshold: number): readonly Level[] {
-  const last = hosts.reduce((max, host) => Math.max(max, host.priority), 0);
-  const found: Omit<Level, 'panic'>[] = [];
-  for (let priority = 0; priority <= last; priority++) {
-    const members = hosts.filter((host) => host.priority === priority);
-    const of = (health: Health): readonly Host[] =>
-      members.filter((host) => host.health === health && host.excluded !== true);
-    const healthy = of('healthy');
-    const degraded = of('degraded');
-    found.push({
-      priority,
-      hosts: members,
-      healthy,
-      degraded,
-      health: availability(healthy, members, set),
-      degradation: availability(degraded, members, set),
-    });
-  }
-  const total = normalizedTotal(found);
-  return found.map((level) => {
-    const counted = level.hosts.filter((host) => host.excluded !== true).length;
-    const percent = counted === 0 ? 0 : (100 * (level.healthy.length + level.degraded.length)) / counted;
-    const panic = total === 100 || (threshold === 0 && total === 0) ? false : percent < threshold;
-    return { ...level, panic };
-  });
-}
-
-function normalizedTotal(found: readonly Pick<Level, 'health' | 'degradation'>[]): number {
-  return Math.min(
-    100,
-    found.reduce((sum, level) => sum + level.health + level.degradation, 0),
-  );
-}
-
-interface Load {
-  readonly level: Level;
-  readonly healthy: number;
-  readonly degraded: number;
-}
-
-/** Percent of the traffic that each priority gets. */
-function loads(found: readonly Level[]): readonly Load[] {
-  const total = normalizedTotal(found);
-  if (found.every((level) => level.panic)) {
-    const hosts = found.reduce((sum, level) => sum + level.hosts.length, 0);
-    let left = 100;
-    const shares = found.map((level) => {
-      const share = hosts === 0 ? 0 : Math.floor((100 * level.hosts.length) / hosts);
-      left -= share;
-      return share;
-    });
-    const first = found.findIndex((level) => level.hosts.length > 0);
-    return found.map((level, i) => ({ level, healthy: (shares[i] ?? 0) + (i === first ? left : 0), degraded: 0 }));
-  }
-  if (total === 0) return found.map((level, i) => ({ level, healthy: i === 0 ? 100 : 0, degraded: 0 }));
-  let left = 100;
-  const distribute = (of: (level: Level) => number): number[] => {
-    const shares = found.map((level) => {
-      const share = Math.min(left, Math.floor((of(level) * 100) / total));
-      left -= share;
-      return share;
-    });
-    return shares;
-  };
-  const healthy = distribute((level) => level.health);
-  const degraded = distribute((level) => level.degradation);
-  if (left > 0) {
-    const first = found.findIndex((level) => level.health > 0);
-    const target = first >= 0 ? healthy : degraded;
-    const at = first >= 0 ? first : found.findIndex((level) => level.degradation > 0);
-    target[at] = (target[at] ?? 0) + left;
-  }
-  return found.map((level, i) => ({ level, healthy: healthy[i] ?? 0, degraded: degraded[i] ?? 0 }));
-}
-
-/** Locality by weight, each weight cut down where too few of its hosts are available. */
-function byLocality(
-  part: readonly Host[],
-  level: Level,
-  set: HostSet,
-  kind: Policy['kind'],
-  share: number,
-  into: Weights,
-): boolean {
-  const effective: { readonly hosts: readonly Host[]; readonly weight: number }[] = [];
-  let total = 0;
-  set.localities.forEach((locality, index) => {
-    const all = level.hosts.filter((host) => host.locality === index);
-    if (locality.priority !== level.priority || all.length === 0) return;
-    const hosts = part.filter((host) => host.locality === index);
-    const counted = all.filter((host) => host.excluded !== true).length;
-    if (counted === 0) return;
-    const weight = locality.weight * Math.min(1, ((set.overprovisioning / 100) * hosts.length) / counted);
-    total += weight;
-    effective.push({ hosts, weight });
-  });
-  if (total === 0) return false;
-  for (const { hosts, weight } of effective) spread(hosts, kind, (share * weight) / total, into);
-  return true;
-}
-
 function isPlain({ health, excluded, priority }: Host): boolean {
   return health === 'healthy' && excluded === false && priority === 0;
 }
@@ -168,25 +35,18 @@ function distribute(
 ): Weights {
   const into: Weights = new Map();
   if (hosts.length === 0) return into;
-  const found = levels(hosts, set, by.panicThreshold);
-  for (const load of loads(found)) {
-    const { level } = load;
-    const parts: readonly (readonly [readonly Host[], number])[] = [
-      [level.healthy, load.healthy / 100],
-      [level.degraded, load.degraded / 100],
-    ];
-    for (const [part, share] of parts) {
-      if (share === 0) continue;
-      if (level.panic) {
-        notes.push(`priority ${level.priority} is in panic: health is ignored`);
-        if (!by.failOnPanic) spread(level.hosts, by.kind, share, into);
-        continue;
-      }
-      if (localityWeighted && byLocality(part, level, set, by.kind, share, into)) continue;
-      spread(part, by.kind, share, into);
+  for (const { level, ...load } of loads(panicking(levels(hosts, set), by.panicThreshold))) {
+    for (const health of ['healthy', 'degraded'] as const) {
+      if (load[health] === 0) continue;
+      if (level.panic) notes.push(panicNote(level));
+      ofLevel(level, health, load[health] / 100, set, by, localityWeighted, into);
     }
   }
   return into;
+}
+
+export function panicNote({ priority }: Level): string {
+  return `priority ${priority} is in panic: health is ignored`;
 }
 
 const EMPTY: Balance = { hosts: [], shares: [], dependsOn: null, notes: [], unknown: null, open: null };

@@ -136,8 +136,12 @@ export function clusterModel(entry: DumpEntry, dump: EnvoyDump, health: Clusters
   const assignment = (): DumpEntry | null => {
     const service = string(object(value['eds_cluster_config'])['service_name']) ?? '';
     const printed = (service !== '' ? dump.endpoints.get(service) : undefined) ?? dump.endpoints.get(name);
-    if (printed !== undefined) return printed;
     const inline = objectOrNull(value['load_assignment']);
+    if (printed !== undefined) {
+      // The list of endpoints tells only a part of the policy (seen of envoy 1.40: not weighted_priority_health).
+      const policy = { ...object(inline?.['policy']), ...object(printed.value['policy']) };
+      return inline === null ? printed : { ...printed, value: { ...printed.value, policy } };
+    }
     if (inline !== null && kind === 'STATIC')
       return { name, value: inline, pointer: `${entry.pointer}/load_assignment` };
     if (kind === 'STATIC') return { name, value: {}, pointer: entry.pointer };

@@ -29,7 +29,7 @@ function balanced(engine: Engine, cluster: ClusterModel, set: HostSet, criteria:
   return found;
 }
 
-function prepared(engine: Engine, cluster: ClusterModel, choice: Balance): Balanced {
+export function prepared(engine: Engine, cluster: ClusterModel, choice: Balance): Balanced {
   const all = waysTo(engine, cluster, choice.hosts);
   const ways = all.filter((way) => way !== null);
   return {
@@ -87,17 +87,30 @@ function fromSet(
   path: Path,
   end: End,
 ): void {
-  const { choice, all, ways, internal } = balanced(engine, cluster, set, upstream.criteria);
-  let next = path;
-  for (const note of choice.notes) next = step(next, note, evidence);
-  if (choice.unknown !== null) {
-    unknownEnd(upstream, `endpoint of cluster ${cluster.name}`, choice.unknown, evidence, next, end);
-    return;
-  }
-  if (set.hosts.length === 0 && set.incomplete === null) {
-    noUpstream(upstream, evidence, next, end);
-    return;
-  }
+  const found = balanced(engine, cluster, set, upstream.criteria);
+  const { unknown } = found.choice;
+  if (unknown !== null)
+    return unknownEnd(upstream, `endpoint of cluster ${cluster.name}`, unknown, evidence, path, end);
+  if (set.hosts.length === 0 && set.incomplete === null)
+    return noUpstream(upstream, evidence, noted(found.choice, evidence, path), end);
+  chooseAmong(engine, cluster, found, evidence, upstream, path, end);
+}
+
+function noted({ notes }: Balance, evidence: Evidence, path: Path): Path {
+  return notes.reduce((next, note) => step(next, note, evidence), path);
+}
+
+/** A choice that is known, and the way to each endpoint of it. */
+export function chooseAmong(
+  engine: Engine,
+  cluster: ClusterModel,
+  { choice, all, ways, internal }: Balanced,
+  evidence: Evidence,
+  upstream: Upstream,
+  path: Path,
+  end: End,
+): void {
+  let next = noted(choice, evidence, path);
   if (choice.open !== null) next = withUnknown(next, choice.open, `endpoints of cluster ${cluster.name}`);
   if (choice.hosts.length === 0 && choice.open !== null) {
     unknownEnd(upstream, choice.open, `endpoints of cluster ${cluster.name}`, evidence, next, end);

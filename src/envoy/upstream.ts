@@ -1,12 +1,13 @@
 import type { Evidence } from '../formats/evidence.js';
-import { list, type JsonObject } from '../formats/envoy-json.js';
+import type { JsonObject } from '../formats/envoy-json.js';
 import type { ClusterModel } from './cluster.js';
 import { ending, type End } from './connection.js';
 import type { Engine } from './engine.js';
-import { chooseHost } from './hosts.js';
+import { aggregate, type Part } from './aggregate.js';
+import { chooseAmong, chooseHost, prepared } from './hosts.js';
 import { originalDestination } from './original-dst.js';
-import { fork, step, stepsKept, withUnknown, type Path } from './path.js';
-import { localStatus, unknownEnd, type Upstream } from './upstream-end.js';
+import { fork, step, stepsKept, weigh, withUnknown, type Path } from './path.js';
+import { localStatus, noUpstream, unknownEnd, type Upstream } from './upstream-end.js';
 
 /** A connection or request goes to a cluster by name. */
 export function toCluster(engine: Engine, name: string, upstream: Upstream, path: Path, end: End): void {
@@ -66,6 +67,34 @@ function mayExist({ dump }: Engine, name: string, upstream: Upstream): string | 
   return upstream.onDemand === true ? 'it is asked for when it is needed (on_demand)' : null;
 }
 
+const AGGREGATE = 'envoy.extensions.clusters.aggregate.v3.ClusterConfig';
+
+/** The clusters among which an aggregate chooses, each by its share. */
+function toParts(
+  engine: Engine,
+  parts: readonly Part[],
+  upstream: Upstream,
+  evidence: Evidence,
+  path: Path,
+  end: End,
+): void {
+  if (parts.length === 0) return noUpstream(upstream, evidence, path, end);
+  for (const { cluster, share, choice } of parts) {
+    // the outcome names the aggregate, as Envoy's own log does
+    const fields = { ...upstream.fields, sourceBind: cluster.sourceBind };
+    const chosen = stepsKept(weigh(path, share), cluster.step);
+    chooseAmong(
+      engine,
+      cluster,
+      prepared(engine, cluster, choice),
+      cluster.evidence,
+      { ...upstream, fields },
+      chosen,
+      end,
+    );
+  }
+}
+
 function customCluster(
   engine: Engine,
   cluster: ClusterModel,
@@ -75,24 +104,12 @@ function customCluster(
   path: Path,
   end: End,
 ): void {
-  if (custom.custom.endsWith('aggregate.v3.ClusterConfig')) {
-    const names = list(custom.config['clusters']).filter((name) => typeof name === 'string');
-    for (const name of names) {
-      const member = engine.cluster(name);
-      if (member === null) continue;
-      const set = member.hosts();
-      if (set !== null && set.hosts.every((host) => host.health === 'unhealthy')) continue;
-      // The first member with a host that can be used takes the traffic; partial health spreads it over several.
-      const whole = set !== null && set.hosts.every((host) => host.health === 'healthy');
-      if (!whole) break;
-      toCluster(engine, name, upstream, step(path, `aggregate cluster ${cluster.name} chooses ${name}`, evidence), end);
-      return;
-    }
-  }
+  const parts = custom.custom === AGGREGATE ? aggregate(engine, cluster, custom.config) : null;
+  if (parts !== null && typeof parts !== 'string') return toParts(engine, parts, upstream, evidence, path, end);
   unknownEnd(
     upstream,
     `endpoint of cluster ${cluster.name}`,
-    `clusters of type ${custom.custom} choose their endpoints while they run`,
+    parts ?? `clusters of type ${custom.custom} choose their endpoints while they run`,
     evidence,
     path,
     end,

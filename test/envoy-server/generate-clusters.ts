@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../src/formats/envoy-json.js';
 import type { Certificates } from './certificates.js';
-import { httpManager, listener, RAW, socketAddress, tcpProxy, upstreamTls } from './building.js';
+import { any, httpManager, listener, RAW, socketAddress, tcpProxy, upstreamTls } from './building.js';
 import { httpQuestion } from './generate-routes.js';
 import type { Random } from './random.js';
 import { ENDPOINTS, type Ports, type Question, type Scenario } from './scenario.js';
@@ -32,7 +32,7 @@ function localities(random: Random, ports: Ports, tls: boolean, weighted: boolea
     locality: { zone: `z${i}` },
     lb_endpoints: hosts.filter((_host, j) => j % groups === i).map((host) => endpoint(random, host, ports, tls)),
     ...(weighted ? { load_balancing_weight: random.pick([1, 1, 3, 9]) } : {}),
-    ...(priorities ? { priority: Math.min(i, 1) } : {}),
+    ...(priorities ? { priority: i } : {}),
   }));
 }
 
@@ -71,7 +71,10 @@ function cluster(random: Random, name: string, ports: Ports, certificates: Certi
     load_assignment: {
       cluster_name: name,
       endpoints: localities(random, ports, tls, weighted),
-      ...(random.chance(0.2) ? { policy: { overprovisioning_factor: random.pick([100, 200]) } } : {}),
+      policy: {
+        ...(random.chance(0.2) ? { overprovisioning_factor: random.pick([100, 200]) } : {}),
+        ...(random.chance(0.2) ? { weighted_priority_health: true } : {}),
+      },
     },
     ...(tls ? { transport_socket_matches: matches } : {}),
     common_lb_config: {
@@ -79,6 +82,21 @@ function cluster(random: Random, name: string, ports: Ports, certificates: Certi
       ...(random.chance(0.3) ? { healthy_panic_threshold: { value: random.pick([0, 25, 75]) } } : {}),
     },
     ...subsets(random),
+  };
+}
+
+/** The priorities of several clusters in one line; the last name is of no cluster. */
+function aggregate(random: Random, name: string, members: readonly string[]): JsonObject {
+  const clusters = [...random.some(members, 1, members.length), 'nobody'];
+  return {
+    name,
+    connect_timeout: '2s',
+    lb_policy: 'CLUSTER_PROVIDED',
+    cluster_type: {
+      name: 'envoy.clusters.aggregate',
+      typed_config: any('extensions.clusters.aggregate.v3.ClusterConfig', { clusters }),
+    },
+    common_lb_config: random.chance(0.4) ? { healthy_panic_threshold: { value: random.pick([0, 25, 75]) } } : {},
   };
 }
 
@@ -94,7 +112,7 @@ function criteria(random: Random): JsonObject {
   return { metadata_match: { filter_metadata: { 'envoy.lb': lb } } };
 }
 
-/** Health, priorities, panic, localities, subsets and transports, behind HTTP routes and behind tcp_proxy. */
+/** Health, priorities, panic, localities, subsets, transports and aggregates, behind HTTP routes and behind tcp_proxy. */
 export function clusterScenario(
   random: Random,
   port: number,
@@ -103,7 +121,9 @@ export function clusterScenario(
   certificates: Certificates,
 ): Scenario {
   const name = `clusters-${port}`;
-  const clusters = [0, 1, 2, 3].map((i) => cluster(random, `s${port}-c${i}`, ports, certificates));
+  const plain = [0, 1, 2, 3].map((i) => cluster(random, `s${port}-c${i}`, ports, certificates));
+  const names = [0, 1, 2, 3].map((i) => `s${port}-c${i}`);
+  const clusters = [...plain, ...[4, 5].map((i) => aggregate(random, `s${port}-c${i}`, names))];
   const routes = clusters.map((_, i) => ({
     name: `to${i}`,
     match: { prefix: `/c${i}` },
@@ -116,7 +136,7 @@ export function clusterScenario(
   const ask = (i: number): Question => {
     const question = httpQuestion(random, port);
     if (!http || question.http === null) return { ...question, http: null };
-    return { ...question, http: { ...question.http, path: `/c${i % 4}/x`, headers: {} } };
+    return { ...question, http: { ...question.http, path: `/c${i % clusters.length}/x`, headers: {} } };
   };
   return {
     name,
