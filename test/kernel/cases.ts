@@ -374,6 +374,15 @@ export const CASES: readonly KernelCase[] = [
     'meta l4proto . th dport { icmp . 443 }',
     'meta l4proto . th dport != { icmp . 443 }',
   ].map((rule) => made(`${rule}, of a ping`, { ...IN, protocol: 'icmp' }, raw(`${rule} meta mark set 0x1`))),
+  ...['icmp code 0', 'icmp code != 0', 'icmp type { timestamp-request, echo-request }', 'icmp code { 0, 3 }'].map(
+    (rule) => made(`${rule}, of a ping`, { ...IN, protocol: 'icmp' }, raw(`${rule} meta mark set 0x1`)),
+  ),
+  ...[
+    'icmpv6 code 0',
+    'icmpv6 code != 1',
+    'icmpv6 type { nd-neighbor-solicit, echo-request }',
+    'icmpv6 type nd-redirect',
+  ].map((rule) => made(`${rule}, of a ping`, { ...IN6, protocol: 'icmp' }, raw(`${rule} meta mark set 0x1`))),
   ...(['tcp', 'udp', 'icmp'] as const).flatMap((protocol) =>
     ['wildcard 0', 'wildcard 1', 'transparent 0', 'transparent 1'].flatMap((rule) =>
       ['10.1.0.77', '10.1.0.5'].map((dst) =>

@@ -120,7 +120,7 @@ function payload(json: JsonObject, family: Family): Expression | null {
         return { get: (flow) => (flow.protocol === number ? flow.icmpType : null), kinds: ['icmptype'] };
       }
       if (field === 'code') {
-        return { get: (flow) => (flow.protocol === number ? flow.icmpCode : null), kinds: ['int'] };
+        return { get: (flow) => (flow.protocol === number ? flow.icmpCode : null), kinds: ['icmpcode'] };
       }
       return null;
     }

@@ -22,6 +22,7 @@ export type Kind =
   | 'nfproto'
   | 'ethertype'
   | 'icmptype'
+  | 'icmpcode'
   | 'tcpflags'
   | 'pkttype'
   | 'bool';
@@ -48,15 +49,33 @@ const WORDS: Readonly<Partial<Record<Kind, Readonly<Record<string, number>>>>> =
   icmptype: {
     'echo-reply': 0,
     'destination-unreachable': 3,
+    'source-quench': 4,
     redirect: 5,
     'echo-request': 8,
     'router-advertisement': 9,
     'router-solicitation': 10,
     'time-exceeded': 11,
     'parameter-problem': 12,
+    'timestamp-request': 13,
+    'timestamp-reply': 14,
+    'info-request': 15,
+    'info-reply': 16,
+    'address-mask-request': 17,
+    'address-mask-reply': 18,
+  },
+  icmpcode: {
+    'net-unreachable': 0,
+    'host-unreachable': 1,
+    'prot-unreachable': 2,
+    'port-unreachable': 3,
+    'frag-needed': 4,
+    'net-prohibited': 9,
+    'host-prohibited': 10,
+    'admin-prohibited': 13,
   },
 };
 
+/** As nft prints them: icmp6_type_tbl and icmpv6_code_tbl in nftables src/proto.c and src/datatype.c, 1.0.6. */
 const ICMPV6_TYPES: Readonly<Record<string, number>> = {
   'destination-unreachable': 1,
   'packet-too-big': 2,
@@ -64,11 +83,33 @@ const ICMPV6_TYPES: Readonly<Record<string, number>> = {
   'parameter-problem': 4,
   'echo-request': 128,
   'echo-reply': 129,
+  'mld-listener-query': 130,
+  'mld-listener-report': 131,
+  'mld-listener-done': 132,
+  'mld-listener-reduction': 132,
   'nd-router-solicit': 133,
   'nd-router-advert': 134,
   'nd-neighbor-solicit': 135,
   'nd-neighbor-advert': 136,
   'nd-redirect': 137,
+  'router-renumbering': 138,
+  'ind-neighbor-solicit': 141,
+  'ind-neighbor-advert': 142,
+  'mld2-listener-report': 143,
+};
+
+const ICMPV6_CODES: Readonly<Record<string, number>> = {
+  'no-route': 0,
+  'admin-prohibited': 1,
+  'addr-unreachable': 3,
+  'port-unreachable': 4,
+  'policy-fail': 5,
+  'reject-route': 6,
+};
+
+const SIX: Readonly<Partial<Record<Kind, Readonly<Record<string, number>>>>> = {
+  icmptype: ICMPV6_TYPES,
+  icmpcode: ICMPV6_CODES,
 };
 
 /** Null where the literal is not understood, or of the other family. */
@@ -87,7 +128,8 @@ export function literal(json: unknown, kind: Kind, family: Family): Value | null
     return ip !== null && ip.family === family ? ip.value : null;
   }
   if (kind === 'proto') return protocolNumber(json);
-  const known = kind === 'icmptype' && family === 6 ? ICMPV6_TYPES[json] : WORDS[kind]?.[json];
+  const six = family === 6 ? SIX[kind] : undefined;
+  const known = (six ?? WORDS[kind])?.[json];
   if (known !== undefined) return known;
   return /^(0x[0-9a-fA-F]+|\d+)$/.test(json) ? Number(json) : null;
 }
