@@ -5,6 +5,7 @@ import { lookUp, type Role } from './find-names.js';
 import { destinationOf, type Wanted } from './find-ports.js';
 import { failed, type FindResult, type NotFound } from './find-result.js';
 import type { Mesh } from './model.js';
+import { nearNodes } from './near.js';
 import { externalHost, isNoNamespace, listOf, noNamespace, notFound, unique, withNear } from './not-found.js';
 import type { Destination, Source } from './question.js';
 import { parseReference, SCHEME_PORTS, type Reading, type Reference } from './reference.js';
@@ -122,7 +123,7 @@ function findNode<T>(
   // a snapshot without the list may still hold the node's own files
   if (missing !== null && mesh.snapshot.list('nodes').includes(name)) return make(name, null);
   if (missing !== null) return failed('unknown', `the list of nodes is not known: ${missing.reason}`, [], [missing]);
-  const nodes = mesh.list('nodes').items.map((entry) => ({ type: `node/${entry.name}`, what: `Node ${entry.name}` }));
+  const nodes = nearNodes(mesh, name).map((near) => ({ type: `node/${near}`, what: `Node ${near}` }));
   return failed('not-found', `there is no node ${name}`, nodes);
 }
 

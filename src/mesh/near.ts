@@ -35,6 +35,14 @@ export function nearNamespaces(mesh: Mesh, name: string): readonly string[] {
   return near.map((one) => one.name).slice(0, SHOWN);
 }
 
+/** Nodes by their names, those of nearly this name first. */
+export function nearNodes(mesh: Mesh, name: string): readonly string[] {
+  const names = mesh.list('nodes').items.map((node) => node.name);
+  const ranked = names.map((node) => ({ node, distance: distance(node, name) }));
+  ranked.sort((a, b) => a.distance - b.distance || (a.node < b.node ? -1 : 1));
+  return ranked.slice(0, 4 * SHOWN).map(({ node }) => node);
+}
+
 function isNear(a: string, b: string): boolean {
   const most = Math.max(1, Math.floor(Math.min(a.length, b.length) / 3));
   return Math.abs(a.length - b.length) <= most && distance(a, b) <= most;

@@ -29,9 +29,14 @@ export function unique(candidates: readonly Candidate[]): readonly Candidate[] {
   return [...seen.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, candidate]) => candidate);
 }
 
+/** More than a person reads; the message says how many there are. */
+const LISTED = 20;
+
 /** What to type for each. */
 export function listOf(candidates: readonly Candidate[], port: number | string | null): NotFound['candidates'] {
-  return candidates.map((entry) => ({ type: spellingOf(entry, port), what: describeCandidate(entry) }));
+  return candidates
+    .slice(0, LISTED)
+    .map((entry) => ({ type: spellingOf(entry, port), what: describeCandidate(entry) }));
 }
 
 /** Says what is there instead: things whose name begins alike, or a workload that has no pods. */
@@ -61,7 +66,7 @@ export function notFound(mesh: Mesh, text: string, reference: Named, role: Role)
   const what = role === 'source' ? 'pod, workload or Service with pods' : 'pod, workload, Service or host';
   const nowhere = namespacesOf(reference.readings).find((namespace) => isNoNamespace(mesh, namespace));
   const message = `there is no ${what} "${text}"${nowhere === undefined ? '' : `: ${noNamespace(nowhere)}`}`;
-  return failed('not-found', message, listOf(unique(elsewhere).slice(0, 20), reference.port));
+  return failed('not-found', message, listOf(unique(elsewhere), reference.port));
 }
 
 function namespacesOf(readings: readonly Reading[]): readonly string[] {

@@ -385,6 +385,20 @@ describe('slips', () => {
     expect(said(findDestination(MESH, 'example.com:80', TO))).toBe('host example.com:80');
   });
 
+  it('list no more than a person reads', () => {
+    const many = Array.from({ length: 300 }, (_, at) => at);
+    const mesh = meshOf({
+      ...FILES,
+      nodes: list(...many.map((at) => ({ kind: 'Node', metadata: { name: `worker-${at}` }, spec: {}, status: {} }))),
+      pods: list(...many.map((at) => deployed(`team-${at}`, 'web', 'aaaaa'))),
+    });
+    const node = findSource(mesh, 'node/worker-17x', { namespace: null });
+    expect(said(node)).toMatch(/^not-found: node\/worker-17 /);
+    const web = findSource(mesh, 'deploy/web', { namespace: null });
+    expect(message(web)).toBe('"deploy/web" can be 300 things');
+    for (const one of [node, web]) expect(one.kind === 'failed' && one.candidates.length).toBe(20);
+  });
+
   it('in a namespace say that there is none, and which there are', () => {
     const failure = findSource(MESH, 'fooo/slep', { namespace: null });
     expect(message(failure)).toContain('there is no namespace fooo');
