@@ -5,19 +5,17 @@ import type { Runtime } from './runtime.js';
 import { selectAddress6 } from './source-address.js';
 
 /**
- * Whether the kernel can tell the sender that its packet was rejected: the message needs a route back and an address of its
- * own. Where it cannot, the packet disappears in silence. Rules that would swallow the message are not asked: the packet was
- * rejected all the same.
+ * Whether the kernel can tell the sender by a RST, which has the packet's own addresses, that it was rejected (nf_send_reset,
+ * nf_send_reset6; linux net/ipv4/netfilter/nf_reject_ipv4.c, v6.12). Where it cannot, the packet disappears in silence. Rules
+ * that would swallow the message are not asked: the packet was rejected all the same.
  */
-
-/** nf_send_reset, nf_send_reset6: a RST with the packet's own addresses (linux net/ipv4/netfilter/nf_reject_ipv4.c, v6.12). */
 export function resetReaches(flow: Flow, runtime: Runtime): boolean {
   if ((flow.flags & RST) !== 0 || !isAnswerable(flow)) return false;
   const result = wayBack(flow, runtime, { src: flow.dst, protocol: TCP, sport: flow.dport, dport: flow.sport });
   return leaves(flow, runtime, result, isOwn(flow, runtime));
 }
 
-/** __icmp_send, icmp6_send: an ICMP error (linux net/ipv4/icmp.c, net/ipv6/icmp.c, v6.12). */
+/** Likewise by an ICMP error, which needs an address of its own (__icmp_send, icmp6_send; linux net/ipv4/icmp.c, net/ipv6/icmp.c, v6.12). */
 export function errorReaches(flow: Flow, runtime: Runtime): boolean {
   if (!isAnswerable(flow)) return false;
   const { family, dst } = flow;

@@ -67,16 +67,19 @@ export function admits(head: Head, flow: Flow): boolean {
   return head.iif === null || ((flow.iif ?? '') === head.iif) !== head.iifNegated;
 }
 
-/** The tests of a rule, in their order: what can stand in its head, and a function for the rest; null: there is none. */
+/**
+ * The tests of a rule, in their order: what can stand in its head, and a function for the rest; null: there is none. Nothing
+ * is asked before a function that stands in front of it: that may fork, or change the packet (-m socket --restore-skmark).
+ */
 export function split(tests: readonly Test[]): { readonly head: Head; readonly rest: Predicate | null } {
   let head = ANY;
   const rest: Predicate[] = [];
-  for (const test of tests) {
-    // a function may change the mark as it matches (-m socket --restore-skmark): what follows must see the new one
-    const early = test.kind === 'mark' && rest.length > 0 ? null : added(head, test);
+  const firstFunction = tests.findIndex(({ kind }) => kind === 'function');
+  tests.forEach((test, at) => {
+    const early = firstFunction >= 0 && at > firstFunction ? null : added(head, test);
     if (early === null) rest.push(predicateOf(test));
     else head = early;
-  }
+  });
   return { head, rest: conjunction(rest) };
 }
 

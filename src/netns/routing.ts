@@ -233,8 +233,9 @@ export class Routing {
     if (hops.length <= 1) return hops[0] ?? null;
     const sum = hops.reduce((total, hop) => total + hop.weight, 0);
     const options = hops.map((hop) => ({ probability: hop.weight / sum, condition: null }));
-    // one connection keeps its path: the same answer within one way
-    const index = choices.decide(`nexthop ${route.evidence.pointer ?? ''}`, options, null);
+    // one connection keeps its path: the same answer within one way, as long as the same ones can be used
+    const names = hops.map(({ device, gateway }) => `${device ?? ''} ${gateway ?? ''}`).join();
+    const index = choices.decide(`nexthop ${route.evidence.pointer ?? ''} ${names}`, options, null);
     return hops[index] ?? null;
   }
 
@@ -296,8 +297,7 @@ function isUnconditional(rule: IpRule): boolean {
 
 /** Types of routes that inet_addr_type tells apart. */
 const ADDRESS_TYPES: ReadonlySet<string> = new Set(['local', 'broadcast', 'anycast', 'multicast']);
-const DEFAULT_RULES: ReadonlySet<string> = new Set(['0 local', '32766 main', '32767 default']);
-/** Rules beyond the three that every namespace has. */
+
 /** Whether a longest-prefix search of both tables can find another route, or another kind of address, than one after the other. */
 function differApart(groups: Loaded['groups']): boolean {
   const local = groups.get('local') ?? [];
@@ -307,6 +307,9 @@ function differApart(groups: Loaded['groups']): boolean {
   );
 }
 
+const DEFAULT_RULES: ReadonlySet<string> = new Set(['0 local', '32766 main', '32767 default']);
+
+/** Rules beyond the three that every namespace has. */
 function isCustom(rules: readonly IpRule[]): boolean {
   return rules.some(
     ({ priority, action, src, dst, iif, oif, fwmark, uid, protocol, sport, dport, not, suppressPrefixLength }) =>

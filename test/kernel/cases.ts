@@ -189,6 +189,21 @@ export const CASES: readonly KernelCase[] = [
     ),
   ),
   made(
+    'socket --restore-skmark, then -m tcp --dport that fails',
+    { ...OUT, dport: 15053, mark: 0x5 },
+    {
+      rules4: [
+        'mangle PREROUTING -p tcp -m socket --nowildcard --restore-skmark -m tcp --dport 81 -j ACCEPT',
+        'mangle PREROUTING -m mark --mark 0x5 -j DROP',
+      ],
+    },
+  ),
+  made(
+    'two masks of one mark',
+    { ...IN, mark: 0 },
+    { nft: [nft('in_f', 'type filter hook input priority 0; policy accept;', 'meta mark & 0xf & 0xf0 == 0 drop')] },
+  ),
+  made(
     'socket --restore-skmark after a match that fails',
     { ...OUT, dport: 15053, mark: 0x111 },
     {

@@ -62,6 +62,45 @@ function input(match: string): Readonly<Record<string, string>> {
   return { 'iptables-save.txt': `*filter\n:INPUT ACCEPT [0:0]\n-A INPUT ${match} -j DROP\nCOMMIT\n` };
 }
 
+describe('the order of the matches of a rule', () => {
+  it('socket --restore-skmark writes the mark, also where a later match fails', () => {
+    const rule = (later: string): readonly NetnsOutcome[] =>
+      run(
+        {
+          'iptables-save.txt': [
+            '*mangle',
+            ':PREROUTING ACCEPT [0:0]',
+            `-A PREROUTING -p tcp -m socket --nowildcard --restore-skmark ${later} -j ACCEPT`,
+            '-A PREROUTING -m mark --mark 0x5 -j DROP',
+            'COMMIT',
+            '',
+          ].join('\n'),
+        },
+        { mark: 5 },
+      );
+    for (const later of ['-m tcp --dport 81', '-m multiport --dports 81', '-m mark --mark 0x9']) {
+      expect(rule(later).map(({ verdict }) => verdict)).not.toEqual(['dropped']);
+    }
+  });
+
+  it('two masks of one mark both hold', () => {
+    const mark = { meta: { key: 'mark' } };
+    for (const left of [{ '&': [mark, 15, 240] }, { '&': [{ '&': [mark, 15] }, 240] }]) {
+      const table = { family: 'ip', table: 't' };
+      const ruleset = {
+        nftables: [
+          { metainfo: { json_schema_version: 1 } },
+          { table: { family: 'ip', name: 't' } },
+          { chain: { ...table, name: 'in', type: 'filter', hook: 'input', prio: 0, policy: 'accept' } },
+          { rule: { ...table, chain: 'in', expr: [{ match: { op: '==', left, right: 0 } }, { drop: null }] } },
+        ],
+      };
+      const outcomes = run({ 'nft-ruleset.json': JSON.stringify(ruleset) }, { mark: 0xf0 });
+      expect(outcomes.map(({ verdict }) => verdict)).toEqual(['dropped']);
+    }
+  });
+});
+
 describe('matches', () => {
   it.each([
     ['-s 10.0.0.0/24', 'dropped'],

@@ -468,8 +468,7 @@ function binary(
       current = {
         get: masked(before, constant),
         kinds: current.kinds,
-        ...(isMark('meta', sides[0]) ? { equals: markTest(constant) } : {}),
-        ...(isMark('ct', sides[0]) ? { equals: connmarkTest(constant) } : {}),
+        ...(current === left ? maskedEquals(sides[0], constant) : {}),
       };
       continue;
     }
@@ -483,6 +482,12 @@ function binary(
     };
   }
   return current;
+}
+
+/** The test in one step for a mark behind one mask. */
+function maskedEquals(side: unknown, mask: number): Pick<Expression, 'equals'> {
+  if (isMark('meta', side)) return { equals: markTest(mask) };
+  return isMark('ct', side) ? { equals: connmarkTest(mask) } : {};
 }
 
 function isMark(of: 'meta' | 'ct', json: unknown): boolean {
