@@ -389,6 +389,14 @@ export const CASES: readonly KernelCase[] = [
     'meta l4proto . th dport { icmp . 443 }',
     'meta l4proto . th dport != { icmp . 443 }',
   ].map((rule) => made(`${rule}, of a ping`, { ...IN, protocol: 'icmp' }, raw(`${rule} meta mark set 0x1`))),
+  ...['--zone 6', '--zone-orig 6', '--zone-reply 6'].flatMap((zone) =>
+    ['ct zone 0', 'ct zone 6', 'ct original zone 6', 'ct reply zone 6'].map((rule) =>
+      made(`CT ${zone}, then ${rule}`, IN, {
+        rules4: [`raw PREROUTING -j CT ${zone}`],
+        nft: [nft('in_f', 'type filter hook input priority 0; policy accept;', `${rule} meta mark set 0x1`)],
+      }),
+    ),
+  ),
   ...['icmp code 0', 'icmp code != 0', 'icmp type { timestamp-request, echo-request }', 'icmp code { 0, 3 }'].map(
     (rule) => made(`${rule}, of a ping`, { ...IN, protocol: 'icmp' }, raw(`${rule} meta mark set 0x1`)),
   ),

@@ -196,7 +196,7 @@ function conntrack(json: JsonObject, family: Family): Expression | null {
     case 'direction':
       return { get: (flow) => (tracked(flow) === null ? null : flow.ctReply ? 1 : 0), kinds: ['ctdir'] };
     case 'zone':
-      return { get: (flow) => tracked(flow)?.zone ?? null, kinds: ['int'] };
+      return { get: (flow) => zoneOf(tracked(flow), direction), kinds: ['int'] };
     case 'status':
       return { get: statusBits, kinds: ['ctstatus'] };
     case 'l3proto':
@@ -206,6 +206,12 @@ function conntrack(json: JsonObject, family: Family): Expression | null {
     default:
       return tuple(key, direction, family);
   }
+}
+
+/** Without a direction it is the number of the zone, whichever packets that is for (zone->id). */
+function zoneOf(ct: Connection | null, direction: string | null): number | null {
+  if (ct === null || direction === 'original') return ct?.zone ?? null;
+  return direction === 'reply' || ct.zone === 0 ? ct.zoneReply : ct.zone;
 }
 
 /** nft_ct_get_eval: all keys but the state pass over the template that `ct zone set` leaves (seen on Linux 6.18). */
