@@ -10,7 +10,7 @@ export function optionsFor(kubeconfig: string, notices: string[] = []): CollectO
     context: null,
     as: null,
     asGroups: [],
-    requestTimeout: 5000,
+    requestTimeout: 10_000,
     concurrency: 8,
     debugImage: null,
     meshpathVersion: '0.0.0',
