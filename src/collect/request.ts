@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { pipeline, type Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gunzip } from 'node:zlib';
 import pLimit from 'p-limit';
@@ -209,8 +210,9 @@ async function send(
   const contentType = method === 'PATCH' ? 'application/strategic-merge-patch+json' : 'application/json';
   const release = await slotFor(session);
   session.count.requests++;
-  return new Promise((resolve, reject) => {
-    const request = module.request({
+  let request: ClientRequest;
+  try {
+    request = module.request({
       agent,
       method,
       hostname: server.hostname.replace(/^\[|\]$/g, ''),
@@ -225,6 +227,11 @@ async function send(
       },
       signal: session.signal,
     });
+  } catch (error) {
+    release();
+    throw unsendable(error);
+  }
+  return new Promise((resolve, reject) => {
     const silence = watch(session.requestTimeout, () => {
       request.destroy(new CollectError('timeout', `no answer within ${seconds(session.requestTimeout)}`));
     });
@@ -235,18 +242,28 @@ async function send(
         release();
       },
     };
-    request.on('error', (error) => {
+    const fail = (error: unknown): void => {
       alive.stop();
       reject(asCollectError(error));
-    });
+    };
+    request.on('error', fail);
     request.on('response', (response) => {
+      request.off('close', closed);
       alive.tick();
       // whoever reads it, and however that ends
       response.once('close', alive.stop);
       resolve({ response, alive });
     });
+    // what changes the protocol unasked (101) is neither a response nor an error
+    const closed = (): void => fail(new CollectError('refused', 'the server ended the connection without an answer'));
+    request.on('close', closed);
     request.end(body ?? undefined);
   });
+}
+
+/** What Node refuses to write at all (a header with a line break): no second try would write it. */
+export function unsendable(error: unknown): CollectError {
+  return new CollectError('refused', `the request cannot be sent: ${asCollectError(error).message}`);
 }
 
 export function seconds(milliseconds: number): string {
@@ -270,16 +287,20 @@ function gunzip(): Gunzip {
   return process.getBuiltinModule('node:zlib').createGunzip();
 }
 
+/** The body as it was before it was packed. A connection that is cut in its midst ends it with the error, packed or not. */
+function unpacked(response: IncomingMessage): Readable {
+  if (response.headers['content-encoding'] !== 'gzip') return response;
+  // who reads the end of it hears of the error
+  return pipeline(response, gunzip(), () => undefined);
+}
+
 async function* bodyOf(session: Session, response: IncomingMessage, alive: Watch): AsyncGenerator<Buffer> {
-  const gzip = response.headers['content-encoding'] === 'gzip';
   response.on('data', (chunk: Buffer) => {
     session.count.bytes += chunk.length;
     alive.tick();
   });
   response.pause();
-  const source = gzip ? response.pipe(gunzip()) : response;
-  // a pipe does not carry the end of a cut connection over
-  if (gzip) response.on('error', (error) => source.destroy(error));
+  const source: AsyncIterable<Buffer> = unpacked(response);
   try {
     for await (const chunk of source) {
       // a consumer that is slower than the network is no reason to give up
@@ -298,9 +319,9 @@ async function* bodyOf(session: Session, response: IncomingMessage, alive: Watch
 async function smallBody(response: IncomingMessage, alive: Watch): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
-  const gzip = response.headers['content-encoding'] === 'gzip';
+  const source: AsyncIterable<Buffer> = unpacked(response);
   try {
-    for await (const chunk of gzip ? response.pipe(gunzip()) : response) {
+    for await (const chunk of source) {
       size += chunk.length;
       if (size > 1024 * 1024) break;
       chunks.push(chunk);

@@ -1,7 +1,7 @@
 import type WebSocket from 'ws';
 import { assertAllowed } from './allow.js';
 import { asCollectError, CollectError, failureOf } from './errors.js';
-import { fullPath, seconds, slotFor, watch, type Query, type Session } from './request.js';
+import { fullPath, seconds, slotFor, unsendable, watch, type Query, type Session } from './request.js';
 
 /** A message on one channel of a streaming sub-resource. */
 export interface Frame {
@@ -35,13 +35,19 @@ export async function openChannels(
   const url = `${server.protocol === 'http:' ? 'ws' : 'wss'}://${server.host}${fullPath(session, path, query)}`;
   const release = await slotFor(session);
   session.count.requests++;
-  const socket = new Client(url, [...protocols], {
-    agent,
-    headers,
-    perMessageDeflate: false,
-    followRedirects: false,
-    maxPayload: 64 * 1024 * 1024,
-  });
+  let socket: WebSocket;
+  try {
+    socket = new Client(url, [...protocols], {
+      agent,
+      headers,
+      perMessageDeflate: false,
+      followRedirects: false,
+      maxPayload: 64 * 1024 * 1024,
+    });
+  } catch (error) {
+    release();
+    throw unsendable(error);
+  }
   socket.once('close', release);
   // listening from the start: messages may come in the same packet as the answer to the handshake
   const channels = channelsOf(session, socket);
