@@ -33,7 +33,7 @@ export interface HttpRequest {
   readonly open?: readonly OpenPart[];
 }
 
-/** A header by its lower-case name, `:path` or `:authority`, whose value is not known. */
+/** A header by its lower-case name, `:path` or `:authority`, whose value is not known; `*`: every header but host. */
 export interface OpenPart extends Unknown {
   readonly name: string;
 }

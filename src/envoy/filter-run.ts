@@ -1,8 +1,9 @@
 import type { Evidence } from '../formats/evidence.js';
 import { ending, type End, type Ending } from './connection.js';
 import type { Filter } from './listener.js';
-import type { Path } from './path.js';
+import { fork, type Path } from './path.js';
 import type { Stream } from './stream.js';
+import { doubt } from './tri.js';
 import { localStatus } from './upstream-end.js';
 
 /** One HTTP filter at work on one branch. */
@@ -37,4 +38,17 @@ export function reply(
 export function routeName(stream: Stream): string | null {
   const name = stream.route?.name ?? null;
   return name === null || stream.virtualHost === null ? name : `${stream.virtualHost.name}/${name}`;
+}
+
+/** A filter that may end the request, or change it, in a way that is not known. */
+export function unsure(run: FilterRun, reason: string): void {
+  const { filter, stream, path, end, next } = run;
+  const question = doubt(`HTTP filter ${filter.name} lets the request pass as it is`, reason);
+  fork(
+    path,
+    question,
+    'unknown',
+    (yes) => next(stream, yes),
+    (no) => end(ending(stream.connection, 'unknown', run.evidence, { route: routeName(stream), reason }), no),
+  );
 }

@@ -36,6 +36,16 @@ export function openPart(name: string, reason: string): OpenPart {
   return { name, fact: `${name} of the request as the upstream gets it`, reason };
 }
 
+/** Stands for every header in a list of open parts: all but host and the pseudo headers. */
+export const EVERY_HEADER = '*';
+
+/** The part of a request that is open under this name; null where it is none. */
+export function openIn(parts: readonly OpenPart[] | undefined, name: string): OpenPart | null {
+  if (parts === undefined) return null;
+  const every = !name.startsWith(':') && name !== 'host';
+  return parts.find((part) => part.name === name || (every && part.name === EVERY_HEADER)) ?? null;
+}
+
 /** envoy 1.40 source/common/router/header_parser.cc: removals of one level before its additions. */
 export function mutatedHeaders(stream: Stream): Mutated {
   let headers: Record<string, string> | null = null;

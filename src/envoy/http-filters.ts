@@ -4,8 +4,9 @@ import { ending, type Connection, type End } from './connection.js';
 import type { Engine } from './engine.js';
 import { formatted } from './format.js';
 import { metadataMatcher } from './metadata.js';
-import { cors, fault, jwt } from './http-filter-kinds.js';
-import { reply, routeName, type FilterRun } from './filter-run.js';
+import { cors, fault } from './http-filter-kinds.js';
+import { jwt } from './jwt.js';
+import { reply, unsure, type FilterRun } from './filter-run.js';
 import { filter as readFilter, type Filter } from './listener.js';
 import { AUTHORITY_PORT_STATE, AUTHORITY_STATE } from './listener-filters.js';
 import { networkSubject, runRbac } from './rbac-run.js';
@@ -15,7 +16,7 @@ import { percent, shareOf } from './percent.js';
 import type { RbacSubject } from './rbac.js';
 import { PASSIVE_HTTP } from './passive-filters.js';
 import { routeRequest } from './router.js';
-import { perRoute, type Stream } from './stream.js';
+import { mayBe, mayHave, perRoute, type Stream } from './stream.js';
 import { doubt } from './tri.js';
 
 /** Where a list of HTTP filters stands: the connection manager's own, or that of an upgrade. */
@@ -174,10 +175,14 @@ function runOne(run: FilterRun): void {
       );
     }
     case 'envoy.extensions.filters.http.stateful_session.v3.StatefulSession':
-      return carriesSession(run, own?.value ?? null) ? unknownFilter(run) : next(stream, path);
+      return carriesSession(run, own?.value ?? null) ? unsure(run, mayAnswer(filter)) : next(stream, path);
     default:
-      return unknownFilter(run);
+      return unsure(run, mayAnswer(filter));
   }
+}
+
+function mayAnswer({ type, name }: Filter): string {
+  return `${type === '' ? name : type} may answer, or change the request`;
 }
 
 /** A request that names its session goes to that session's endpoint; one without is balanced as any other. */
@@ -186,22 +191,9 @@ function carriesSession({ filter, stream }: FilterRun, own: JsonObject | null): 
   const config = objectOrNull(own?.['stateful_session']) ?? filter.config;
   const state = typed(object(config['session_state'])['typed_config']).value;
   const cookie = string(object(state['cookie'])['name']);
-  if (cookie !== null) return (stream.headers.get('cookie') ?? '').includes(`${cookie}=`);
+  if (cookie !== null) return mayBe(stream.headers, 'cookie', (value) => value.includes(`${cookie}=`));
   const header = string(state['name']);
-  return header === null || stream.headers.get(header.toLowerCase()) !== null;
-}
-
-function unknownFilter(run: FilterRun): void {
-  const { filter, stream, path, end, next } = run;
-  const reason = `${filter.type === '' ? filter.name : filter.type} may answer, or change the request`;
-  const question = doubt(`HTTP filter ${filter.name} lets the request pass as it is`, reason);
-  fork(
-    path,
-    question,
-    'unknown',
-    (yes) => next(stream, yes),
-    (no) => end(ending(stream.connection, 'unknown', run.evidence, { route: routeName(stream), reason }), no),
-  );
+  return header === null || mayHave(stream.headers, header.toLowerCase());
 }
 
 /** istio.alpn: ALPN by upstream protocol, unless the cluster's metadata switches it off. */

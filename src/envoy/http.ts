@@ -86,13 +86,15 @@ function managed(
   const prepared = prepare(config, connection, request, isConnect, fragment === true);
   if ('status' in prepared) return refuse(prepared.status, prepared.reason);
   const seen = sanitized(config, connection, prepared.request);
+  const headers = headersOf(seen, scheme, openHeaders(config, connection, seen, undefined));
   const stream: Stream = {
     engine,
     connection,
     hcm: filter,
     evidence,
     request: seen,
-    headers: headersOf(seen, scheme, openHeaders(config, connection, seen, undefined)),
+    headers,
+    routedBy: headers,
     isConnect,
     inner: app.kind === 'connect' ? app.inner : null,
     grpc,
@@ -114,11 +116,11 @@ function managed(
   };
   withRoutes(stream, path, finish, (table, next) => {
     const internalOnly = table.entry.value['internal_only_headers'];
-    const headers =
+    const kept =
       internalOnly === undefined
-        ? stream.headers
+        ? headers
         : headersOf(seen, scheme, openHeaders(config, connection, seen, internalOnly));
-    chooseRoute({ ...stream, headers, table }, next, finish, run);
+    chooseRoute({ ...stream, headers: kept, routedBy: kept, table }, next, finish, run);
   });
 }
 

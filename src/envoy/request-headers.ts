@@ -1,7 +1,7 @@
 import { boolean, number, object, string, strings, type JsonObject } from '../formats/envoy-json.js';
 import type { Connection } from './connection.js';
 import type { HttpRequest, OpenPart } from './face.js';
-import { openPart } from './header-mutation.js';
+import { openIn, openPart } from './header-mutation.js';
 import type { OpenHeader } from './strings.js';
 
 /** `http` or `https`, as `:scheme` says it to routes and filters. */
@@ -98,8 +98,8 @@ export function openHeaders(
   return (name) => {
     const own = openHeader(config, connection, request, internalOnly, name);
     if (own !== null || request.open === undefined) return own;
-    const part = request.open.find((item) => item.name === name);
-    return part === undefined ? null : { present: null, reason: part.reason };
+    const part = openIn(request.open, name);
+    return part === null ? null : { present: null, reason: part.reason };
   };
 }
 

@@ -4,7 +4,7 @@ import { ending, NOTHING_KNOWN, type Payload } from './connection.js';
 import { reply, routeName, type FilterRun } from './filter-run.js';
 import type { HttpRequest, OpenPart } from './face.js';
 import { withoutQuery } from './http-path.js';
-import { mutatedHeaders, mutates, openPart } from './header-mutation.js';
+import { mutatedHeaders, mutates, openIn, openPart } from './header-mutation.js';
 import { fork, step, withUnknown, type Path } from './path.js';
 import { regex } from './regex.js';
 import { headersBehind } from './request-headers.js';
@@ -166,8 +166,7 @@ function forward(run: FilterRun, route: Route, action: JsonObject, evidence: Evi
       http: true,
       grpc: stream.grpc,
       headers: stream.request.headers,
-      changesHeader: (name) =>
-        mutates(stream, name) || stream.request.open?.some((part) => part.name === name) === true,
+      changesHeader: (name) => mutates(stream, name) || openIn(stream.request.open, name) !== null,
       alpn: stream.alpn,
       notFoundStatus: NOT_FOUND[string(action['cluster_not_found_response_code']) ?? 'SERVICE_UNAVAILABLE'] ?? 503,
       terminates,
@@ -197,7 +196,7 @@ function clusterName(stream: Stream, action: JsonObject): string | null | Doubt 
   const single = string(action['cluster']);
   if (single !== null) return single;
   const header = string(action['cluster_header']);
-  if (header !== null) return headerValue(stream.headers, header) ?? '';
+  if (header !== null) return headerValue(stream.routedBy, header) ?? '';
   return null;
 }
 
