@@ -58,7 +58,11 @@ export function lookUp(mesh: Mesh, reading: Reading, role: Role): Names {
   return {
     exact,
     prefix: exact.length === 0 && mayPrefix ? podsByPrefix(mesh, reading) : [],
-    unknownsIn: (namespace) => missing.slice(0, last).flatMap((unknownIn) => unknownIn(namespace) ?? []),
+    // where nothing was found, what was found elsewhere makes no list needless
+    unknownsIn: (namespace) =>
+      missing
+        .slice(0, namespace === null || best.has(namespace) ? last : steps.length)
+        .flatMap((unknownIn) => unknownIn(namespace) ?? []),
   };
 }
 

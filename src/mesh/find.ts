@@ -1,7 +1,7 @@
 import { assertNever, type Unknown } from '../formats/evidence.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { describeCandidate, podsOfService, type Candidate } from './candidates.js';
-import { lookUp, type Role } from './find-names.js';
+import { lookUp, type Names, type Role } from './find-names.js';
 import { destinationOf, type Wanted } from './find-ports.js';
 import { failed, type FindResult, type NotFound } from './find-result.js';
 import type { Mesh } from './model.js';
@@ -185,8 +185,11 @@ function pick(
       // -n was given and the thing is elsewhere: a source must be named where it is
       if (namespace === null && isBound) {
         const where = given[0] ?? '';
-        const message = isNoNamespace(mesh, where) ? noNamespace(where) : `no "${text}" in namespace ${where}`;
-        return failed('not-found', message, listOf(found, reference.port));
+        const elsewhere = listOf(found, reference.port);
+        if (isNoNamespace(mesh, where)) return failed('not-found', noNamespace(where), elsewhere);
+        const unread = unknownsOf(names, reference.readings, where);
+        if (unread.length === 0) return failed('not-found', `no "${text}" in namespace ${where}`, elsewhere);
+        return inNoList(`"${text}"`, ` of namespace ${where}`, unread, elsewhere);
       }
       if (found.length > 1) {
         return failed('ambiguous', `"${text}" can be ${found.length} things`, listOf(found, reference.port));
@@ -195,14 +198,28 @@ function pick(
       return { kind: 'picked', candidate: first, unknowns: dedupe(unknowns) };
     }
   }
-  const only = isBound ? (given[0] ?? null) : null;
-  const likely = names.filter((_, index) => !isDottedName(reference.readings, index));
-  const unknowns = dedupe(likely.flatMap((entry) => entry.unknownsIn(only)));
-  if (unknowns.length > 0) {
-    const reasons = unknowns.map((unknown) => `${unknown.fact}: ${unknown.reason}`).join('; ');
-    return failed('unknown', `"${text}" is in no list that could be read (${reasons})`, [], unknowns);
-  }
-  return notFound(mesh, text, reference, role);
+  const unknowns = unknownsOf(names, reference.readings, isBound ? (given[0] ?? null) : null);
+  return unknowns.length > 0 ? inNoList(`"${text}"`, '', unknowns, []) : notFound(mesh, text, reference, role);
+}
+
+/** Lists that could not be read and may hold what the words mean, in one namespace or (null) anywhere. */
+function unknownsOf(
+  names: readonly Names[],
+  readings: readonly Reading[],
+  namespace: string | null,
+): readonly Unknown[] {
+  const likely = names.filter((_, index) => !isDottedName(readings, index));
+  return dedupe(likely.flatMap((entry) => entry.unknownsIn(namespace)));
+}
+
+function inNoList(
+  what: string,
+  where: string,
+  unknowns: readonly Unknown[],
+  candidates: NotFound['candidates'],
+): NotFound {
+  const reasons = unknowns.map((unknown) => `${unknown.fact}: ${unknown.reason}`).join('; ');
+  return failed('unknown', `${what} is in no list${where} that could be read (${reasons})`, candidates, unknowns);
 }
 
 /** `sleep.foo` as the whole name of something, where it can also be `sleep` in the namespace foo. */

@@ -352,6 +352,30 @@ describe('lists that may be read of some namespaces only', () => {
     expect(source('baz/slep', null, PARTLY)).toBe('unknown');
     expect(source('slep', null, PARTLY)).toBe('unknown');
   });
+
+  it('say of a namespace that was not read only where else such a thing is', () => {
+    expect(findSource(PARTLY, 'sleep', { namespace: 'baz' })).toMatchObject({
+      problem: 'unknown',
+      message: expect.stringMatching(
+        /^"sleep" is in no list of namespace baz that could be read \(.*forbidden/,
+      ) as string,
+      candidates: [{ type: 'foo/deploy/sleep' }],
+      unknowns: [{ fact: expect.stringContaining('pods.json') as string }, {}],
+    });
+    expect(findSource(PARTLY, 'sleep', { namespace: 'bar' })).toMatchObject({
+      problem: 'not-found',
+      message: 'no "sleep" in namespace bar',
+    });
+    // found elsewhere as a workload: here it may be a Service
+    const problem = { file: 'kubernetes/services.json', reason: 'forbidden' };
+    const manifest = { apiVersion: 'meshpath.dev/v1', kind: 'Snapshot', problems: [problem] };
+    const mesh = meshOf({ ...FILES, 'snapshot.json': JSON.stringify(manifest) });
+    expect(findSource(mesh, 'sleep', { namespace: 'baz' })).toMatchObject({ problem: 'unknown' });
+    expect(findSource(mesh, 'sleep', { namespace: 'qux' })).toMatchObject({
+      problem: 'not-found',
+      message: 'there is no namespace qux',
+    });
+  });
 });
 
 describe('pods that send nothing', () => {
