@@ -176,7 +176,7 @@ describe.skipIf(started === null)('a real API server, pods that are network name
   it('403, silence and cut streams of single pods become unknowns with their reason', async () => {
     for (const [fault, reason] of [
       [{ status: 403 }, /the proxy says 403/],
-      ['hang', /no answer within 5 s/],
+      ['hang', /no answer within 10 s/],
       ['cut', /cut/],
     ] as const) {
       const { snapshot } = await through((pathname) => (pathname.endsWith('/exec') ? fault : null));
