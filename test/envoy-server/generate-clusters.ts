@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../src/formats/envoy-json.js';
+import { string, type JsonObject } from '../../src/formats/envoy-json.js';
 import type { Certificates } from './certificates.js';
 import { any, httpManager, listener, RAW, socketAddress, tcpProxy, upstreamTls } from './building.js';
 import { httpQuestion } from './generate-routes.js';
@@ -100,6 +100,19 @@ function aggregate(random: Random, name: string, members: readonly string[]): Js
   };
 }
 
+/** Clusters without subsets, of which the engine says that it does not know, and without endpoints of one another. */
+function members(clusters: readonly JsonObject[]): readonly string[] {
+  const taken = new Set<string>();
+  const names: string[] = [];
+  for (const item of clusters) {
+    const hosts = ENDPOINTS.filter((host) => JSON.stringify(item).includes(`"${host}"`));
+    if (item['lb_subset_config'] !== undefined || hosts.some((host) => taken.has(host))) continue;
+    hosts.forEach((host) => taken.add(host));
+    names.push(string(item['name']) ?? '');
+  }
+  return names;
+}
+
 function criteria(random: Random): JsonObject {
   if (random.chance(0.4)) return {};
   const lb = random.pick<JsonObject>([
@@ -122,7 +135,7 @@ export function clusterScenario(
 ): Scenario {
   const name = `clusters-${port}`;
   const plain = [0, 1, 2, 3].map((i) => cluster(random, `s${port}-c${i}`, ports, certificates));
-  const names = [0, 1, 2, 3].map((i) => `s${port}-c${i}`);
+  const names = members(plain);
   const clusters = [...plain, ...[4, 5].map((i) => aggregate(random, `s${port}-c${i}`, names))];
   const routes = clusters.map((_, i) => ({
     name: `to${i}`,
