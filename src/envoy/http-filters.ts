@@ -3,16 +3,15 @@ import { boolean, list, object, objectOrNull, string, strings, typed, type JsonO
 import { ending, type Connection, type End } from './connection.js';
 import type { Engine } from './engine.js';
 import { formatted } from './format.js';
-import { metadataMatcher } from './metadata.js';
 import { cors, fault } from './http-filter-kinds.js';
+import { extAuthz } from './ext-authz.js';
 import { jwt } from './jwt.js';
 import { reply, unsure, type FilterRun } from './filter-run.js';
 import { filter as readFilter, type Filter } from './listener.js';
 import { AUTHORITY_PORT_STATE, AUTHORITY_STATE } from './listener-filters.js';
 import { networkSubject, runRbac } from './rbac-run.js';
 import { builtInTelemetry, setFilterState } from './filter-state.js';
-import { fork, weigh, withUnknown, type Path } from './path.js';
-import { percent, shareOf } from './percent.js';
+import { fork, withUnknown, type Path } from './path.js';
 import type { RbacSubject } from './rbac.js';
 import { PASSIVE_HTTP } from './passive-filters.js';
 import { routeRequest } from './router.js';
@@ -219,73 +218,4 @@ export function alpnOverride(config: JsonObject, stream: Pick<Stream, 'isConnect
         return null;
     }
   };
-}
-
-/** Asked while it runs: both answers. `filter_enabled_metadata` ties it to the shadow verdict of Istio's CUSTOM rules. */
-function extAuthz(run: FilterRun, own: JsonObject | null): void {
-  const { filter, stream, path, end, next } = run;
-  if (own !== null && boolean(own['disabled']) === true) return next(stream, path);
-  if (filter.config['shadow_mode'] === true) return next(stream, path);
-  const ask = (branch: Path): void => {
-    const question = doubt(`external authorization ${filter.name} answers OK`, 'asked while it runs');
-    fork(
-      branch,
-      question,
-      'condition',
-      (yes) => rerouted(run, { ...stream, openMetadata: opened(stream, filter) }, yes),
-      (no) => end(reply(run, 'deny', 403, 'ext_authz_denied', { policy: filter.name }), no),
-    );
-  };
-  const enabled = objectOrNull(filter.config['filter_enabled_metadata']);
-  if (enabled === null) return partly(run, ask);
-  const test = stream.engine.compiled('metadata', enabled, () => metadataTest(enabled));
-  const result = test(stream.connection.metadata);
-  if (result === true) return ask(path);
-  if (result === false) return next(stream, path);
-  fork(path, result, 'unknown', ask, (no) => next(stream, no));
-}
-
-/** Headers that the service adds may lead to another route, where the route is chosen again. */
-function rerouted(run: FilterRun, stream: Stream, path: Path): void {
-  const { filter, end, next } = run;
-  if (boolean(filter.config['clear_route_cache']) !== true) return next(stream, path);
-  const question = doubt(
-    `headers that ${filter.name} adds lead to the same route`,
-    'the route is chosen again with them',
-  );
-  fork(
-    path,
-    question,
-    'unknown',
-    (yes) => next(stream, yes),
-    (no) => end(ending(stream.connection, 'unknown', run.evidence, { reason: question.reason }), no),
-  );
-}
-
-/** `filter_enabled`: a share of the requests is asked about at all; 403 for the rest where `deny_at_disable` says so. */
-function partly(run: FilterRun, ask: (path: Path) => void): void {
-  const { filter, stream, path, end, next } = run;
-  const enabled = objectOrNull(filter.config['filter_enabled']);
-  if (enabled === null) return ask(path);
-  const { runtime } = stream.engine;
-  const found = runtime.percent(string(enabled['runtime_key']), percent(object(enabled['default_value'])));
-  const deny = boolean(object(filter.config['deny_at_disable'])['default_value']) === true;
-  const spare = (branch: Path): void => {
-    if (deny) end(reply(run, 'deny', 403, 'ext_authz_denied', { policy: filter.name }), branch);
-    else next(stream, branch);
-  };
-  if ('fact' in found) return fork(path, found, 'unknown', ask, spare);
-  const share = shareOf(found);
-  if (share > 0) ask(weigh(path, share));
-  if (share < 1) spare(weigh(path, 1 - share));
-}
-
-function metadataTest(value: JsonObject) {
-  const test = metadataMatcher(value);
-  const name = string(value['filter']) ?? '';
-  return (metadata: Connection['metadata']) => test(metadata.get(name) ?? {});
-}
-
-function opened(stream: Stream, filter: Filter): ReadonlySet<string> {
-  return new Set([...stream.openMetadata, filter.name, 'envoy.filters.http.ext_authz']);
 }

@@ -148,3 +148,60 @@ describe('a route that is chosen again by a claim', () => {
     expect(asked(forwarded, TOKEN, { route }).map((one) => one.action)).toEqual(['forward', 'deny']);
   });
 });
+
+describe('headers that external authorization writes', () => {
+  const authz = (config: JsonObject): JsonObject => ({
+    name: 'envoy.filters.http.ext_authz',
+    typed_config: any('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz', config),
+  });
+  const grpc = authz({ grpc_service: { envoy_grpc: { cluster_name: 'z' } } });
+  const http = (...patterns: JsonObject[]): JsonObject =>
+    authz({ http_service: { authorization_response: { allowed_upstream_headers: { patterns } } } });
+  const verdicts = (filters: readonly JsonObject[], headers: Record<string, string> = {}) =>
+    asked(filters, headers).map((one) => `${one.action} ${one.unknowns.length}`);
+
+  it('are not known behind a gRPC service', () => {
+    expect(verdicts([grpc, allows('x-user', 'b')])).toEqual(['forward 1', 'deny 1', 'deny 0']);
+    expect(verdicts([grpc, allows(':method', 'GET')])).toEqual(['forward 0', 'deny 0']);
+    const route = { match: { prefix: '/' }, route: { cluster: 'c', host_rewrite_header: 'x-user' } };
+    expect(openNames(asked([grpc], {}, { route })[0])).toContain(':authority');
+  });
+
+  it('are those that the HTTP service is allowed, and those that were sent', () => {
+    const exact = http({ exact: 'X-User' });
+    expect(verdicts([exact, allows('x-user', 'b')])).toEqual(['forward 1', 'deny 1', 'deny 0']);
+    expect(verdicts([exact, allows('x-other', 'b')])).toEqual(['deny 0', 'deny 0']);
+    expect(verdicts([exact, allows('x-other', 'b')], { 'x-other': 'b' })).toEqual(['forward 1', 'deny 1', 'deny 0']);
+    expect(verdicts([http({ prefix: 'x-' }), allows('x-other', 'b')])).toEqual(['forward 1', 'deny 1', 'deny 0']);
+  });
+
+  it('may be what a later filter asks for', () => {
+    expect(verdicts([grpc, jwt({}, { provider_name: 'p' })])).toEqual(['forward 0', 'deny 0', 'deny 0']);
+    const fault = {
+      name: 'envoy.filters.http.fault',
+      typed_config: any('envoy.extensions.filters.http.fault.v3.HTTPFault', {
+        abort: { header_abort: {}, percentage: { numerator: 100 } },
+      }),
+    };
+    expect(asked([fault], {}).map((one) => one.action)).toEqual(['forward']);
+    expect(asked([grpc, fault], {}).map((one) => one.action)).toEqual(['forward', 'unknown', 'deny']);
+    const cors = { name: 'envoy.filters.http.cors', typed_config: any('envoy.extensions.filters.http.cors.v3.Cors') };
+    const route = { match: { prefix: '/' }, route: { cluster: 'c', cors: {} } };
+    const preflight = { origin: 'a', 'access-control-request-method': 'GET' };
+    const actions = (method: string): readonly string[] =>
+      asked([grpc, cors], preflight, { route, method }).map((one) => one.action);
+    expect(actions('GET')).toEqual(['forward', 'deny']);
+    expect(actions('OPTIONS')).toEqual(['forward', 'unknown', 'deny']);
+  });
+
+  it('reach the next Envoy', () => {
+    const [sent] = asked([grpc], {});
+    const route = { match: { prefix: '/', headers: [{ name: 'x-user' }] }, route: { cluster: 'b' } };
+    const chain = { filters: [manager([route, TO_C])] };
+    const next = ask(load({ listeners: [listener(chain)], clusters: CLUSTERS }), { http: sent?.upstreamHttp ?? null });
+    expect(told(next)).toEqual([
+      expect.stringMatching(/^to 10.1.0.2:8080 if request has header x-user/),
+      expect.stringMatching(/^to 10.1.0.1:8080 if request has header x-user/),
+    ]);
+  });
+});
