@@ -1,4 +1,3 @@
 #!/usr/bin/env node
-/* eslint-disable @typescript-eslint/no-require-imports */
 // Builds from source, then runs: what a developer calls instead of `npm run build && bin/run.js`.
 void import('../scripts/build.js').then(() => require('./run.js'));

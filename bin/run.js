@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-/* eslint-disable @typescript-eslint/no-require-imports */
 // CommonJS (package.json beside it): the loader of ES modules alone takes a tenth of the start of Node.
 const path = require('node:path');
 
