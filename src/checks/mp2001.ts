@@ -40,7 +40,7 @@ export const check: Check = {
       const redirection = redirectionOf(context, pod.node);
       if (redirection.kind === 'unknown') results.open(redirection.unknown);
       if (redirection.kind === 'unknown' || redirection.value.mode !== 'in-pod') continue;
-      results.open(mesh.unknownOf('networkPolicies', `NetworkPolicies of pod ${keyOf(pod)}`));
+      results.open(mesh.unknownOf('networkPolicies', `NetworkPolicies of pod ${keyOf(pod)}`, pod.namespace));
       const ip = probeAddress(context, pod.node);
       const blocked = ports.find(
         (port) => admission(mesh, pod, 'Ingress', { kind: 'ip', ip }, port).admitted === false,

@@ -28,7 +28,7 @@ export const check: Check = {
       });
       return results.result();
     }
-    const open = mesh.unknownOf('endpointSlices', `endpoints of Service ${keyOf(service)}`);
+    const open = mesh.unknownOf('endpointSlices', `endpoints of Service ${keyOf(service)}`, service.namespace);
     const endpoints = mesh.endpointsOf(service);
     const ready = endpoints.filter((endpoint) => endpoint.ready);
     if (ready.length > 0) return results.result();

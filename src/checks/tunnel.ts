@@ -98,7 +98,7 @@ export function tunnelExpected(
   { pod, cluster }: ClientEndpoint,
 ): Known<Expectation> {
   const { mesh } = context;
-  const open = mesh.unknownOf('pods', `labels and annotations of pod ${keyOf(pod)}`);
+  const open = mesh.unknownOf('pods', `labels and annotations of pod ${keyOf(pod)}`, pod.namespace);
   if (open !== null) return { kind: 'unknown', unknown: open };
   const release = mesh.release('istiod');
   if (release === null)

@@ -176,7 +176,7 @@ function byBackend(mesh: Mesh, route: Route, rule: RouteRule, backend: BackendRe
   const namespace = backend.namespace ?? route.namespace;
   const service = mesh.service(namespace, backend.name);
   if (service === null) {
-    const missing = mesh.unknownOf('services', `Service ${namespace}/${backend.name}`);
+    const missing = mesh.unknownOf('services', `Service ${namespace}/${backend.name}`, namespace);
     return missing === null
       ? end('error', `the route's Service ${namespace}/${backend.name} does not exist`)
       : end('unknown', `${missing.fact}: ${missing.reason}`);

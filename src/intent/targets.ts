@@ -24,8 +24,8 @@ export function targetsOfService(mesh: Mesh, service: Service, servicePort: Serv
   });
   if (targets.length > 0) return { targets };
   const unknown =
-    mesh.unknownOf('endpointSlices', `endpoints of Service ${service.namespace}/${service.name}`) ??
-    mesh.unknownOf('pods', `pods of Service ${service.namespace}/${service.name}`);
+    mesh.unknownOf('endpointSlices', `endpoints of Service ${service.namespace}/${service.name}`, service.namespace) ??
+    mesh.unknownOf('pods', `pods of Service ${service.namespace}/${service.name}`, service.namespace);
   // the legacy list stands in for the slices where it was read
   if (unknown !== null && mesh.list('endpoints').state !== 'read') return { unknown };
   return { targets };
@@ -37,7 +37,11 @@ export function headlessTargets(mesh: Mesh, service: Service, port: number): Tar
     .endpointsOf(service)
     .filter((endpoint) => endpoint.ready || service.publishNotReadyAddresses)
     .map((endpoint) => targetAt(mesh, endpoint.ip, port, [endpoint.evidence]));
-  const unknown = mesh.unknownOf('endpointSlices', `endpoints of Service ${service.namespace}/${service.name}`);
+  const unknown = mesh.unknownOf(
+    'endpointSlices',
+    `endpoints of Service ${service.namespace}/${service.name}`,
+    service.namespace,
+  );
   return targets.length === 0 && unknown !== null ? { unknown } : { targets };
 }
 
