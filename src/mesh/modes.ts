@@ -89,7 +89,8 @@ function conflictsOf(
     const message = 'it says that it has a sidecar, but no proxy runs in it: ambient stays off for nothing';
     add('status-without-sidecar', message, annotationEvidence(pod, SIDECAR_STATUS));
   }
-  if (expected.enrolled === true && !redirected) {
+  // a Pod that is on no node yet has nobody to enrol it
+  if (expected.enrolled === true && !redirected && pod.node !== null) {
     add('not-redirected', `${expected.reason}, but istio-cni has not enrolled it`, redirection);
   }
   if (expected.enrolled === false && redirected && !status) {

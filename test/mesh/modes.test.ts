@@ -242,6 +242,13 @@ describe('what the mesh treats a pod as', () => {
     expect(found.conflicts.map((conflict) => conflict.kind)).toEqual(conflicts);
   });
 
+  it('on no node yet: nobody could have enrolled it', () => {
+    const waiting = pod('a', 'x', { labels: AMBIENT, phase: 'Pending' });
+    const raw = { ...waiting, spec: { ...(waiting['spec'] as Json), nodeName: undefined } };
+    const found = of(meshOf({ pods: list(raw, ...controlPlane('1.30.3')), namespaces: list(namespace('a')) }));
+    expect(found).toMatchObject({ mode: 'plain', expected: { enrolled: true }, conflicts: [] });
+  });
+
   it('a native sidecar is an init container that goes on', () => {
     const raw: Json = {
       kind: 'Pod',
