@@ -1,5 +1,6 @@
 import { NotAllowedError } from './allow.js';
 import { scrub } from '../snapshot/redact.js';
+import { OutputError } from '../snapshot/output-error.js';
 import { NoDumpError } from '../snapshot/redact-stream.js';
 
 /** Why something could not be read from the cluster. Each becomes one entry of the manifest's `problems`. */
@@ -32,10 +33,13 @@ export class CollectError extends Error {
 /** The kubeconfig is wrong, or what it names does not exist: exit status 2 of the commands. */
 export class KubeconfigError extends Error {}
 
-/** Any failure as one that can be recorded. Throws NotAllowedError on: a defect is no state of the cluster. */
+/**
+ * Any failure as one that can be recorded. Throws NotAllowedError and OutputError on: a defect and a full disk are no state
+ * of the cluster.
+ */
 export function asCollectError(error: unknown): CollectError {
   if (error instanceof CollectError) return error;
-  if (error instanceof NotAllowedError) throw error;
+  if (error instanceof NotAllowedError || error instanceof OutputError) throw error;
   if (error instanceof NoDumpError) return new CollectError('refused', error.message);
   const message = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';

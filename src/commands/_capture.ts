@@ -5,6 +5,7 @@ import { CollectError } from '../collect/errors.js';
 import type { Plan } from '../collect/plan.js';
 import { fileNameOf } from '../snapshot/clusters.js';
 import { MANIFEST_FILE, parseManifest } from '../snapshot/manifest.js';
+import { OutputError } from '../snapshot/output-error.js';
 import { archiveSink } from '../snapshot/write-archive.js';
 import { folderSink, isFree, type SnapshotSink } from '../snapshot/write.js';
 import { writeOut } from './_base.js';
@@ -23,9 +24,11 @@ export interface CaptureFlags extends ClusterFlags {
 export async function runCapture(flags: CaptureFlags): Promise<void> {
   const target = flags['output-file'] ?? `meshpath-${fileNameOf(flags.context?.[0] ?? 'snapshot')}.tar.gz`;
   const plan = await planOf(flags);
-  const out = outputOf(target);
-  const sink = flags.pseudonymize === true ? await pseudonymized(out.sink) : { ...out.sink, end: () => undefined };
+  let problems = 0;
   const cost = await withCluster(flags, async (options, contexts): Promise<Cost | null> => {
+    // in here: a flag that is wrong leaves no folder behind
+    const out = outputOf(target);
+    const sink = flags.pseudonymize === true ? await pseudonymized(out.sink) : { ...out.sink, end: () => undefined };
     const read = await collect(sink, plan, options, contexts).catch(async (error: unknown) => {
       if (error instanceof CollectError && error.kind === 'cancelled') return null;
       await out.discard();
@@ -40,10 +43,12 @@ export async function runCapture(flags: CaptureFlags): Promise<void> {
     // still in here, where Ctrl-C is heard: an archive that has been begun is finished
     sink.end();
     await out.close();
+    problems = out.problems();
     return whole;
+  }).catch((error: unknown) => {
+    throw error instanceof OutputError ? new ExpectedError(error.message, 2) : error;
   });
   if (cost === null) process.exitCode = INTERRUPTED;
-  const problems = out.problems();
   if (cost !== null && flags.timings === true) {
     const size = (cost.bytes / 1024 / 1024).toFixed(1);
     process.stderr.write(`${cost.requests} requests, ${size} MB, ${cost.retries} tried again, ${cost.rounds} rounds\n`);

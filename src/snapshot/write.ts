@@ -1,8 +1,9 @@
-import { createWriteStream, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { insidePath, MAX_FILE_BYTES, tooLarge } from './inside.js';
 import { MANIFEST_FILE } from './manifest.js';
+import { outputError, writing } from './output-error.js';
 import { memorySnapshot, type Content } from './memory.js';
 import { folderSnapshot } from './read-folder.js';
 import type { Manifest, Snapshot } from './snapshot.js';
@@ -65,19 +66,29 @@ export function memorySink(): SnapshotSink {
   };
 }
 
+/** A folder with all above it. A recursive mkdir never returns below a folder that takes none (Node 20, /proc). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  const parent = path.dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  mkdirSync(folder);
+}
+
 /** A folder: every file is written to a temporary name beside it and renamed, so that none is ever seen half written. */
 export function folderSink(folder: string): SnapshotSink {
-  mkdirSync(folder, { recursive: true });
+  writing(folder, () => makeFolder(path.resolve(folder)));
   let counter = 0;
   const target = (file: string): { readonly final: string; readonly temporary: string } => {
     const final = path.join(folder, safe(file));
-    mkdirSync(path.dirname(final), { recursive: true });
+    writing(folder, () => makeFolder(path.dirname(path.resolve(final))));
     return { final, temporary: path.join(path.dirname(final), `.${path.basename(final)}.${process.pid}.${counter++}`) };
   };
   const put = (file: string, text: string): void => {
     const { final, temporary } = target(file);
-    writeFileSync(temporary, text, { mode: 0o600 });
-    renameSync(temporary, final);
+    writing(folder, () => {
+      writeFileSync(temporary, text, { mode: 0o600 });
+      renameSync(temporary, final);
+    });
   };
   return {
     put,
@@ -96,7 +107,8 @@ export function folderSink(folder: string): SnapshotSink {
         return bytes;
       } catch (error) {
         rmSync(temporary, { force: true });
-        throw error;
+        // of the file that is written; what is read has errors of its own
+        throw error instanceof Error && 'path' in error ? outputError(folder, error) : error;
       }
     },
     manifest: (manifest) => put(MANIFEST_FILE, manifestText(manifest)),
