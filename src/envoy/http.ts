@@ -69,7 +69,8 @@ function managed(
   const evidence: Evidence = { file: engine.dump.file, pointer: filter.pointer, text: 'HTTP connection manager' };
   const isConnect = request.method === 'CONNECT';
   const grpc = isGrpc(request);
-  const scheme = schemeOf(config, connection);
+  const left = sanitized(config, connection, request);
+  const scheme = schemeOf(config, connection, left, connection.negotiated === 'h2' || grpc);
   const bare = headersOf(request, scheme, openHeaders(config, connection, request, undefined));
   const finish = localReplies(config, connection, bare, grpc, end);
   const refuse = (status: number, reason: string): void => {
@@ -83,9 +84,9 @@ function managed(
     finish(ending(connection, 'unknown', evidence, { reason: fragment.reason }), next);
     return;
   }
-  const prepared = prepare(config, connection, request, isConnect, fragment === true);
+  const prepared = prepare(config, connection, left, isConnect, fragment === true);
   if ('status' in prepared) return refuse(prepared.status, prepared.reason);
-  const seen = sanitized(config, connection, prepared.request);
+  const seen = prepared.request;
   const headers = headersOf(seen, scheme, openHeaders(config, connection, seen, undefined));
   const stream: Stream = {
     engine,
@@ -99,7 +100,7 @@ function managed(
     inner: app.kind === 'connect' ? app.inner : null,
     grpc,
     scheme,
-    remoteIp: clientAddress(config, connection, prepared.request),
+    remoteIp: clientAddress(config, connection, request),
     openMetadata: new Set(),
     alpn: null,
     depth,

@@ -4,10 +4,19 @@ import type { HttpRequest, OpenPart } from './face.js';
 import { openIn, openPart } from './header-mutation.js';
 import type { OpenHeader } from './strings.js';
 
-/** `http` or `https`, as `:scheme` says it to routes and filters. */
-export function schemeOf(config: JsonObject, connection: Connection): string {
-  const overwritten = string(object(config['scheme_header_transformation'])['scheme_to_overwrite']);
-  return overwritten ?? (connection.terminated === undefined ? 'http' : 'https');
+function overwrittenScheme(config: JsonObject): string | null {
+  return string(object(config['scheme_header_transformation'])['scheme_to_overwrite']);
+}
+
+/**
+ * `http` or `https`, as `:scheme` says it to routes and filters. HTTP/1 has none of its own: it is that of
+ * x-forwarded-proto, in lower case, where that is one of the two. HTTP/2 brings its own, which clients take from the
+ * connection. Seen of envoy 1.40. `request`: as `sanitized` leaves it.
+ */
+export function schemeOf(config: JsonObject, connection: Connection, request: HttpRequest, http2: boolean): string {
+  const own = connection.terminated === undefined ? 'http' : 'https';
+  const forwarded = http2 ? '' : (request.headers['x-forwarded-proto'] ?? '').toLowerCase();
+  return overwrittenScheme(config) ?? (forwarded === 'http' || forwarded === 'https' ? forwarded : own);
 }
 
 /** Names in lower case, as Envoy keeps them. */
@@ -61,12 +70,26 @@ export function sanitized(config: JsonObject, connection: Connection, request: H
   if (edge || left['x-forwarded-proto'] === undefined)
     left['x-forwarded-proto'] = connection.terminated === undefined ? 'http' : 'https';
   if (trusting) {
-    if (boolean(config['skip_xff_append']) !== true && connection.remote?.kind === 'ip') {
-      const before = left['x-forwarded-for'];
-      left['x-forwarded-for'] = before === undefined ? connection.remote.host : `${before},${connection.remote.host}`;
-    }
+    const appended = ownAddress(config, connection) ? null : forwardedAddress(config, connection);
+    const before = left['x-forwarded-for'];
+    if (appended !== null) left['x-forwarded-for'] = before === undefined ? appended : `${before},${appended}`;
   }
   return { ...request, headers: left };
+}
+
+/** What is appended to x-forwarded-for: the peer's address; null where nothing is. */
+function forwardedAddress(config: JsonObject, connection: Connection): string | null {
+  if (boolean(config['use_remote_address']) !== true || boolean(config['skip_xff_append']) === true) return null;
+  return connection.remote?.kind === 'ip' ? connection.remote.host : null;
+}
+
+/**
+ * For a peer on the loopback Envoy appends its own address, that of the node, which the dump does not tell
+ * (Network::Utility::isLoopbackAddress: 127.0.0.1 and ::1 alone; seen of envoy 1.40).
+ */
+function ownAddress(config: JsonObject, connection: Connection): boolean {
+  const appended = forwardedAddress(config, connection);
+  return appended === '127.0.0.1' || appended === '::1';
 }
 
 /** Headers with an underscore are refused: envoy 1.40 source/common/http/http1/codec_impl.cc. */
@@ -98,11 +121,14 @@ export function openHeaders(
   return (name) => {
     const own = openHeader(config, connection, request, internalOnly, name);
     if (own !== null || request.open === undefined) return own;
-    const part = openIn(request.open, name);
+    // `:scheme` follows x-forwarded-proto
+    const follows = name === ':scheme' && overwrittenScheme(config) === null;
+    const part = openIn(request.open, follows ? 'x-forwarded-proto' : name);
     return part === null ? null : { present: null, reason: part.reason };
   };
 }
 
+const OWN_ADDRESS = 'this Envoy appends its own address, for the client is on the loopback';
 const INTERNAL = 'whether the request counts as internal is not decided by this program';
 
 /** What the router and the tracer write, or may write, into a request that goes on. */
@@ -118,7 +144,9 @@ const OF_ROUTER = [
 const OF_TRACER = ['traceparent', 'tracestate', 'x-b3-sampled', 'x-b3-spanid', 'x-b3-traceid', 'b3'].map((name) =>
   openPart(name, MADE_HERE),
 );
-const OF_MANAGER = [CLIENT_CERT, 'x-request-id', 'x-forwarded-port', 'via'].map((name) => openPart(name, MADE_HERE));
+const OF_MANAGER = [CLIENT_CERT, 'x-request-id', 'x-forwarded-for', 'x-forwarded-port', 'via'].map((name) =>
+  openPart(name, MADE_HERE),
+);
 
 /** Headers of the request as the upstream gets it whose values are not known, those that came so included. */
 export function headersBehind(config: JsonObject, connection: Connection, request: HttpRequest): readonly OpenPart[] {
@@ -153,6 +181,8 @@ function openHeader(
     }
     case 'x-forwarded-port':
       return boolean(config['append_x_forwarded_port']) === true ? made : null;
+    case 'x-forwarded-for':
+      return ownAddress(config, connection) ? { present: true, reason: OWN_ADDRESS } : null;
     case 'via':
       return (string(config['via']) ?? '') === '' ? null : made;
     case 'x-envoy-internal':

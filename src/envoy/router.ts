@@ -113,7 +113,8 @@ function redirectTarget(redirect: JsonObject, stream: Stream): string | null {
   const scheme = redirect['https_redirect'] === true ? 'https' : (string(redirect['scheme_redirect']) ?? stream.scheme);
   const path = string(redirect['path_redirect']) ?? stream.request.path;
   const prefix = string(redirect['prefix_rewrite']);
-  if (prefix !== null || redirect['regex_rewrite'] !== undefined) return null;
+  if (prefix !== null || redirect['regex_rewrite'] !== undefined || stream.headers.open(':scheme') !== null)
+    return null;
   return `${scheme}://${host}${path}`;
 }
 

@@ -405,3 +405,65 @@ describe('no silent default', () => {
     ]);
   });
 });
+
+describe('the scheme of a request', () => {
+  const by = (value: string, status: number): JsonObject => ({
+    match: { prefix: '/', headers: [{ name: ':scheme', string_match: { exact: value } }] },
+    direct_response: { status },
+  });
+  const routes = [by('https', 299), by('http', 298)];
+  const http = { method: 'GET', authority: 'a.test', path: '/x', headers: {} };
+  const statuses = (proto: string, more: JsonObject = {}, headers: Record<string, string> = {}) => {
+    const sent = { ...http, headers: { ...headers, 'x-forwarded-proto': proto } };
+    return ask(load(behind(routes, more)), { http: sent }).map((one) => one.status);
+  };
+
+  it('is that of x-forwarded-proto, where it says one', () => {
+    expect(statuses('https')).toEqual([299]);
+    expect(statuses('HTTPS')).toEqual([299]);
+    expect(statuses('gopher')).toEqual([298]);
+    expect(statuses('https', { use_remote_address: true })).toEqual([298]);
+    expect(statuses('https', { use_remote_address: true, xff_num_trusted_hops: 1 })).toEqual([299]);
+    expect(statuses('https', { scheme_header_transformation: { scheme_to_overwrite: 'http' } })).toEqual([298]);
+  });
+
+  it('is its own in HTTP/2', () => {
+    const type = { 'content-type': 'application/grpc' };
+    const chain = { filters: [manager([by('http', 418)])] };
+    const sent = { ...http, headers: { ...type, 'x-forwarded-proto': 'https' } };
+    const [answer] = ask(load({ listeners: [listener(chain)] }), { http: sent });
+    expect(answer?.reason).toBe('direct_response');
+  });
+
+  it('is written into redirects', () => {
+    const redirect = { match: { prefix: '/' }, redirect: { path_redirect: '/z' } };
+    const summaries = (open: boolean): readonly string[] => {
+      const part = { name: 'x-forwarded-proto', fact: 'f', reason: 'r' };
+      const sent = { ...http, headers: { 'x-forwarded-proto': 'https' }, ...(open ? { open: [part] } : {}) };
+      return ask(load(behind([redirect])), { http: sent }).flatMap((one) => one.steps.map((step) => step.summary));
+    };
+    expect(summaries(false)).toContain('redirect 301 to https://a.test/z');
+    expect(summaries(true)).toContain('redirect 301');
+  });
+
+  it('is open where an Envoy before has left x-forwarded-proto open', () => {
+    const open = [{ name: 'x-forwarded-proto', fact: 'f', reason: 'r' }];
+    expect(ask(load(behind(routes)), { http: { ...http, open } }).map((one) => one.status)).toEqual([299, 298, 404]);
+  });
+});
+
+describe('a client on the loopback', () => {
+  const from = (src: string, more: JsonObject = {}) => {
+    const match = { prefix: '/', headers: [{ name: 'x-forwarded-for', string_match: { exact: src } }] };
+    const routes = [{ match, direct_response: { status: 299 } }, TO_C];
+    return ask(load(behind(routes, { use_remote_address: true, ...more })), { src: `${src}:4000` });
+  };
+
+  it('is not what Envoy appends to x-forwarded-for', () => {
+    const outcomes = from('127.0.0.1');
+    expect(outcomes.map((one) => one.status)).toEqual([299, null]);
+    expect(outcomes[1]?.upstreamHttp?.open?.map((part) => part.name)).toContain('x-forwarded-for');
+    expect(told(from('127.0.0.2'))).toEqual(['respond 299']);
+    expect(told(from('127.0.0.1', { skip_xff_append: true }))).toEqual(['to 10.1.0.1:8080']);
+  });
+});
