@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { partOf, prefixesOf, splitCluster } from '../snapshot/clusters.js';
 import { MANIFEST_FILE } from '../snapshot/manifest.js';
+import { scrub } from '../snapshot/redact.js';
 import { manifestText, type SnapshotSink } from '../snapshot/write.js';
 import { discover, serverVersion } from './api.js';
 import { Cluster, nameOf, NODES, PODS } from './cluster.js';
@@ -85,7 +86,8 @@ async function openOne(
   context: string | null,
   prefix: string,
 ): Promise<Opened> {
-  const connection = await connect({ ...options, context });
+  const tell = (message: string): void => options.progress({ kind: 'said', message: scrub(message) ?? message });
+  const connection = await connect({ ...options, context, tell });
   const session: Session = {
     connection,
     grants: { debugContainer: options.debugImage !== null },

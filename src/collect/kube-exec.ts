@@ -75,15 +75,36 @@ async function runPlugin(exec: Doc, input: AuthInput, ca: string | null, signal:
     };
   }
   const env: NodeJS.ProcessEnv = { ...process.env };
-  for (const item of asArray(exec['env'])) {
-    const name = asString(at(item, 'name'));
-    if (name !== null) env[name] = asString(at(item, 'value')) ?? '';
+  for (const [index, item] of listOf(exec, 'env', input).entries()) {
+    const name = textOf(at(item, 'name'), `env[${index}].name`, input);
+    if (name === '') throw new KubeconfigError(`context ${input.context}: exec.env[${index}] of its user has no name`);
+    env[name] = textOf(at(item, 'value'), `env[${index}].value`, input);
   }
   env['KUBERNETES_EXEC_INFO'] = JSON.stringify({ apiVersion, kind: 'ExecCredential', spec });
-  const args = asArray(exec['args']).flatMap((argument) => asString(argument) ?? []);
-  const output = await run(command, args, { env, hint: asString(exec['installHint']), signal });
-  return parseCredential(output, command);
+  const args = listOf(exec, 'args', input).map((argument, index) => textOf(argument, `args[${index}]`, input));
+  const output = await run(command, args, { env, hint: asString(exec['installHint']), signal, tell: input.tell });
+  return parseCredential(output, command, apiVersion);
 }
+
+/** What kubectl refuses to read is not made up for: `--flag 5` with the 5 left out is another command. */
+function listOf(exec: Doc, field: string, input: AuthInput): readonly unknown[] {
+  const value = exec[field] ?? [];
+  if (!Array.isArray(value)) throw notText(`${field}`, 'list', input);
+  return asArray(value);
+}
+
+function textOf(value: unknown, field: string, input: AuthInput): string {
+  const text = asString(value ?? '');
+  if (text === null) throw notText(field, 'text (put it in quotes)', input);
+  return text;
+}
+
+function notText(field: string, wanted: string, input: AuthInput): KubeconfigError {
+  return new KubeconfigError(`context ${input.context}: exec.${field} of its user is no ${wanted}`);
+}
+
+/** Milliseconds after which what a plugin has said is passed on, where it is still running: it may be waiting for a person. */
+const PATIENCE = 300;
 
 /** Milliseconds that a plugin has to tidy up once it is stopped. */
 const GRACE = 500;
@@ -93,9 +114,11 @@ interface RunOptions {
   /** Where to get the command. */
   readonly hint: string | null;
   readonly signal: AbortSignal;
+  /** Shown what the plugin says while it runs. */
+  readonly tell: (message: string) => void;
 }
 
-function run(command: string, args: readonly string[], { env, hint, signal }: RunOptions): Promise<string> {
+function run(command: string, args: readonly string[], { env, hint, signal, tell }: RunOptions): Promise<string> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new CollectError('cancelled', 'interrupted'));
     // a group of its own, so that what it starts ends with it
@@ -127,14 +150,24 @@ function run(command: string, args: readonly string[], { env, hint, signal }: Ru
     const onAbort = (): void => end('stopped');
     signal.addEventListener('abort', onAbort);
     timers.push(setTimeout(() => end('late'), DEADLINE));
+    let told = 0;
+    let telling: NodeJS.Timeout | null = null;
+    const passOn = (): void => {
+      tell(err.slice(told));
+      told = err.length;
+    };
     const done = (): void => {
-      for (const timer of timers) clearTimeout(timer);
+      for (const timer of [...timers, telling]) if (timer !== null) clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
     };
     let out = '';
     let err = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text;
+      if (telling !== null) clearTimeout(telling);
+      telling = setTimeout(passOn, PATIENCE);
+    });
     child.on('error', (error) => {
       done();
       const suffix = hint === null ? '' : ` ${hint.trim()}`;
@@ -142,7 +175,7 @@ function run(command: string, args: readonly string[], { env, hint, signal }: Ru
     });
     child.on('close', (code, killed) => {
       done();
-      if (ended !== null) return reject(endOf(ended, command));
+      if (ended !== null) return reject(endOf(ended, command, err));
       if (code === 0) return resolve(out);
       // the kubeconfig is right: who it speaks for is not logged in (any more)
       const how = code ?? killed ?? 'no exit status';
@@ -153,27 +186,36 @@ function run(command: string, args: readonly string[], { env, hint, signal }: Ru
   });
 }
 
-function endOf(why: 'late' | 'stopped', command: string): CollectError {
-  return why === 'stopped'
-    ? new CollectError('cancelled', 'interrupted')
-    : new CollectError('timeout', `the credential plugin ${command} gave no answer in ${DEADLINE / 1000} s`);
+function endOf(why: 'late' | 'stopped', command: string, said: string): CollectError {
+  if (why === 'stopped') return new CollectError('cancelled', 'interrupted');
+  const last = said.trim() === '' ? '' : `: ${said.trim().slice(-500)}`;
+  return new CollectError('timeout', `the credential plugin ${command} gave no answer in ${DEADLINE / 1000} s${last}`);
 }
 
-function parseCredential(output: string, command: string): Held {
-  let status: Doc | null = null;
+/**
+ * Refuses what client-go refuses (refreshCredsLocked of plugin/pkg/client/auth/exec/exec.go, k8s.io/client-go v0.34.2): who
+ * has no credentials would ask as nobody, and be told what nobody may.
+ */
+function parseCredential(output: string, command: string, apiVersion: string): Held {
+  // never the output itself: it may hold the token
+  const refuse = (why: string): KubeconfigError => new KubeconfigError(`the credential plugin ${command} ${why}`);
+  let answer: unknown = null;
   try {
-    status = asRecord(at(JSON.parse(output), 'status'));
+    answer = JSON.parse(output);
   } catch {
-    // said below, without the output: it may hold the token
+    // said below
   }
-  if (status === null) throw new KubeconfigError(`the credential plugin ${command} printed no ExecCredential`);
+  const status = asRecord(at(answer, 'status'));
+  if (at(answer, 'kind') !== 'ExecCredential' || status === null) throw refuse('printed no ExecCredential');
+  if (at(answer, 'apiVersion') !== apiVersion) throw refuse(`printed no ExecCredential of ${apiVersion}`);
+  const [token, cert, key] = ['token', 'clientCertificateData', 'clientKeyData'].map(
+    (name) => asString(status[name]) || null,
+  );
+  if ((cert == null) !== (key == null)) throw refuse('gave a certificate without its key, or a key alone');
+  if (token == null && cert == null) throw refuse('gave neither a token nor a certificate with its key');
   const expires = Date.parse(asString(status['expirationTimestamp']) ?? '');
   return {
-    credential: {
-      token: asString(status['token']),
-      cert: asString(status['clientCertificateData']),
-      key: asString(status['clientKeyData']),
-    },
+    credential: { token: token ?? null, cert: cert ?? null, key: key ?? null },
     until: Number.isNaN(expires) ? Number.POSITIVE_INFINITY : expires - 10_000,
   };
 }

@@ -35,6 +35,8 @@ export interface ConnectOptions {
   readonly context: string | null;
   readonly as: string | null;
   readonly asGroups: readonly string[];
+  /** Shown what a credential plugin says while it waits for a person. */
+  readonly tell: (message: string) => void;
 }
 
 const IN_CLUSTER = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -94,6 +96,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     cluster,
     user,
     impersonate: impersonation(options, user.body),
+    tell: options.tell,
   });
 }
 
@@ -168,6 +171,7 @@ async function inCluster(options: ConnectOptions): Promise<Connection> {
     cluster: { body: { 'certificate-authority': 'ca.crt' }, folder },
     user: { body: { tokenFile: 'token' }, folder },
     impersonate: impersonation(options, {}),
+    tell: options.tell,
   });
 }
 
@@ -227,4 +231,5 @@ export interface AuthInput {
   readonly cluster: Entry;
   readonly user: Entry;
   readonly impersonate: Headers;
+  readonly tell: (message: string) => void;
 }

@@ -32,6 +32,8 @@ export type Progress =
   | { readonly kind: 'step'; readonly what: string; readonly done: number; readonly total: number }
   /** What took its time, for --timings: one entry per piece of work, once it is done. */
   | { readonly kind: 'took'; readonly what: string; readonly milliseconds: number }
+  /** What a credential plugin that is still running has written, lines or a part of one: it may wait for a person. */
+  | { readonly kind: 'said'; readonly message: string }
   /** Said to the person as it is: what cannot be read, what was changed in the cluster. */
   | { readonly kind: 'notice'; readonly message: string };
 

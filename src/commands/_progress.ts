@@ -42,6 +42,11 @@ export function progressOn(streamOf: () => NodeJS.WriteStream, timings: boolean)
     if (waiting.stopped) return;
     spinner = ora({ stream, discardStdin: false }).start(text);
   };
+  const write = (line: string): void => {
+    spinner?.clear();
+    output().write(`${escapeTerminal(line)}\n`);
+    spinner?.render();
+  };
   const waiting = { stopped: false, timer: setTimeout(() => void start(), SPINNER_AFTER) };
   return {
     progress: (event) => {
@@ -53,10 +58,12 @@ export function progressOn(streamOf: () => NodeJS.WriteStream, timings: boolean)
         case 'took':
           took.push(event);
           return;
+        case 'said':
+          // a log has no person who could answer
+          if (output().isTTY) for (const line of event.message.trimEnd().split('\n')) write(line.trimEnd());
+          return;
         case 'notice':
-          spinner?.clear();
-          output().write(`${escapeTerminal(event.message)}\n`);
-          spinner?.render();
+          write(event.message);
       }
     },
     stop: () => {

@@ -45,7 +45,7 @@ users:
 
 const NEVER = new AbortController().signal;
 
-const NONE: ConnectOptions = { kubeconfig: null, context: null, as: null, asGroups: [] };
+const NONE: ConnectOptions = { kubeconfig: null, context: null, as: null, asGroups: [], tell: () => undefined };
 
 function open(kubeconfig: string, more: Partial<ConnectOptions> = {}): Promise<Connection> {
   return connect({ ...NONE, kubeconfig, ...more });
@@ -85,7 +85,7 @@ describe('a kubeconfig', () => {
       `#!/bin/sh
 echo run >> ${folder}/runs
 echo "$KUBERNETES_EXEC_INFO" > ${folder}/info
-printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":"2000-01-01T00:00:00Z"}}' "$MODE"
+printf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"t-%s","expirationTimestamp":"2000-01-01T00:00:00Z"}}' "$MODE"
 `,
     );
     chmodSync(plugin, 0o755);
@@ -150,6 +150,52 @@ printf '{"kind":"ExecCredential","status":{"token":"t-%s","expirationTimestamp":
       kind: 'forbidden',
       message: 'the credential plugin sh failed (255): the session has expired',
     });
+  });
+
+  const V1 = 'client.authentication.k8s.io/v1';
+  it.each([
+    [{ status: {} }, 'gave neither a token nor a certificate with its key'],
+    [{ status: { token: '' } }, 'gave neither a token'],
+    [{ status: { token: 7 } }, 'gave neither a token'],
+    [{ status: { clientCertificateData: 's3cret' } }, 'gave a certificate without its key'],
+    [{ status: { token: 's3cret', clientKeyData: 's3cret' } }, 'a key alone'],
+    [{ kind: 'Status', status: { token: 's3cret' } }, 'printed no ExecCredential'],
+    [{ apiVersion: `${V1}beta1`, status: { token: 's3cret' } }, `printed no ExecCredential of ${V1}`],
+    [{}, 'printed no ExecCredential'],
+  ])('whose plugin answers %j is refused: nothing is asked as nobody', async (answer, message) => {
+    const printed = JSON.stringify({ kind: 'ExecCredential', apiVersion: V1, ...answer });
+    const user = JSON.stringify({ exec: { apiVersion: V1, command: 'echo', args: [printed] } });
+    const asked = (await open(file('nobody', config(user)))).options(NEVER);
+    await expect(asked).rejects.toThrow(KubeconfigError);
+    await expect(asked).rejects.toThrow(message);
+    await expect(asked).rejects.not.toThrow('s3cret');
+  });
+
+  it.each([
+    ['args: ["-c", 5]', 'exec.args[1] of its user is no text'],
+    ['args: "-c"', 'exec.args of its user is no list'],
+    ['env: [{name: A, value: 5}]', 'exec.env[0].value of its user is no text'],
+    ['env: [{value: a}]', 'exec.env[0] of its user has no name'],
+    ['env: {A: b}', 'exec.env of its user is no list'],
+  ])('whose plugin has %s is refused, as kubectl does', async (field, message) => {
+    const asked = (await open(file('field', config(`{exec: {command: sh, ${field}}}`)))).options(NEVER);
+    await expect(asked).rejects.toThrow(KubeconfigError);
+    await expect(asked).rejects.toThrow(`context dev: ${message}`);
+  });
+
+  it('whose plugin waits for a person passes on what it says', async () => {
+    const said: string[] = [];
+    const flag = path.join(folder, 'typed');
+    const printed = JSON.stringify({ kind: 'ExecCredential', apiVersion: V1, status: { token: 't' } });
+    const script = `echo 'open https://login' >&2; printf 'code: ' >&2; while [ ! -e ${flag} ]; do sleep 0.1; done; echo '${printed}'`;
+    const user = JSON.stringify({ exec: { apiVersion: V1, command: 'sh', args: ['-c', script] } });
+    const tell = (message: string): void => {
+      said.push(message);
+      writeFileSync(flag, '');
+    };
+    const connection = await open(file('prompt', config(user)), { tell });
+    expect((await connection.options(NEVER)).headers).toEqual({ Authorization: 'Bearer t' });
+    expect(said.join('')).toBe('open https://login\ncode: ');
   });
 
   /** A plugin that waits for a browser which nobody opens, and what it has started; their process ids are in `pids`. */

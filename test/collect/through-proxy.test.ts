@@ -58,7 +58,7 @@ it('through a proxy, with a credential plugin: lists, dumps and rules come the o
   const plugin = path.join(folder, 'plugin.sh');
   writeFileSync(
     plugin,
-    `#!/bin/sh\necho "$KUBERNETES_EXEC_INFO" >> ${folder}/info\nprintf '{"kind":"ExecCredential","status":{"token":"of-the-plugin"}}'\n`,
+    `#!/bin/sh\necho "$KUBERNETES_EXEC_INFO" >> ${folder}/info\nprintf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"of-the-plugin"}}'\n`,
   );
   chmodSync(plugin, 0o755);
   const config = JSON.parse(double.kubeconfig) as {
