@@ -56,7 +56,8 @@ function explain(code: string, message: string): string {
       return `connection refused (${message})`;
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `the name of the server does not resolve (${message})`;
+      // of the server, or of the proxy that is asked for it
+      return `a name does not resolve (${message})`;
     case 'ECONNRESET':
     case 'EPIPE':
       return 'the connection was cut';

@@ -28,7 +28,7 @@ export async function authOf(input: AuthInput): Promise<Connection> {
   const agentFor = (material: Material): Promise<Agent> => {
     if (held !== null && held.material.cert === material.cert && held.material.key === material.key) return held.agent;
     held?.close();
-    held = { material, ...opened(input, material, proxy) };
+    held = { material, ...opened(input, material, proxy?.url ?? null) };
     return held.agent;
   };
   // nothing but the credentials of a plugin has to be waited for
@@ -36,7 +36,7 @@ export async function authOf(input: AuthInput): Promise<Connection> {
   return {
     context: input.context,
     server: input.server,
-    proxy: proxy === null ? null : new URL(proxy).host,
+    proxy: proxy?.said ?? null,
     namespace: input.namespace,
     options: async (signal): Promise<ConnectionOptions> => {
       const credential = plugin === null ? null : await plugin(signal);
@@ -46,6 +46,10 @@ export async function authOf(input: AuthInput): Promise<Connection> {
           : provided === null
             ? staticAuthorization(input)
             : await provided();
+      if (authorization !== null && /[^\t\x20-\x7e]/.test(authorization)) {
+        const what = /[\r\n]/.test(authorization) ? 'a line break' : 'a letter that no header can carry';
+        throw new KubeconfigError(`the token of context ${input.context} holds ${what}`);
+      }
       const given =
         credential?.cert == null ? certificates(input) : { cert: credential.cert, key: credential.key ?? undefined };
       return {

@@ -65,7 +65,8 @@ function configOf(input: AuthInput, { ca, proxy, user }: Parts): KubeConfig {
         skipTLSVerify: body['insecure-skip-tls-verify'] === true || input.server.protocol === 'http:',
         ...(ca === null ? {} : { caData: base64(ca) }),
         ...(typeof servername === 'string' ? { tlsServerName: servername } : {}),
-        ...(proxy === null ? {} : { proxyUrl: proxy }),
+        // as in Go (net/http/transport.go of Go 1.26), the proxy resolves the names; the library would, for socks5
+        ...(proxy === null ? {} : { proxyUrl: proxy.replace(/^socks5:/, 'socks5h:') }),
       },
     ],
     users: [{ name: 'user', ...user }],

@@ -10,7 +10,7 @@ import { parsePlainYaml } from './plain-yaml.js';
 export interface Connection {
   readonly context: string;
   readonly server: URL;
-  /** Host and port of the proxy that the server is reached through; null: there is none. */
+  /** The proxy that the server is reached through, as a person is told of it: "HOST:PORT of HTTPS_PROXY"; null: none. */
   readonly proxy: string | null;
   /** Namespace of the context, null where it names none. */
   readonly namespace: string | null;

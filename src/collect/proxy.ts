@@ -7,12 +7,20 @@ const PROXY_URL = ['http:', 'https:', 'socks5:'];
 /** What Go takes from the environment (net/http/transport.go of Go 1.26). */
 const ENVIRONMENT = [...PROXY_URL, 'socks5h:'];
 
-/** The `proxy-url` of a cluster. Throws KubeconfigError, which repeats nothing of it: it may hold a password. */
-export function checkedProxy(text: string): string {
-  return checked(text, 'proxy-url', PROXY_URL);
+export interface Proxy {
+  /** With a scheme in small letters; may hold a password. */
+  readonly url: string;
+  /** What a person is told of it: host, port, and where it comes from if not from the kubeconfig. */
+  readonly said: string;
 }
 
-function checked(text: string, where: string, schemes: readonly string[]): string {
+/** The `proxy-url` of a cluster. Throws KubeconfigError, which repeats nothing of it: it may hold a password. */
+export function checkedProxy(text: string): Proxy {
+  const url = checked(text, 'proxy-url', PROXY_URL);
+  return { url: url.href, said: url.host };
+}
+
+function checked(text: string, where: string, schemes: readonly string[]): URL {
   let url: URL | null;
   try {
     url = new URL(text);
@@ -25,24 +33,26 @@ function checked(text: string, where: string, schemes: readonly string[]): strin
       `the ${where} has the scheme ${url.protocol.slice(0, -1)}; http, https or socks5 can be used`,
     );
   }
-  return text;
+  return url;
 }
 
 /**
  * HTTPS_PROXY, for a server without TLS HTTP_PROXY, and NO_PROXY: as every Go client honours them
  * (http/httpproxy/proxy.go of golang.org/x/net v0.38.0, which k8s.io/client-go v0.34.2 requires).
  */
-export function proxyFromEnvironment(server: URL, env: NodeJS.ProcessEnv): string | null {
+export function proxyFromEnvironment(server: URL, env: NodeJS.ProcessEnv): Proxy | null {
   const isTls = server.protocol === 'https:';
-  const name = isTls ? 'HTTPS_PROXY' : 'HTTP_PROXY';
-  const proxy = env[name] || env[name.toLowerCase()] || '';
+  const upper = isTls ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const name = env[upper] ? upper : upper.toLowerCase();
+  const proxy = env[name] ?? '';
   if (proxy === '') return null;
   const host = server.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   if (host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))) return null;
   const none = (env['NO_PROXY'] || env['no_proxy'] || '').split(',').map((entry) => entry.trim().toLowerCase());
   const port = server.port || (isTls ? '443' : '80');
   if (none.some((entry) => excepts(entry, host, port))) return null;
-  return checked(/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(proxy) ? proxy : `http://${proxy}`, name, ENVIRONMENT);
+  const url = checked(/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(proxy) ? proxy : `http://${proxy}`, name, ENVIRONMENT);
+  return { url: url.href, said: `${url.host} of ${name}` };
 }
 
 /** One entry of NO_PROXY: `*`, a network, an address or a domain, these two with a port where they have one. */

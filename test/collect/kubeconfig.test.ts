@@ -267,10 +267,25 @@ printf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1",
     await expect(opened).rejects.toThrow(message);
   });
 
-  it('with a proxy is left to the library', async () => {
-    const connection = await open(
-      file('proxy', config('{token: abc}', { extra: '    proxy-url: http://proxy.example:3128' })),
-    );
-    expect((await connection.options(NEVER)).headers).toMatchObject({ Authorization: 'Bearer abc' });
+  it('with a proxy has an agent that knows it, and names it without its password', async () => {
+    const extra = '    proxy-url: http://me:s3cret@proxy.example:3128';
+    const connection = await open(file('proxy', config('{token: abc}', { extra })));
+    expect(connection.proxy).toBe('proxy.example:3128');
+    const { agent, headers } = await connection.options(NEVER);
+    expect(headers).toEqual({ Authorization: 'Bearer abc' });
+    expect(agent).toMatchObject({ proxy: { hostname: 'proxy.example', port: '3128' } });
+  });
+
+  it.each([
+    [{ token: 'ab\ncd' }, 'a line break'],
+    [{ token: 'ab\u20accd' }, 'a letter that no header can carry'],
+    [{ tokenFile: 'split' }, 'a line break'],
+  ])('whose user is %j is refused before anything is sent', async (user, what) => {
+    file('split', 'ab\ncd\n');
+    const connection = await open(file('split-token', config(JSON.stringify(user))));
+    const asked = connection.options(NEVER);
+    await expect(asked).rejects.toThrow(KubeconfigError);
+    await expect(asked).rejects.toThrow(`the token of context dev holds ${what}`);
+    await expect(asked).rejects.not.toThrow('cd');
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { KubeconfigError } from '../../src/collect/errors.js';
 import { checkedProxy, proxyFromEnvironment } from '../../src/collect/proxy.js';
 
-const PROXY = 'http://proxy.corp:3128';
+const PROXY = 'http://proxy.corp:3128/';
 
 describe('the proxy of the environment, as Go reads it', () => {
   it.each([
@@ -24,7 +24,7 @@ describe('the proxy of the environment, as Go reads it', () => {
     ['https://127.example', '', PROXY],
     ['http://api.corp', '', null],
   ])('%s, NO_PROXY=%s: %s', (server, none, expected) => {
-    expect(proxyFromEnvironment(new URL(server), { HTTPS_PROXY: PROXY, NO_PROXY: none })).toBe(expected);
+    expect(proxyFromEnvironment(new URL(server), { HTTPS_PROXY: PROXY, NO_PROXY: none })?.url ?? null).toBe(expected);
   });
 
   it.each([
@@ -36,17 +36,22 @@ describe('the proxy of the environment, as Go reads it', () => {
     ['http://localhost:8080', { HTTP_PROXY: PROXY }, null],
     ['https://api.corp', { HTTP_PROXY: PROXY }, null],
     ['https://api.corp', { HTTPS_PROXY: 'socks5h://proxy.corp' }, 'socks5h://proxy.corp'],
+    ['https://api.corp', { HTTPS_PROXY: 'SOCKS5://proxy.corp' }, 'socks5://proxy.corp'],
   ])('%s, %j: %s', (server, env, expected) => {
-    expect(proxyFromEnvironment(new URL(server), env)).toBe(expected);
+    expect(proxyFromEnvironment(new URL(server), env)?.url ?? null).toBe(expected);
   });
 
-  it('needs no scheme', () => {
-    expect(proxyFromEnvironment(new URL('https://api.corp'), { https_proxy: 'proxy.corp:3128' })).toBe(PROXY);
+  it('needs no scheme; it is named without its password, by the variable that holds it', () => {
+    const env = { https_proxy: 'me:s3cret@proxy.corp:3128' };
+    expect(proxyFromEnvironment(new URL('https://api.corp'), env)).toEqual({
+      url: 'http://me:s3cret@proxy.corp:3128/',
+      said: 'proxy.corp:3128 of https_proxy',
+    });
   });
 });
 
 it.each(['://x', 'no url s3cret', 'ftp://a:s3cret@b', 'socks5h://s3cret'])('no proxy: %s', (text) => {
-  const attempt = (): string => checkedProxy(text);
+  const attempt = (): unknown => checkedProxy(text);
   expect(attempt).toThrow(KubeconfigError);
   expect(attempt).not.toThrow(/s3cret/);
 });

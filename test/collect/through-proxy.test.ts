@@ -3,7 +3,7 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { collect } from '../../src/collect/collect.js';
 import { answer } from '../../src/commands/_answer.js';
 import type { CollectOptions } from '../../src/collect/plan.js';
@@ -104,4 +104,55 @@ it('a proxy that is not there is named, without its password', async () => {
     message: expect.stringMatching(/^connection refused .*through the proxy 127\.0\.0\.1:1\)$/) as string,
   });
   await expect(run).rejects.not.toThrow('secret');
+});
+
+/** A SOCKS server (RFC 1928, no authentication) that leads every name to this machine. */
+async function socksServer(names: string[]): Promise<net.Server> {
+  const made = net.createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.once('data', () => {
+      socket.write(Buffer.from([5, 0]));
+      socket.once('data', (request: Buffer) => {
+        const isName = request[3] === 3;
+        const end = 5 + (request[4] ?? 0);
+        names.push(isName ? request.subarray(5, end).toString() : 'an address');
+        const onward = net.connect(request.readUInt16BE(isName ? end : 8), '127.0.0.1', () => {
+          socket.write(Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 0]));
+          socket.pipe(onward).pipe(socket);
+        });
+        onward.on('error', () => socket.destroy());
+      });
+    });
+  });
+  await new Promise<void>((resolve) => made.listen(0, '127.0.0.1', resolve));
+  return made;
+}
+
+it('SOCKS5, however it is written: the proxy resolves the name of the server', async () => {
+  const names: string[] = [];
+  const socks = await socksServer(names);
+  const config = JSON.parse(double.kubeconfig) as { clusters: { cluster: Record<string, unknown> }[] };
+  const server = double.url.replace('127.0.0.1', 'api.invalid');
+  const proxyUrl = `SOCKS5://127.0.0.1:${(socks.address() as AddressInfo).port}`;
+  config.clusters[0]!.cluster = { server, 'proxy-url': proxyUrl };
+  const kubeconfig = path.join(folder, 'socks');
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  const sink = memorySink();
+  await collect(sink, { kind: 'scope', namespaces: ['foo'], ask: null }, optionsFor(kubeconfig), []);
+  socks.close();
+  expect(sink.snapshot('x').manifest?.problems).toEqual([]);
+  expect(new Set(names)).toEqual(new Set(['api.invalid']));
+});
+
+it('a proxy of the environment is named by its variable', async () => {
+  const config = JSON.parse(double.kubeconfig) as { clusters: { cluster: Record<string, unknown> }[] };
+  config.clusters[0]!.cluster['server'] = 'http://api.invalid';
+  const kubeconfig = path.join(folder, 'environment');
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  vi.stubEnv('HTTP_PROXY', 'http://me:secret@127.0.0.1:1');
+  vi.stubEnv('NO_PROXY', '');
+  const run = collect(memorySink(), { kind: 'scope', namespaces: ['foo'], ask: null }, optionsFor(kubeconfig), []);
+  await expect(run).rejects.toThrow(/^connection refused .*through the proxy 127\.0\.0\.1:1 of HTTP_PROXY\)$/);
+  await expect(run).rejects.not.toThrow('secret');
+  vi.unstubAllEnvs();
 });
