@@ -121,22 +121,29 @@ export interface Connection {
   readonly filterChain: string | null;
 }
 
-/** A connection that no filter has seen yet: what its bytes are, its two ends, and the listener that it reached. */
+/**
+ * A connection that no filter has seen yet: what its bytes are, its two ends, the listener that it reached, and what it
+ * brings along if it comes from inside.
+ */
 export function newConnection({
   payload,
   local,
   remote,
   listener,
-}: Pick<Connection, 'payload' | 'local' | 'remote' | 'listener'>): Connection {
+  filterState = new Map(),
+  shared = new Set(),
+  metadata = new Map(),
+}: Pick<Connection, 'payload' | 'local' | 'remote' | 'listener'> &
+  Partial<Pick<Connection, 'filterState' | 'shared' | 'metadata'>>): Connection {
   return {
     payload,
     local,
     localRestored: false,
     remote,
     direct: remote,
-    filterState: new Map(),
-    shared: new Set(),
-    metadata: new Map(),
+    filterState,
+    shared,
+    metadata,
     transport: 'raw_buffer',
     sni: '',
     alpn: [],

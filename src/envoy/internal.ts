@@ -6,6 +6,7 @@ import {
   addressText,
   eachEnding,
   ending,
+  newConnection,
   withAlpn,
   type Connection,
   type End,
@@ -63,22 +64,14 @@ export function toInternal(
           app: upstream.payload.app,
         }
       : upstream.payload;
-  const inner: Connection = {
+  const inner = newConnection({
     payload,
     local: { kind: 'internal', listener, id: host.name },
-    localRestored: false,
     // envoy://internal_client_address/ until original_dst puts the client's back
     remote: { kind: 'internal', listener: 'internal_client_address', id: '' },
-    direct: { kind: 'internal', listener: 'internal_client_address', id: '' },
     ...inherit(cluster, host, socket, from),
-    transport: 'raw_buffer',
-    sni: '',
-    alpn: [],
-    terminated: undefined,
-    negotiated: null,
     listener,
-    filterChain: null,
-  };
+  });
   engine.toInternal(listener, inner, path, upstream.depth + 1, (result, last) => {
     if (upstream.terminates) return end(result, last);
     eachEnding(result, last, (one, branch) => end(compose(upstream, cluster, socket, one), branch));
