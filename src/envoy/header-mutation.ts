@@ -69,6 +69,8 @@ export function mutatedHeaders(stream: Stream): Mutated {
       });
       headers ??= { ...request.headers };
       if (value === null) {
+        const known = !open(name) && !unknown.some((part) => part.name === name);
+        if (known && leaves(actionOf(item), headers[name] !== undefined)) continue;
         unknown.push(openPart(name, `the value of header ${name} that the route adds is not known`));
         delete headers[name];
         continue;
@@ -94,7 +96,14 @@ export function mutatedHeaders(stream: Stream): Mutated {
   return { headers: headers ?? request.headers, unknown };
 }
 
-function actionOf(item: JsonObject): 'append' | 'add' | 'overwrite' | 'replace' {
+/** Whatever the value: only where there is none yet, or only where there is one. */
+function leaves(action: Action, present: boolean): boolean {
+  return (action === 'add' && present) || (action === 'replace' && !present);
+}
+
+type Action = 'append' | 'add' | 'overwrite' | 'replace';
+
+function actionOf(item: JsonObject): Action {
   if (item['append'] !== undefined) return boolean(item['append']) === true ? 'append' : 'overwrite';
   switch (string(item['append_action'])) {
     case 'ADD_IF_ABSENT':

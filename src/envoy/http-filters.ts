@@ -16,6 +16,7 @@ import type { RbacSubject } from './rbac.js';
 import { PASSIVE_HTTP } from './passive-filters.js';
 import { routeRequest } from './router.js';
 import { mayBe, mayHave, perRoute, type Stream } from './stream.js';
+import type { Headers } from './strings.js';
 import { doubt } from './tri.js';
 
 /** Where a list of HTTP filters stands: the connection manager's own, or that of an upgrade. */
@@ -26,14 +27,22 @@ export interface FilterList {
   readonly pointer: string;
 }
 
-/** Runs the HTTP filters in order; the router at the end sends the request on. */
-export function runHttpFilters(stream: Stream, { holder, field, pointer }: FilterList, path: Path, end: End): void {
+/**
+ * Runs the HTTP filters in order; the router at the end sends the request on. `ends`: the end of a request by the headers
+ * that it has by then, which local replies look at.
+ */
+export function runHttpFilters(
+  stream: Stream,
+  { holder, field, pointer }: FilterList,
+  path: Path,
+  ends: (headers: Headers) => End,
+): void {
   const filters = stream.engine.compiled('http filters', holder, () =>
     list(holder[field]).map((item, i) =>
       located(resolve(readFilter(object(item), `${pointer}/${i}`), stream.engine), stream.engine),
     ),
   );
-  const from = (index: number, current: Stream, branch: Path): void => {
+  const from = (index: number, current: Stream, branch: Path, end: End): void => {
     const found = filters[index];
     if (found === undefined) {
       const reason = 'no router filter';
@@ -49,11 +58,12 @@ export function runHttpFilters(stream: Stream, { holder, field, pointer }: Filte
       path: branch,
       evidence: found.evidence,
       end,
-      next: (changed, after) => from(index + 1, changed, after),
+      next: (changed, after) =>
+        from(index + 1, changed, after, changed.headers === current.headers ? end : ends(changed.headers)),
     };
     runOne(run);
   };
-  from(0, stream, path);
+  from(0, stream, path, ends(stream.headers));
 }
 
 interface HttpFilter {

@@ -22,7 +22,7 @@ import { localReplies } from './local-reply.js';
 import { openFields } from './open-fields.js';
 import { lowerCased, openHeaders, refusesHeaders, sanitized, schemeOf, upgradeOf } from './request-headers.js';
 import { routeName } from './filter-run.js';
-import { headerValue } from './strings.js';
+import { headerValue, type Headers } from './strings.js';
 import { localStatus } from './upstream-end.js';
 
 /** An HTTP connection manager gets the connection: the request is read, normalised, routed and filtered. */
@@ -72,16 +72,16 @@ function managed(
   const left = sanitized(config, connection, request);
   const scheme = schemeOf(config, connection, left, connection.negotiated === 'h2' || grpc);
   const bare = headersOf(request, scheme, openHeaders(config, connection, request, undefined));
-  const finish = localReplies(config, connection, bare, grpc, end);
+  const ends = (of: Headers): End => localReplies(config, connection, of, grpc, end);
   const refuse = (status: number, reason: string): void => {
     const action = status < 400 ? 'respond' : 'error';
-    finish(ending(connection, action, evidence, { status, reason }), step(path, reason, evidence));
+    ends(bare)(ending(connection, action, evidence, { status, reason }), step(path, reason, evidence));
   };
   if (refusesHeaders(config, request)) return refuse(400, 'http1.unexpected_underscore');
   const fragment = engine.runtime.feature('http_reject_path_with_fragment', true);
   if (typeof fragment !== 'boolean' && request.path.includes('#')) {
     const next = withUnknown(path, fragment.fact, fragment.reason);
-    finish(ending(connection, 'unknown', evidence, { reason: fragment.reason }), next);
+    ends(bare)(ending(connection, 'unknown', evidence, { reason: fragment.reason }), next);
     return;
   }
   const prepared = prepare(config, connection, left, isConnect, fragment === true);
@@ -109,9 +109,10 @@ function managed(
     route: null,
     cluster: null,
   };
+  const finish = ends(headers);
   const run = (chosen: Stream, after: Path): void => {
     const filters = filtersOf(chosen, isConnect ? 'CONNECT' : upgradeOf(seen));
-    if (filters !== null) return runHttpFilters(chosen, filters, after, finish);
+    if (filters !== null) return runHttpFilters(chosen, filters, after, ends);
     const fields = { status: localStatus(403, grpc), reason: 'upgrade_failed', route: routeName(chosen) };
     finish(ending(connection, 'error', evidence, fields), step(after, 'upgrade_failed', evidence));
   };

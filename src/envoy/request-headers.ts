@@ -189,7 +189,10 @@ function openHeader(
       return { present: null, reason: INTERNAL };
     default: {
       if (!trusting) return null;
-      const cleaned = name.startsWith('x-envoy-') || strings(internalOnly).some((item) => item.toLowerCase() === name);
+      // the client's own requests for faults stay (seen of envoy 1.40)
+      const cleaned =
+        (name.startsWith('x-envoy-') && !name.startsWith('x-envoy-fault-')) ||
+        strings(internalOnly).some((item) => item.toLowerCase() === name);
       return name === 'x-envoy-external-address' || (given && cleaned) ? { present: null, reason: INTERNAL } : null;
     }
   }

@@ -31,6 +31,14 @@ function mutations(random: Random): JsonObject {
 }
 
 function headerMatch(random: Random): JsonObject {
+  if (random.chance(0.2)) {
+    const [name, exact] = random.pick([
+      [':scheme', 'http'],
+      [':scheme', 'https'],
+      ['x-forwarded-proto', 'https'],
+    ]);
+    return { name, string_match: { exact } };
+  }
   const name = random.pick([
     'x-forwarded-client-cert',
     'x-request-id',
@@ -120,6 +128,26 @@ function fault(random: Random): JsonObject {
   };
 }
 
+/** A JWT filter that asks for no token: what the client sent under the names of claims is removed. */
+function claims(random: Random): JsonObject {
+  const key = { kty: 'oct', alg: 'HS256', k: 'c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ' };
+  const local_jwks = { inline_string: JSON.stringify({ keys: [key] }) };
+  const header = random.pick(['x-made-a', 'x-user']);
+  const optional = random.pick(['allow_missing', 'allow_missing_or_failed']);
+  const writes = random.pick<JsonObject>([
+    { claim_to_headers: [{ header_name: header, claim_name: 'sub' }] },
+    { forward_payload_header: header },
+  ]);
+  const requirements = [{ provider_name: 'p' }, { [optional]: {} }];
+  return {
+    name: 'envoy.filters.http.jwt_authn',
+    typed_config: any('extensions.filters.http.jwt_authn.v3.JwtAuthentication', {
+      providers: { p: { issuer: 'i', local_jwks, ...writes } },
+      rules: [{ match: { prefix: random.pick(['/', '/a/b']) }, requires: { requires_any: { requirements } } }],
+    }),
+  };
+}
+
 function options(random: Random): JsonObject {
   const underscores = random.pick(['ALLOW', 'REJECT_REQUEST', 'DROP_HEADER']);
   return {
@@ -131,6 +159,7 @@ function options(random: Random): JsonObject {
       ? { forward_client_cert_details: random.pick(['ALWAYS_FORWARD_ONLY', 'APPEND_FORWARD', 'FORWARD_ONLY']) }
       : {}),
     ...(random.chance(0.2) ? { via: 'test' } : {}),
+    ...(random.chance(0.2) ? { use_remote_address: true, xff_num_trusted_hops: random.int(2) } : {}),
     ...(random.chance(0.5)
       ? { local_reply_config: { mappers: Array.from({ length: 1 + random.int(3) }, () => mapper(random)) } }
       : {}),
@@ -146,6 +175,7 @@ function question(random: Random, port: number): Question {
   if (random.chance(0.15)) headers['x_under'] = '1';
   if (random.chance(0.15)) headers['x-forwarded-client-cert'] = 'Hash=abc';
   if (random.chance(0.15)) headers['x-request-id'] = 'mine';
+  if (random.chance(0.3)) headers['x-forwarded-proto'] = random.pick(['http', 'https', 'HTTPS', 'gopher']);
   if (random.chance(0.1)) headers['te'] = random.pick(['trailers', 'gzip']);
   if (random.chance(0.15)) headers['x-envoy-fault-abort-request'] = random.pick(['503', '99', 'x']);
   if (random.chance(0.1)) headers['x-envoy-fault-abort-request-percentage'] = random.pick(['0', '20', '100']);
@@ -178,7 +208,7 @@ export function managerScenario(random: Random, port: number, ports: Ports, ques
     return { ...made, load_assignment: { ...(made['load_assignment'] as JsonObject), ...policy } };
   };
   const drop_percentage = { numerator: random.pick([30, 100]), denominator: 'HUNDRED' };
-  const filters = random.chance(0.3) ? [fault(random)] : [];
+  const filters = [...(random.chance(0.3) ? [claims(random)] : []), ...(random.chance(0.3) ? [fault(random)] : [])];
   return {
     name,
     family: 'manager',

@@ -90,6 +90,19 @@ describe('a header whose value is not known', () => {
     expect(third).toHaveLength(2);
   });
 
+  it.each([
+    ['ADD_IF_ABSENT', { 'x-v': 'sent' }, 'sent', false],
+    ['ADD_IF_ABSENT', {}, undefined, true],
+    ['OVERWRITE_IF_EXISTS', {}, undefined, false],
+    ['OVERWRITE_IF_EXISTS', { 'x-v': 'sent' }, undefined, true],
+  ])('that %s leaves alone is known: %j', (append_action, headers, value, open) => {
+    const item = { header: { key: 'X-V', value: '%START_TIME%' }, append_action };
+    const http = { method: 'GET', authority: 'a.test', path: '/x', headers };
+    const [sent] = ask(load(behind([{ ...TO_C, request_headers_to_add: [item] }])), { http });
+    expect(sent?.upstreamHttp?.headers['x-v']).toBe(value);
+    expect(sent?.upstreamHttp?.open?.some((part) => part.name === 'x-v')).toBe(open);
+  });
+
   it('is certain where it is fixed', () => {
     const [sent] = ask(load(behind([adding('a')])));
     expect(sent?.upstreamHttp?.open?.map((part) => part.name)).not.toContain('x-v');

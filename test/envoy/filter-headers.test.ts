@@ -91,6 +91,18 @@ describe('headers that a JWT filter writes', () => {
     expect(openNames(sent)).toContain(':authority');
   });
 
+  it('are not what a local reply looks at, once they are removed', () => {
+    const mapper = { filter: { header_filter: { header: { name: 'x-tenant' } } }, status_code: 418 };
+    const config = { local_reply_config: { mappers: [mapper] } };
+    const answer = (filters: readonly JsonObject[]) => {
+      const chain = { filters: [manager([], { ...config, http_filters: [...filters, ROUTER] })] };
+      const http = { method: 'GET', authority: 'a.test', path: '/x', headers: { 'x-tenant': 'b' } };
+      return told(ask(load({ listeners: [listener(chain)], clusters: CLUSTERS }), { http }));
+    };
+    expect(answer([])).toEqual(['respond 418']);
+    expect(answer([jwt(P, OR_NONE)])).toEqual(['respond 404']);
+  });
+
   it('choose no cluster: the route was chosen before', () => {
     const route = { match: { prefix: '/' }, route: { cluster_header: 'x-tenant' } };
     expect(told(asked([jwt(P, OR_NONE)], { 'x-tenant': 'b' }, { route }))).toEqual(['to 10.1.0.2:8080']);
@@ -184,6 +196,10 @@ describe('headers that external authorization writes', () => {
       }),
     };
     expect(asked([fault], {}).map((one) => one.action)).toEqual(['forward']);
+    const edge = { use_remote_address: true, http_filters: [fault, ROUTER] };
+    const http = { method: 'GET', authority: 'a', path: '/', headers: { 'x-envoy-fault-abort-request': '418' } };
+    const parts = { listeners: [listener({ filters: [manager([TO_C], edge)] })], clusters: CLUSTERS };
+    expect(told(ask(load(parts), { http }))).toEqual(['respond 418']);
     expect(asked([grpc, fault], {}).map((one) => one.action)).toEqual(['forward', 'unknown', 'deny']);
     const cors = { name: 'envoy.filters.http.cors', typed_config: any('envoy.extensions.filters.http.cors.v3.Cors') };
     const route = { match: { prefix: '/' }, route: { cluster: 'c', cors: {} } };
