@@ -1,6 +1,5 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import { redactObject } from '../snapshot/redact.js';
-import { scrub } from '../snapshot/redact.js';
+import { redactObject, scrub } from '../snapshot/redact.js';
 import type { SnapshotSink } from '../snapshot/write.js';
 import { getOne, listAll, type Selection, type Served } from './api.js';
 import { asCollectError, CollectError } from './errors.js';
@@ -124,8 +123,11 @@ export class Cluster {
     return this.sink.stream(file, chunks);
   }
 
-  /** Adds the objects of a selection to the list of their kind. The same selection is read once. Throws CollectError. */
-  select(kind: Kind, selection: Selection): Promise<readonly Doc[]> {
+  /**
+   * Adds the objects of a selection to the list of their kind. The same selection is read once. `some`: it says nothing of
+   * the others in its namespace. Throws CollectError.
+   */
+  select(kind: Kind, selection: Selection, holds: 'all' | 'some' = 'all'): Promise<readonly Doc[]> {
     const key = `${kindFile(kind)} ${JSON.stringify(selection)}`;
     let reading = this.selections.get(key);
     if (reading === undefined) {
@@ -137,7 +139,9 @@ export class Cluster {
           of.set(kindFile(kind), (of.get(kindFile(kind)) ?? new Set()).add(namespace));
         };
         reading.then(
-          () => note(this.readOf),
+          () => {
+            if (holds === 'all') note(this.readOf);
+          },
           () => note(this.unreadOf),
         );
       }

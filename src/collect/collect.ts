@@ -227,10 +227,8 @@ async function beginScope(one: Opened, plan: Plan & { kind: 'scope' }): Promise<
   ]);
   // what may be read of some namespaces only: the mesh has settings and policies in its own
   const refused = KINDS.filter((kind) => kind.size === 'config' && cluster.refused.has(kind) && kind.namespaced);
-  await Promise.all([
-    ...refused.map((kind) => cluster.list(kind, [...scope.istioNamespaces])),
-    scope.namespacesByName(),
-  ]);
+  const ofMesh = (): Promise<void>[] => refused.map((kind) => cluster.list(kind, [...scope.istioNamespaces]));
+  await Promise.all([...ofMesh(), scope.namespacesByName()]);
   one.write();
   const concerned = cluster
     .items(PODS)
@@ -239,6 +237,8 @@ async function beginScope(one: Opened, plan: Plan & { kind: 'scope' }): Promise<
   const all = namespaces === 'all' ? cluster.items(NODES).map(nameOf) : [];
   const nodes = new Set([...concerned.map((pod) => pod.node), ...all].filter((node) => node !== ''));
   if (namespaces !== 'all') await Promise.all([...nodes].map((node) => scope.agents(node)));
+  // where its agents were found
+  await Promise.all(ofMesh());
   await preflight(cluster, namespaces === 'all' ? [] : namespaces, [...scope.istioNamespaces]);
   return nodes;
 }

@@ -46,8 +46,9 @@ export class Fetcher {
       }
     }
     const lists = this.lists();
-    if (await this.scope.namespacesByName()) lists.push(Promise.resolve());
-    if (pods.size === 0 && nodes.size === 0 && work.length === 0 && lists.length === 0) return false;
+    const learned = await Promise.all([this.scope.namespacesByName(), this.scope.inNewNamespaces()]);
+    const isQuiet = pods.size === 0 && nodes.size === 0 && work.length === 0 && lists.length === 0;
+    if (isQuiet && !learned.includes(true)) return false;
     await Promise.all([...lists, ...[...pods].map(([id, parts]) => this.pod(id, parts, nodes, work))]);
     for (const [node, wants] of nodes) work.push(this.namespaces(node, wants));
     await Promise.all(work);

@@ -28,8 +28,8 @@ interface NodeWants {
 /** Labels of the agents that can enter namespaces: istio-cni since 1.18. */
 const CNI_AGENT = 'k8s-app=istio-cni-node';
 
-/** Where istio-cni and ztunnel are installed, to be tried one by one where all namespaces may not be listed. */
-const AGENT_NAMESPACES = ['istio-system', 'kube-system', 'istio-cni'];
+/** Where istiod, istio-cni and ztunnel are installed, to be tried one by one where all namespaces may not be listed. */
+export const AGENT_NAMESPACES = ['istio-system', 'kube-system', 'istio-cni'];
 
 /**
  * Reads the pods of one label on one node; they are part of the snapshot too. Null: there is none. Throws CollectError where

@@ -12,8 +12,8 @@ import {
 } from './cluster.js';
 import { asCollectError } from './errors.js';
 import { asArray, asString, at, stringMap, type Doc } from './json.js';
-import type { Kind } from './kinds.js';
-import { agentOn, cniAgentOn } from './netns.js';
+import { kindFile, type Kind } from './kinds.js';
+import { AGENT_NAMESPACES, agentOn, cniAgentOn } from './netns.js';
 import { podFacts, type PodFacts } from './pod.js';
 import type { Reference } from './reference.js';
 
@@ -33,21 +33,75 @@ export class TraceScope {
   private readonly lookedUp = new Set<string>();
   /** Namespaces that were asked for one by one. */
   private readonly named = new Set<string>();
-  readonly istioNamespaces = new Set<string>();
+  /** Namespaces of the istiods, and of the agents. */
+  private readonly istiods = new Set<string>();
+  private readonly agentNamespaces = new Set<string>();
+  /** Selections by labels that were refused over all namespaces. */
+  private readonly refused = new Map<string, { readonly kind: Kind; readonly labels: string }>();
+  private readonly triedIn = new Set<string>();
 
   constructor(cluster: Cluster) {
     this.cluster = cluster;
   }
 
+  /** Where the mesh has its settings and policies; that of its agents stands in where nobody may look for istiod everywhere. */
+  get istioNamespaces(): ReadonlySet<string> {
+    return this.isRefused(PODS, ISTIOD) ? new Set([...this.istiods, ...this.agentNamespaces]) : this.istiods;
+  }
+
   /** istiod says the release and the namespace of the mesh; gateways and waypoints may be on any way. */
   async meshPods(): Promise<void> {
     await Promise.all([
-      this.pods({ labels: ISTIOD }).then((pods) => {
-        for (const pod of pods) this.istioNamespaces.add(pod.namespace);
+      this.pods({ labels: ISTIOD }).then(async (pods) => {
+        this.istiodsIn(pods);
+        if (this.isRefused(PODS, ISTIOD)) await this.again(AGENT_NAMESPACES, ({ labels }) => labels === ISTIOD);
       }),
       this.pods({ labels: GATEWAYS }),
       this.try(SERVICES, { labels: GATEWAYS }),
     ]);
+  }
+
+  private istiodsIn(pods: readonly PodFacts[]): void {
+    for (const pod of pods) if (pod.labels['app'] === 'istiod') this.istiods.add(pod.namespace);
+  }
+
+  private isRefused(kind: Kind, labels: string): boolean {
+    return this.refused.has(`${kindFile(kind)} ${labels}`);
+  }
+
+  /**
+   * What was refused over all namespaces is asked of those that the question has come to concern since. True where something
+   * was found.
+   */
+  inNewNamespaces(): Promise<boolean> {
+    return this.again([...this.cluster.namespaces, ...this.istioNamespaces], () => true);
+  }
+
+  private async again(
+    namespaces: readonly string[],
+    wanted: (selection: { readonly labels: string }) => boolean,
+  ): Promise<boolean> {
+    const fresh = [...this.refused].flatMap(([key, selection]) =>
+      wanted(selection) ? namespaces.filter((one) => this.firstIn(key, one)).map((one) => ({ ...selection, one })) : [],
+    );
+    const found = await Promise.all(
+      fresh.map(async ({ kind, labels, one }) => {
+        const items = await this.cluster.select(kind, { labels, namespace: one }, 'some').catch((error: unknown) => {
+          this.cluster.refuse(kind, error);
+          return [];
+        });
+        if (kind === PODS) this.istiodsIn(items.map(podFacts));
+        return items.length > 0;
+      }),
+    );
+    return found.includes(true);
+  }
+
+  private firstIn(key: string, namespace: string): boolean {
+    const tried = `${key} ${namespace}`;
+    if (this.triedIn.has(tried)) return false;
+    this.triedIn.add(tried);
+    return true;
   }
 
   /**
@@ -160,9 +214,12 @@ export class TraceScope {
     if (this.nodes.has(node)) return;
     this.nodes.add(node);
     const refused = (error: unknown): void => this.cluster.refuse(PODS, error);
+    const found = (agent: PodFacts | null): void => {
+      if (agent !== null) this.agentNamespaces.add(agent.namespace);
+    };
     await Promise.all([
-      agentOn(this.cluster, node, ZTUNNEL).catch(refused),
-      cniAgentOn(this.cluster, node).catch(refused),
+      agentOn(this.cluster, node, ZTUNNEL).then(found, refused),
+      cniAgentOn(this.cluster, node).then(found, refused),
     ]);
   }
 
@@ -178,6 +235,12 @@ export class TraceScope {
       this.cluster.refuse(kind, error);
       if (asCollectError(error).kind !== 'forbidden' || selection.namespace !== undefined) return [];
       const known = [...this.cluster.namespaces].sort();
+      const { labels, fields } = selection;
+      if (labels !== undefined && fields === undefined) {
+        const key = `${kindFile(kind)} ${labels}`;
+        this.refused.set(key, { kind, labels });
+        for (const namespace of known) this.firstIn(key, namespace);
+      }
       const found = await Promise.all(known.map((namespace) => this.try(kind, { ...selection, namespace })));
       return found.flat();
     }

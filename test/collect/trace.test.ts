@@ -210,14 +210,17 @@ describe('what is refused', () => {
     });
   });
 
-  /** As the RoleBindings of a team give it: two namespaces, and nothing of the cluster. */
-  const team = (_method: string, pathname: string): { status: number; message: string } | null => {
-    const [, namespace, rest] = /^\/apis?\/(?:[^/]+\/)?v1\/namespaces\/([^/]+)(\/.+)?$/.exec(pathname) ?? [];
-    if (namespace === 'foo' || namespace === 'bar') return null;
-    if (/^\/(?:version|apis)$|^\/apis\/[^/]+\/v1$|selfsubject/.test(pathname)) return null;
-    const where = namespace === undefined || rest === undefined ? 'at the cluster scope' : `in ${namespace}`;
-    return { status: 403, message: `forbidden ${where}` };
-  };
+  /** As RoleBindings give it: some namespaces, and nothing of the cluster. */
+  const only =
+    (...namespaces: readonly string[]) =>
+    (_method: string, pathname: string): { status: number; message: string } | null => {
+      const [, namespace, rest] = /^\/apis?\/(?:[^/]+\/)?v1\/namespaces\/([^/]+)(\/.+)?$/.exec(pathname) ?? [];
+      if (namespace !== undefined && namespaces.includes(namespace)) return null;
+      if (/^\/(?:version|apis)$|^\/apis\/[^/]+\/v1$|selfsubject/.test(pathname)) return null;
+      const where = namespace === undefined || rest === undefined ? 'at the cluster scope' : `in ${namespace}`;
+      return { status: 403, message: `forbidden ${where}` };
+    };
+  const team = only('foo', 'bar');
 
   it('all but two namespaces: names in them are found, enrolment is known, the refusal is said once a fact', async () => {
     for (const [from, to] of [
@@ -235,6 +238,44 @@ describe('what is refused', () => {
       expect(JSON.stringify(result.unknowns)).not.toContain('labels of namespace foo');
       expect(snapshot.manifest?.partial).toContainEqual({ file: 'kubernetes/pods.json', namespaces: ['bar', 'foo'] });
       expect(textIn(snapshot, 'kubernetes/namespaces.json')).toContain('"name":"foo"');
+    }
+  });
+
+  it('istiod is looked for where the mesh is installed, waypoints in the namespaces of the question', async () => {
+    const { snapshot } = await trace('foo/sleep', 'bar-1/httpbin:8000', {
+      fault: only('foo', 'bar-1', 'istio-system'),
+    });
+    expect(snapshot.manifest?.cluster.istio).toEqual(['1.30.3']);
+    const asked = (wanted: string): boolean => double?.transcript.some((line) => line.startsWith(wanted)) === true;
+    for (const namespace of ['foo', 'bar-1']) {
+      const gateways = 'labelSelector=gateway.networking.k8s.io/gateway-name';
+      expect(double?.transcript.filter((line) => line.includes(`/${namespace}/pods?`)).join()).toContain(gateways);
+      expect(double?.transcript.filter((line) => line.includes(`/${namespace}/services?`)).join()).toContain(gateways);
+    }
+    expect(asked('GET /apis/security.istio.io/v1/namespaces/istio-system/peerauthentications')).toBe(true);
+    const selected = double?.transcript.filter((line) => line.includes('labelSelector=')) ?? [];
+    expect([...new Set(selected)]).toEqual(selected);
+  });
+
+  it('a mesh whose istiod is elsewhere has its policies where its agents are', async () => {
+    const { items } = JSON.parse(textOf('kubernetes/pods.json')) as { items: unknown[] };
+    const without = items.filter((pod) => !JSON.stringify(pod).includes('"app":"istiod"'));
+    const file = JSON.stringify({ items: without });
+    const managed: Snapshot = {
+      ...recorded,
+      read: (p) => (p === 'kubernetes/pods.json' ? { kind: 'text', path: p, text: file } : recorded.read(p)),
+    };
+    const plans: readonly Plan[] = [
+      question('foo/sleep', 'bar/httpbin:8000'),
+      { kind: 'scope', namespaces: ['foo'], ask: null },
+    ];
+    for (const plan of plans) {
+      const opened = await live({ fault: only('foo', 'bar', 'istio-system') }, managed);
+      await collect(memorySink(), plan, opened, []);
+      expect((double?.transcript ?? []).join('\n')).toContain(
+        'GET /apis/security.istio.io/v1/namespaces/istio-system/peerauthentications',
+      );
+      await double?.close();
     }
   });
 
