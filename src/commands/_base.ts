@@ -19,9 +19,11 @@ export abstract class BaseCommand extends Command {
    */
   protected override async catch(error: Error & { exitCode?: number; oclif?: { exit?: number } }): Promise<void> {
     const usage = error.oclif?.exit !== undefined || error.exitCode !== undefined;
-    // oclif says it of every flag that may be repeated, also of those that take one value a time
-    error.message = error.message.replace(/\n+Note: --[^]*beginning of arguments\./, '');
-    if (usage && !isExpected(error)) throw error;
+    if (usage && !isExpected(error)) {
+      // oclif says it of every flag that may be repeated, also of those that take one value a time
+      error.message = error.message.replace(/\n+Note: --[^]*beginning of arguments\./, '');
+      throw error;
+    }
     reportError(error, this.argv.includes('--debug'));
   }
 }
