@@ -5,7 +5,7 @@ import type { Evidence } from '../formats/evidence.js';
 import { openFields } from './open-fields.js';
 import type { Balance } from './balance.js';
 import type { Way } from './connection.js';
-import { readHosts, type HostSet } from './host.js';
+import { ownMetadata, readHosts, writtenMetadata, type HostSet } from './host.js';
 import { lazy } from './lazy.js';
 import { stepOf, type Step } from './path.js';
 import { PASSIVE_HTTP } from './passive-filters.js';
@@ -164,7 +164,12 @@ export function clusterModel(entry: DumpEntry, dump: EnvoyDump, health: Clusters
     balanced: new Map(),
     hosts: lazy(() => {
       const found = assignment();
-      return found === null ? null : readHosts(found, dump.file, health?.hosts.get(name) ?? []);
+      if (found === null) return null;
+      const inline = objectOrNull(value['load_assignment']);
+      // Envoy lists endpoints without it, and istiod gives localities none (pilot/pkg/xds/endpoints, 1.18 to 1.31).
+      const listed = inline === null ? ownMetadata : writtenMetadata(inline);
+      const own = found.pointer.startsWith(entry.pointer);
+      return readHosts(found, dump.file, health?.hosts.get(name) ?? [], own ? ownMetadata : listed);
     }),
   };
 }

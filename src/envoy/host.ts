@@ -64,6 +64,35 @@ export function hostEvidence(host: Host, file: string): Evidence {
 export interface Locality {
   readonly weight: number;
   readonly priority: number;
+  /** `filter_metadata` of the LocalityLbEndpoints; null where the dump does not tell which of several. */
+  readonly metadata: JsonObject | null;
+}
+
+/** Metadata of the groups of an assignment, where it stands elsewhere: Envoy lists endpoints without it (seen of 1.40). */
+export type LocalityMetadata = (group: JsonObject) => JsonObject | null;
+
+/** What a group says of itself. */
+export function ownMetadata(group: JsonObject): JsonObject {
+  return object(object(group['metadata'])['filter_metadata']);
+}
+
+/** The groups of a list of endpoints as the cluster's own assignment describes them: by priority and locality. */
+export function writtenMetadata(assignment: JsonObject): LocalityMetadata {
+  const key = (group: JsonObject): string =>
+    JSON.stringify([
+      number(group['priority']) ?? 0,
+      ...['region', 'zone', 'sub_zone'].map((part) => string(object(group['locality'])[part]) ?? ''),
+    ]);
+  const found = new Map<string, JsonObject | null>();
+  for (const item of list(assignment['endpoints'])) {
+    const group = object(item);
+    const metadata = ownMetadata(group);
+    const before = found.get(key(group));
+    // groups of one locality are listed as one
+    const same = before === undefined || JSON.stringify(before) === JSON.stringify(metadata);
+    found.set(key(group), same ? metadata : null);
+  }
+  return (group) => found.get(key(group)) ?? null;
 }
 
 export interface HostSet {
@@ -152,23 +181,41 @@ function readHost(
   };
 }
 
+function openEndpoint(entry: JsonObject, pointer: string, index: number): Doubt | null {
+  return (
+    openFields('endpoint entry', entry, pointer, index) ??
+    openFields('endpoint', object(entry['endpoint']), pointer, index)
+  );
+}
+
 /** Reads a ClusterLoadAssignment. `statuses`: of /clusters, empty where it was not taken. */
-export function readHosts(assignment: DumpEntry, file: string, statuses: readonly HostStatus[]): HostSet {
+export function readHosts(
+  assignment: DumpEntry,
+  file: string,
+  statuses: readonly HostStatus[],
+  metadataOf: LocalityMetadata,
+): HostSet {
   const known: Statuses =
     statuses.length === 0 ? null : new Map(statuses.map((status) => [`${status.priority} ${status.address}`, status]));
   const hosts: Host[] = [];
   const localities: Locality[] = [];
   let incomplete: string | null = null;
-  for (const [i, group] of list(assignment.value['endpoints']).entries()) {
-    const locality = object(group);
+  let open = openFields('load assignment', assignment.value, assignment.pointer);
+  for (const [i, value] of list(assignment.value['endpoints']).entries()) {
+    const locality = object(value);
     const priority = number(locality['priority']) ?? 0;
-    const pointer = `${assignment.pointer}/endpoints/${i}/lb_endpoints`;
-    localities.push({ weight: number(locality['load_balancing_weight']) ?? 0, priority });
+    const group = `${assignment.pointer}/endpoints/${i}`;
+    const pointer = `${group}/lb_endpoints`;
+    open ??= openFields('locality', locality, group);
+    const weight = number(locality['load_balancing_weight']) ?? 0;
+    localities.push({ weight, priority, metadata: metadataOf(locality) });
     for (const key of ['leds_cluster_locality_config', 'load_balancer_endpoints']) {
       if (locality[key] !== undefined) incomplete ??= `locality ${i} takes its endpoints from ${key}`;
     }
     for (const [j, item] of list(locality['lb_endpoints']).entries()) {
-      const host = readHost(object(item), priority, i, pointer, j, known);
+      const entry = object(item);
+      open ??= openEndpoint(entry, pointer, j);
+      const host = readHost(entry, priority, i, pointer, j, known);
       if (host === null) incomplete ??= `the address of ${pointer}/${j} is not understood`;
       else hosts.push(host);
     }
@@ -187,7 +234,7 @@ export function readHosts(assignment: DumpEntry, file: string, statuses: readonl
       ),
     ),
     incomplete,
-    open: openFields('load assignment', assignment.value, assignment.pointer),
+    open,
     file,
   };
 }

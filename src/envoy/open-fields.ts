@@ -63,6 +63,10 @@ const KNOWN = {
     upstream_bind_config upstream_connection_options upstream_http_protocol_options use_tcp_for_dns_lookups
     wait_for_warm_on_init`,
   'load assignment': `cluster_name endpoints policy`,
+  locality: `lb_endpoints leds_cluster_locality_config load_balancer_endpoints load_balancing_weight locality metadata
+    priority proximity`,
+  'endpoint entry': `endpoint endpoint_name health_status load_balancing_weight metadata`,
+  endpoint: `additional_addresses address health_check_config hostname`,
 } as const;
 
 type Message = keyof typeof KNOWN;
@@ -75,12 +79,13 @@ function known(message: Message): ReadonlySet<string> {
   return made;
 }
 
-/** A doubt where the message carries a field that is not understood; null where all of it is. */
-export function openFields(message: Message, value: JsonObject, pointer: string): Doubt | null {
+/** A doubt where the message carries a field that is not understood; null where all of it is. `index`: within a list. */
+export function openFields(message: Message, value: JsonObject, pointer: string, index?: number): Doubt | null {
   const names = known(message);
   let extra: string[] | null = null;
   for (const key in value) if (!names.has(key) && value[key] !== false) (extra ??= []).push(key);
   if (extra === null) return null;
-  const fact = `${extra.join(', ')} of ${message} ${pointer} changes nothing here`;
+  const at = index === undefined ? pointer : `${pointer}/${index}`;
+  const fact = `${extra.join(', ')} of ${message} ${at} changes nothing here`;
   return doubt(fact, `${extra.join(', ')} of the ${message} is not known to this program`);
 }

@@ -107,11 +107,11 @@ export function readTransport(dump: EnvoyDump, name: string, socket: JsonObject 
   return { tls, upstreamTls, passthrough, internal, certificate, unknown, step };
 }
 
-/** Every value of the match must stand in the host's `envoy.transport_socket_match`; an empty match fits all. */
-function fits(match: JsonObject, host: Host | null): boolean {
+/** Every value of the match must stand in `envoy.transport_socket_match` of the metadata; an empty match fits all. */
+function fits(match: JsonObject, given: JsonObject | undefined): boolean {
   let metadata: JsonObject | null = null;
   for (const key in match) {
-    metadata ??= object(host?.metadata['envoy.transport_socket_match']);
+    metadata ??= object(given?.['envoy.transport_socket_match']);
     const [want, found] = [match[key], metadata[key]];
     if (found === undefined) return false;
     if (want !== found && JSON.stringify(want) !== JSON.stringify(found)) return false;
@@ -119,8 +119,20 @@ function fits(match: JsonObject, host: Host | null): boolean {
   return true;
 }
 
-/** The transport socket of a connection to `host` (null: an original-destination host, which has no metadata). */
-export function transport({ sockets, own }: ClusterModel, host: Host | null): Transport {
-  const found = sockets.find((socket) => fits(socket.match, host)) ?? own;
-  return found.transport();
+/**
+ * The transport socket of a connection to `host` (null: an original-destination host, which has no metadata): all matches
+ * are asked about the endpoint, then all of them about its locality, then there is the cluster's own socket (envoy 1.40
+ * source/common/upstream/transport_socket_match_impl.cc).
+ */
+export function transport({ sockets, own, hosts }: ClusterModel, host: Host | null): Transport {
+  if (sockets.length === 0) return own.transport();
+  const found = sockets.find((socket) => fits(socket.match, host?.metadata));
+  if (found !== undefined) return found.transport();
+  if (host === null) return own.transport();
+  const metadata = hosts()?.localities[host.locality]?.metadata ?? null;
+  if (metadata === null) return { ...own.transport(), tls: null, unknown: HIDDEN };
+  return (sockets.find((socket) => fits(socket.match, metadata)) ?? own).transport();
 }
+
+const HIDDEN =
+  'metadata of its locality may fit one of transport_socket_matches: the cluster writes it in several ways';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { JsonObject } from '../../src/formats/envoy-json.js';
+import { object, type JsonObject } from '../../src/formats/envoy-json.js';
 import { any, ask, cluster, endpoint, listener, load, manager, tcpProxy, told, TO_C } from './dumps.js';
 
 const C = cluster('c', [endpoint('10.1.0.1')]);
@@ -66,6 +66,21 @@ describe('a field that is not understood leaves the answer open', () => {
       {
         ...plain,
         clusters: [{ ...C, load_assignment: { endpoints: [{ lb_endpoints: [endpoint('10.1.0.1')] }], ...NEW } }],
+      },
+    ],
+    [
+      'locality',
+      {
+        ...plain,
+        clusters: [{ ...C, load_assignment: { endpoints: [{ lb_endpoints: [endpoint('10.1.0.1')], ...NEW }] } }],
+      },
+    ],
+    ['endpoint entry', { ...plain, clusters: [cluster('c', [endpoint('10.1.0.1', NEW)])] }],
+    [
+      'endpoint',
+      {
+        ...plain,
+        clusters: [cluster('c', [{ endpoint: { ...object(endpoint('10.1.0.1')['endpoint']), ...NEW } }])],
       },
     ],
     ['tcp_proxy', { ...plain, listeners: [listener({ filters: [tcpProxy({ cluster: 'c', ...NEW })] })] }],
