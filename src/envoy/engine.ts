@@ -24,6 +24,8 @@ export interface Engine {
   /** Compiled form of a piece of the dump, made once. */
   compiled<T>(kind: string, value: JsonObject, make: () => T): T;
   internalListener(name: string): ListenerModel | null;
+  /** Clusters whose ways are being worked out just now: a way may lead back to its own cluster. */
+  readonly underWay: Set<ClusterModel>;
   /** Hands a connection to an internal listener. */
   toInternal(listener: string, connection: Connection, path: Path, depth: number, end: End): void;
 }

@@ -24,7 +24,8 @@ function balanced(engine: Engine, cluster: ClusterModel, set: HostSet, criteria:
   let found = cluster.balanced.get(key);
   if (found === undefined) {
     found = prepared(engine, cluster, balance(engine, cluster, set, criteria));
-    cluster.balanced.set(key, found);
+    // what a loop leaves unsettled inside is no result to keep
+    if (!engine.underWay.has(cluster)) cluster.balanced.set(key, found);
   }
   return found;
 }

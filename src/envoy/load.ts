@@ -88,6 +88,7 @@ function makeEngine(
       return made;
     },
     internalListener: (name) => index.internal(name),
+    underWay: new Set(),
     toInternal: (name, connection, path, depth, end) => {
       const listener = index.internal(name);
       if (listener === null) {

@@ -43,10 +43,19 @@ interface Shared {
   readonly tunnels: Map<Transport, Tunnel>;
 }
 
-/** The way to each host, whoever goes it; null where it depends on more than the host. */
+/**
+ * The way to each host, whoever goes it; null where it depends on more than the host, and where it leads back to this
+ * cluster: then each connection is followed by itself, as far as chains of internal listeners go.
+ */
 export function waysTo(engine: Engine, cluster: ClusterModel, hosts: readonly Host[]): readonly (Way | null)[] {
   const shared: Shared = { engine, cluster, direct: new Map(), tunnels: new Map() };
-  return hosts.map((host) => wayTo(shared, host));
+  if (engine.underWay.has(cluster)) return hosts.map(() => null);
+  engine.underWay.add(cluster);
+  try {
+    return hosts.map((host) => wayTo(shared, host));
+  } finally {
+    engine.underWay.delete(cluster);
+  }
 }
 
 function wayTo(shared: Shared, host: Host): Way | null {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { loadEnvoy } from '../../src/envoy/load.js';
 import { object, type JsonObject } from '../../src/formats/envoy-json.js';
 import { any, ask, cluster, endpoint, listener, load, manager, tcpProxy, told, TO_C } from './dumps.js';
 
@@ -99,14 +100,17 @@ describe('a field that is not understood leaves the answer open', () => {
 
 describe('what is not in the dump', () => {
   it('a dump without clusters does not say that there is none', () => {
-    const text = JSON.stringify({
-      configs: [
-        any('envoy.admin.v3.ListenersConfigDump', { static_listeners: [{ listener: plain.listeners[0] ?? {} }] }),
-      ],
-    });
-    const envoy = load({ others: [] });
-    expect(told(ask(envoy))[0]).toMatch(/^unknown .* if listeners of dump.json$/);
-    expect(JSON.parse(text)).toBeDefined();
+    const static_listeners = plain.listeners.map((item) => ({ listener: item }));
+    const text = JSON.stringify({ configs: [any('envoy.admin.v3.ListenersConfigDump', { static_listeners })] });
+    expect(told(ask(loadEnvoy('dump.json', text, null)))).toEqual([expect.stringMatching(/^unknown .* if cluster c$/)]);
+  });
+
+  it('a dump without listeners does not say that there is none', () => {
+    const clusters = any('envoy.admin.v3.ClustersConfigDump', { static_clusters: [{ cluster: C }] });
+    const text = JSON.stringify({ configs: [clusters] });
+    expect(told(ask(loadEnvoy('dump.json', text, null)))).toEqual([
+      expect.stringMatching(/^unknown .* if listeners of dump.json$/),
+    ]);
   });
 
   it.each([
