@@ -4,7 +4,11 @@ import { check as readyEndpoints } from '../../src/checks/mp6009.js';
 import { tunnelExpected } from '../../src/checks/tunnel.js';
 import { headlessTargets, targetsOfService } from '../../src/intent/targets.js';
 import type { Mesh } from '../../src/mesh/model.js';
+import { answer } from '../../src/commands/_answer.js';
+import type { Snapshot } from '../../src/snapshot/snapshot.js';
 import { controlPlane, deployed, list, meshOf, service } from '../mesh/cluster.js';
+
+import { recording } from './story.js';
 
 const LISTS = ['endpointslices.discovery.k8s.io', 'pods', 'networkpolicies.networking.k8s.io'];
 
@@ -58,4 +62,31 @@ it('a list that was read of the namespace concerned hides nothing there', () => 
     'labels and annotations of pod foo/web-7d9f-aaaaa (kubernetes/pods.json)',
   ]);
   expect(unknownsOf(meshReadIn('foo'))).toEqual([]);
+});
+
+it('NetworkPolicies of a pod are those of its namespace', async () => {
+  const file = 'kubernetes/networkpolicies.networking.k8s.io.json';
+  const recorded = await recording('coexistence-1.30.3');
+  const { manifest } = recorded;
+  const pods = recorded.read('kubernetes/pods.json');
+  if (pods.kind !== 'text' || manifest === null) throw new Error('the recording has no pods');
+  const probed = JSON.parse(pods.text) as { items: { spec: { containers: Record<string, unknown>[] } }[] };
+  for (const { spec } of probed.items) spec.containers[0]!['readinessProbe'] = { httpGet: { path: '/', port: 80 } };
+  const unknownWith = (namespace: string): boolean => {
+    const snapshot: Snapshot = {
+      ...recorded,
+      name: recorded.name,
+      manifest: {
+        ...manifest,
+        problems: [{ file, reason: 'forbidden' }],
+        partial: [{ file, namespaces: [namespace] }],
+      },
+      list: (folder) => recorded.list(folder),
+      read: (path) => (path === pods.path ? { kind: 'text', path, text: JSON.stringify(probed) } : recorded.read(path)),
+    };
+    const { unknowns } = answer(snapshot, { from: 'foo/sleep', to: 'strict/httpbin:8000' });
+    return unknowns.some(({ fact }) => fact.startsWith('NetworkPolicies of pod strict/httpbin'));
+  };
+  expect(unknownWith('foo')).toBe(true);
+  expect(unknownWith('strict')).toBe(false);
 });
