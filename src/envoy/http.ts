@@ -22,7 +22,7 @@ import { localReplies } from './local-reply.js';
 import { openFields } from './open-fields.js';
 import { lowerCased, openHeaders, refusesHeaders, sanitized, schemeOf, upgradeOf } from './request-headers.js';
 import { routeName } from './filter-run.js';
-import { headerValue, type Headers } from './strings.js';
+import { headerValue, NO_HEADERS, type Headers } from './strings.js';
 import { localStatus } from './upstream-end.js';
 
 /** An HTTP connection manager gets the connection: the request is read, normalised, routed and filtered. */
@@ -73,11 +73,12 @@ function managed(
   const scheme = schemeOf(config, connection, left, connection.negotiated === 'h2' || grpc);
   const bare = headersOf(request, scheme, openHeaders(config, connection, request, undefined));
   const ends = (of: Headers): End => localReplies(config, connection, of, grpc, end);
-  const refuse = (status: number, reason: string): void => {
+  const refuse = (status: number, reason: string, of = bare): void => {
     const action = status < 400 ? 'respond' : 'error';
-    ends(bare)(ending(connection, action, evidence, { status, reason }), step(path, reason, evidence));
+    ends(of)(ending(connection, action, evidence, { status, reason }), step(path, reason, evidence));
   };
-  if (refusesHeaders(config, request)) return refuse(400, 'http1.unexpected_underscore');
+  // the codec refuses before it hands on any header (seen of envoy 1.40)
+  if (refusesHeaders(config, request)) return refuse(400, 'http1.unexpected_underscore', NO_HEADERS);
   const fragment = engine.runtime.feature('http_reject_path_with_fragment', true);
   if (typeof fragment !== 'boolean' && request.path.includes('#')) {
     const next = withUnknown(path, fragment.fact, fragment.reason);

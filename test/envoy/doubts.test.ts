@@ -419,6 +419,17 @@ describe('no silent default', () => {
   });
 });
 
+describe('a request that the codec refuses', () => {
+  it('shows its headers to no mapper of local replies', () => {
+    const config = {
+      common_http_protocol_options: { headers_with_underscores_action: 'REJECT_REQUEST' },
+      local_reply_config: { mappers: [{ filter: { header_filter: { header: { name: 'x-v' } } }, status_code: 418 }] },
+    };
+    const http = { method: 'GET', authority: 'a.test', path: '/x', headers: { 'x-v': 'a', x_under: 'b' } };
+    expect(told(ask(load(behind([TO_C], config)), { http }))).toEqual(['error 400']);
+  });
+});
+
 describe('the scheme of a request', () => {
   const by = (value: string, status: number): JsonObject => ({
     match: { prefix: '/', headers: [{ name: ':scheme', string_match: { exact: value } }] },
