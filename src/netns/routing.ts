@@ -6,7 +6,7 @@ import { ipOf, textOf, type Addr, type Family } from './address.js';
 import type { Choices } from './choices.js';
 import { need, type Fact, type NetnsFacts } from './facts.js';
 import { protocolNumber } from './protocols.js';
-import { RouteTable, tableName, type TableRoute } from './route-table.js';
+import { RouteTable, tableName } from './route-table.js';
 
 /**
  * Policy routing: rules by priority, tables by longest prefix (linux net/core/fib_rules.c, net/ipv4/fib_trie.c and
@@ -59,6 +59,9 @@ interface Loaded {
   /** The same with the tables kept apart, where that may be so and makes a difference. */
   readonly apart: Loaded | null;
 }
+
+/** Which of a route's next hops; null: it has none that can be used. */
+type PickNexthop = (table: RouteTable, route: IpRoute, key: RouteKey, choices: Choices) => Nexthop | null;
 
 export class Routing {
   readonly family: Family;
@@ -163,7 +166,17 @@ export class Routing {
     return kindOf(route);
   }
 
+  /** The way of a packet: among several next hops the one that the kernel's hash picks (fib_select_path). */
   lookup(key: RouteKey, choices: Choices): RouteResult {
+    return this.search(key, choices, this.balanced);
+  }
+
+  /** A bare fib_lookup, for questions about a route: among several next hops it names the first that can be used. */
+  routeOf(key: RouteKey, choices: Choices): RouteResult {
+    return this.search(key, choices, this.first);
+  }
+
+  private search(key: RouteKey, choices: Choices, pick: PickNexthop): RouteResult {
     const { compiled } = this.current(choices);
     for (let at = 0; at < compiled.length; at++) {
       const one = compiled[at];
@@ -179,14 +192,20 @@ export class Routing {
         const summary = `rule ${rule.priority}: ${action.kind}`;
         return { kind: action.kind, route: null, rule, nexthop: null, summary, evidence: [rule.evidence] };
       }
-      const found = one.table === null ? null : this.inTable(one.table, key, rule, choices);
+      const found = one.table === null ? null : this.inTable(one.table, key, rule, choices, pick);
       if (found !== null) return found;
     }
     const summary = `no route to ${textOf(key.dst)}`;
     return { kind: 'unreachable', route: null, rule: null, nexthop: null, summary, evidence: [] };
   }
 
-  private inTable(table: RouteTable, key: RouteKey, rule: IpRule, choices: Choices): RouteResult | null {
+  private inTable(
+    table: RouteTable,
+    key: RouteKey,
+    rule: IpRule,
+    choices: Choices,
+    pick: PickNexthop,
+  ): RouteResult | null {
     const found = table.find(key.dst, key.oif);
     if (found === null || found.route.type === 'throw') return null;
     const { route } = found;
@@ -200,7 +219,7 @@ export class Routing {
         return null;
       }
     }
-    const nexthop = this.pickNexthop(table, found, key, choices);
+    const nexthop = pick(table, route, key, choices);
     const { last } = found;
     if (last !== null && last.rule === rule && last.nexthop === nexthop) return last;
     found.last = this.resultOf(route, rule, nexthop);
@@ -227,7 +246,10 @@ export class Routing {
     };
   }
 
-  private pickNexthop(table: RouteTable, { route }: TableRoute, key: RouteKey, choices: Choices): Nexthop | null {
+  private readonly first: PickNexthop = (table, route, key) =>
+    route.nexthops.find((hop) => table.hopUsable(hop, key.oif)) ?? null;
+
+  private readonly balanced: PickNexthop = (table, route, key, choices) => {
     if (route.nexthops.length === 1) return route.nexthops[0] ?? null;
     const hops = route.nexthops.filter((hop) => table.hopUsable(hop, key.oif));
     if (hops.length <= 1) return hops[0] ?? null;
@@ -237,7 +259,7 @@ export class Routing {
     const names = hops.map(({ device, gateway }) => `${device ?? ''} ${gateway ?? ''}`).join();
     const index = choices.decide(`nexthop ${route.evidence.pointer ?? ''} ${names}`, options, null);
     return hops[index] ?? null;
-  }
+  };
 
   private ruleMatches({ rule, protocol }: CompiledRule, key: RouteKey, choices: Choices): boolean {
     let matches =

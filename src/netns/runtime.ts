@@ -56,7 +56,7 @@ export function createRuntime(facts: NetnsFacts): Runtime {
         return routing[4].addressType(addr, device, flow.choices);
       }
       const key = { dst: addr, src: 0n, iif: 'lo', oif: device, mark: 0, uid: 0, protocol: 0, sport: 0, dport: 0 };
-      return routing[6].lookup(key, flow.choices).kind;
+      return routing[6].routeOf(key, flow.choices).kind;
     },
   };
 }

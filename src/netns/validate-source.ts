@@ -29,7 +29,7 @@ export function martian(flow: Flow, runtime: Runtime): string | null {
 function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number, bound: string | null): RouteResult {
   const routing = runtime.routing(4);
   const ports = routing.dissects();
-  return routing.lookup(
+  return routing.routeOf(
     {
       dst: flow.src,
       src: flow.dst,

@@ -199,6 +199,23 @@ export const CASES: readonly KernelCase[] = [
     },
   ),
   made(
+    'fib names the first of several next hops',
+    { ...IN, iif: 'eth0', protocol: 'icmp', src: '10.244.1.5', dst: '10.244.1.1', dport: 15053 },
+    {
+      nft: [
+        nft(
+          'pre_more_n',
+          'type nat hook prerouting priority -90; policy accept;',
+          'fib daddr oifname != "eth0" meta l4proto != udp meta nfproto ipv4 dnat ip to 10.244.1.5',
+        ),
+      ],
+      shell: [
+        'ip route replace default table 102 proto 99 nexthop via 10.244.1.1 dev eth0 weight 1 nexthop via 10.1.0.1 dev eth1 weight 3',
+        'ip rule add pref 1738 not fwmark 0x8000 lookup 102',
+      ],
+    },
+  ),
+  made(
     'two masks of one mark',
     { ...IN, mark: 0 },
     { nft: [nft('in_f', 'type filter hook input priority 0; policy accept;', 'meta mark & 0xf & 0xf0 == 0 drop')] },

@@ -83,6 +83,32 @@ describe('the order of the matches of a rule', () => {
     }
   });
 
+  it('fib asks for the route alone: the first of several next hops, whichever the packet takes', () => {
+    const hop = (dev: string): object => ({ gateway: '10.0.0.1', dev, weight: 1, flags: [] });
+    const routes = JSON.stringify([{ dst: 'default', flags: [], nexthops: [hop('eth0'), hop('eth1')] }]);
+    const left = { fib: { result: 'oifname', flags: ['daddr'] } };
+    const table = { family: 'ip', table: 't' };
+    const outcomes = (device: string): readonly string[] =>
+      run(
+        {
+          'ip-route.json': routes,
+          'nft-ruleset.json': JSON.stringify({
+            nftables: [
+              { metainfo: { json_schema_version: 1 } },
+              { table: { family: 'ip', name: 't' } },
+              { chain: { ...table, name: 'out', type: 'filter', hook: 'output', prio: 0, policy: 'accept' } },
+              {
+                rule: { ...table, chain: 'out', expr: [{ match: { op: '==', left, right: device } }, { drop: null }] },
+              },
+            ],
+          }),
+        },
+        { ...out, dst: { ip: '8.8.8.8', port: 80 } },
+      ).map(({ verdict, oif }) => `${verdict} ${oif ?? ''}`);
+    expect(outcomes('eth1')).toEqual(['sent eth0', 'sent eth1']);
+    expect(outcomes('eth0')).toEqual(['dropped ']);
+  });
+
   it('two masks of one mark both hold', () => {
     const mark = { meta: { key: 'mark' } };
     for (const left of [{ '&': [mark, 15, 240] }, { '&': [{ '&': [mark, 15] }, 240] }]) {

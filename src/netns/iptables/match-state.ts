@@ -378,7 +378,7 @@ export const rpfilter: StateMatchCompiler = (match, family, runtime) => {
     const back =
       family === 6 && !loose && !linkLocal
         ? preferDevice(routing, key, flow.iif, flow.choices)
-        : routing.lookup(key, flow.choices);
+        : routing.routeOf(key, flow.choices);
     const local = back.kind === 'local';
     if (back.kind !== 'unicast' && !(local && acceptLocal)) return invert;
     const uses = back.route?.nexthops.some((hop) => hop.device === flow.iif) ?? false;

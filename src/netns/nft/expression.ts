@@ -322,7 +322,7 @@ function fibType6(runtime: Runtime, key: RouteKey, device: string | null, flow: 
     const own = runtime.devices.get(device)?.addresses ?? [];
     if (own.some(({ ip }) => ip.family === 6 && ip.value === addr)) return RTN.local;
   }
-  const { kind } = runtime.routing(6).lookup(key, flow.choices);
+  const { kind } = runtime.routing(6).routeOf(key, flow.choices);
   if (kind === 'blackhole' || kind === 'prohibit' || kind === 'unreachable' || kind === 'anycast') return RTN[kind];
   if (kind === 'local' && device === null) return RTN.local;
   if (isMulticast(6, addr)) return RTN.multicast;
@@ -335,7 +335,9 @@ function fibDevice(flow: Flow, runtime: Runtime, flags: ReadonlySet<string>, dev
   if (early && flow.iif === 'lo' && flow.tproxy === null) return 'lo';
   const passing = flow.hook === 'FORWARD' && flags.has('iif') && !flags.has('daddr');
   const key = fibKey(flow, flags, passing ? (flow.oif ?? 'lo') : 'lo');
-  const back = runtime.routing(flow.family).lookup(key, flow.choices);
+  const routing = runtime.routing(flow.family);
+  // nft_fib4_eval asks for the route alone, nft_fib6_eval for the way
+  const back = flow.family === 4 ? routing.routeOf(key, flow.choices) : routing.lookup(key, flow.choices);
   if (back.kind !== 'unicast') return null;
   if (device === null) return back.nexthop?.device ?? null;
   return back.route?.nexthops.some((hop) => hop.device === device) === true ? device : null;
