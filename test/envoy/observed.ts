@@ -92,11 +92,30 @@ function tolerance(share: number, samples: number): number {
   return 5 * Math.sqrt((share * (1 - share)) / samples) + 0.012;
 }
 
+/** Outcomes that differ only in a request that goes nowhere are one to whoever looks on. */
+function alike(told: readonly EnvoyOutcome[]): readonly EnvoyOutcome[] {
+  const found = new Map<string, EnvoyOutcome>();
+  for (const one of told) {
+    const p = one.probability;
+    const upstreamHttp = one.action === 'forward' ? one.upstreamHttp : null;
+    const key = JSON.stringify({ ...one, probability: 0, steps: [], decidedBy: null, upstreamHttp });
+    const before = found.get(key);
+    if (before === undefined) found.set(key, one);
+    else
+      found.set(key, {
+        ...before,
+        probability: before.probability === null || p === null ? null : before.probability + p,
+      });
+  }
+  return [...found.values()];
+}
+
 /**
  * Disagreements between what Envoy did and what the engine says: every outcome seen must be derived, every derived one
  * likely enough must have been seen, and the shares must agree.
  */
-export function disagreements(seen: Observed, told: readonly EnvoyOutcome[], http: boolean): readonly string[] {
+export function disagreements(seen: Observed, derived: readonly EnvoyOutcome[], http: boolean): readonly string[] {
+  const told = alike(derived);
   const found: string[] = [];
   const share = new Map<EnvoyOutcome, number>();
   for (const outcome of seen.outcomes) {
