@@ -1,6 +1,6 @@
 import { boolean, list, object, objectOrNull, string, type JsonObject } from '../formats/envoy-json.js';
-import { ending, type Connection } from './connection.js';
-import { reply, type FilterRun } from './filter-run.js';
+import type { Connection } from './connection.js';
+import { chosenAgain, reply, type FilterRun } from './filter-run.js';
 import { EVERY_HEADER, openPart } from './header-mutation.js';
 import type { Filter } from './listener.js';
 import { metadataMatcher } from './metadata.js';
@@ -59,19 +59,13 @@ function answered({ filter, stream }: FilterRun): Stream {
 
 /** Headers that the service adds may lead to another route, where the route is chosen again. */
 function rerouted(run: FilterRun, stream: Stream, path: Path): void {
-  const { filter, end, next } = run;
+  const { filter, next } = run;
   if (boolean(filter.config['clear_route_cache']) !== true) return next(stream, path);
   const question = doubt(
     `headers that ${filter.name} adds lead to the same route`,
     'the route is chosen again with them',
   );
-  fork(
-    path,
-    question,
-    'unknown',
-    (yes) => next(stream, yes),
-    (no) => end(ending(stream.connection, 'unknown', run.evidence, { reason: question.reason }), no),
-  );
+  chosenAgain(run, stream, path, question);
 }
 
 /** `filter_enabled`: a share of the requests is asked about at all; 403 for the rest where `deny_at_disable` says so. */

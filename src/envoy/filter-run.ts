@@ -3,7 +3,7 @@ import { ending, type End, type Ending } from './connection.js';
 import type { Filter } from './listener.js';
 import { fork, type Path } from './path.js';
 import type { Stream } from './stream.js';
-import { doubt } from './tri.js';
+import { doubt, type Doubt } from './tri.js';
 import { localStatus } from './upstream-end.js';
 
 /** One HTTP filter at work on one branch. */
@@ -50,5 +50,17 @@ export function unsure(run: FilterRun, reason: string): void {
     'unknown',
     (yes) => next(stream, yes),
     (no) => end(ending(stream.connection, 'unknown', run.evidence, { route: routeName(stream), reason }), no),
+  );
+}
+
+/** `clear_route_cache`: the route is chosen again by what the filter wrote; a `question` whether it is the same one. */
+export function chosenAgain(run: FilterRun, stream: Stream, path: Path, question: Doubt): void {
+  const { end, next } = run;
+  fork(
+    path,
+    question,
+    'unknown',
+    (yes) => next(stream, yes),
+    (no) => end(ending(stream.connection, 'unknown', run.evidence, { reason: question.reason }), no),
   );
 }

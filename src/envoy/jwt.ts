@@ -1,6 +1,5 @@
 import { boolean, list, object, objectOrNull, string, strings, type JsonObject } from '../formats/envoy-json.js';
-import { ending } from './connection.js';
-import { reply, type FilterRun } from './filter-run.js';
+import { chosenAgain, reply, type FilterRun } from './filter-run.js';
 import { openPart } from './header-mutation.js';
 import { uriTemplate, withoutQuery } from './http-path.js';
 import { fork, type Path } from './path.js';
@@ -184,19 +183,13 @@ function routesLookAt(stream: Stream, providers: readonly JsonObject[]): boolean
 
 /** `clear_route_cache`: the route is chosen again, by what the claims of the token became. */
 function withClaims(run: FilterRun, path: Path): void {
-  const { filter, end, next } = run;
+  const { filter, next } = run;
   const stream = claimed(run);
   const providers = providersOf(filter.config);
   const again = providers.some((item) => item['clear_route_cache'] === true);
   if (!again || !routesLookAt(stream, providers)) return next(stream, path);
   const question = doubt('the claims of the JWT lead to the same route', 'the route is chosen again by them');
-  fork(
-    path,
-    question,
-    'unknown',
-    (yes) => next(stream, yes),
-    (no) => end(ending(stream.connection, 'unknown', run.evidence, { reason: question.reason }), no),
-  );
+  chosenAgain(run, stream, path, question);
 }
 
 /** envoy.filters.http.jwt_authn: the first rule that matches; a token's validity is an open question. */

@@ -110,38 +110,12 @@ function added(head: Head, test: Test): Head | null {
 }
 
 export function predicateOf(test: Test): Predicate {
-  switch (test.kind) {
-    case 'function':
-      return test.test;
-    case 'src': {
-      const { value, mask, negated } = test;
-      return (flow) => ((Number(flow.src) & mask) === value) !== negated;
-    }
-    case 'dst': {
-      const { value, mask, negated } = test;
-      return (flow) => ((Number(flow.dst) & mask) === value) !== negated;
-    }
-    case 'mark': {
-      const { value, mask, negated } = test;
-      return (flow) => ((flow.mark & mask) === value) !== negated;
-    }
-    case 'protocol': {
-      const { protocol } = test;
-      return (flow) => flow.protocol === protocol;
-    }
-    case 'dport': {
-      const { protocol, port, negated } = test;
-      return (flow) => flow.protocol === protocol && (flow.dport === port) !== negated;
-    }
-    case 'iif': {
-      const { name, negated } = test;
-      return (flow) => ((flow.iif ?? '') === name) !== negated;
-    }
-    case 'oif': {
-      const { name, negated } = test;
-      return (flow) => ((flow.oif ?? '') === name) !== negated;
-    }
-  }
+  if (test.kind === 'function') return test.test;
+  const head = added(ANY, test);
+  if (head !== null) return (flow) => admits(head, flow);
+  // a mask of 0 leaves nothing to compare
+  const holds = 'mask' in test && (test.value === 0) !== test.negated;
+  return () => holds;
 }
 
 /** All of them, in order, up to the first that fails. */
