@@ -6,6 +6,7 @@ as JSON, one a line, on standard input; answers leave the same way. What the ker
 at priorities before and after everything else, that logs to this program (NFLOG): the packet as it enters OUTPUT, as it
 reaches the end of INPUT, as it leaves POSTROUTING.
 """
+import collections
 import ctypes
 import errno
 import ipaddress
@@ -172,6 +173,7 @@ def parse_event(data):
 
 
 def parse_packet(data):
+    """The addresses, ports and flags of an IP packet; of an ICMP error also the packet that it quotes."""
     if data[0] >> 4 == 4:
         offset = (data[0] & 15) * 4
         proto, src, dst = data[9], ipaddress.ip_address(data[12:16]), ipaddress.ip_address(data[16:20])
@@ -186,6 +188,8 @@ def parse_packet(data):
             packet["flags"] = body[13]
     elif proto in (1, 58) and len(body) >= 8:
         packet["type"] = body[0]
+        if body[0] == (3 if proto == 1 else 1) and len(body) >= (28 if proto == 1 else 48):
+            packet["quoted"] = parse_packet(body[8:])
     return packet
 
 
@@ -251,6 +255,7 @@ class Bench:
         self.log = Log()
         self.listeners = []
         self.added = []
+        self.earlier = collections.deque(maxlen=100)
         with open("/proc/self/ns/net") as own, open("/run/netns/" + peer) as other:
             if LIBC.setns(other.fileno(), 0x40000000) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
@@ -335,6 +340,8 @@ class Bench:
 
     def send(self, flow):
         self.log.collect(0, 0)
+        while flow["sport"] in self.earlier:
+            self.earlier.remove(flow["sport"])
         slow = flow.get("slow", False)
         problem, open_socket = None, None
         if flow["direction"] == "in":
@@ -344,7 +351,9 @@ class Bench:
         events = self.log.collect(0.06 if slow else 0.004, 0.03 if slow else 0.0015)
         if open_socket is not None:
             open_socket.close()
-        return self.judge(flow, events, problem, self.drain())
+        answer = self.judge(flow, events, problem, self.drain())
+        self.earlier.append(flow["sport"])
+        return answer
 
     def send_local(self, flow):
         version = ipaddress.ip_address(flow["src"]).version
@@ -386,7 +395,6 @@ class Bench:
 
     def judge(self, flow, events, problem, datagram):
         number = {"tcp": (6,), "udp": (17,), "icmp": (1, 58)}[flow["protocol"]]
-        version = ipaddress.ip_address(flow["src"]).version
 
         def asks(event):
             if event["proto"] not in number:
@@ -399,8 +407,10 @@ class Bench:
             if event["hook"] != "OUT":
                 return False
             if event["proto"] == 6:
-                return bool(event["flags"] & 4)
-            return event["proto"] in (1, 58) and event["type"] == (3 if version == 4 else 1)
+                # an RST to where an earlier packet came from ends that one's connection
+                return bool(event["flags"] & 4) and event["dport"] not in self.earlier
+            # a rule may refuse what the kernel itself sends (a redirect, an RST): that says nothing of this packet
+            return "quoted" in event and asks(event["quoted"])
 
         mine = [event for event in events if asks(event)]
         errors = [event for event in events if refuses(event)]
