@@ -6,10 +6,8 @@ import type { RouteResult } from '../routing.js';
 import { protocolNumber } from '../protocols.js';
 import type { Runtime } from '../runtime.js';
 import { asTest, type Test } from '../head.js';
+import type { MatchCompiler } from './compiler.js';
 import { Options } from './values.js';
-
-/** Matches on addresses and devices. Each returns null where it does not understand an option. */
-export type MatchCompiler = (match: RuleMatch, family: Family, runtime: Runtime) => Predicate | null;
 
 /**
  * -s, -d, -i, -o, -p, and what stands before any -m: one test each; null where an option is not understood. `-p tcp` and

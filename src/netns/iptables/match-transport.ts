@@ -1,7 +1,7 @@
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
 import { ACK, FIN, FLAG_BITS, ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, type Flow, type Predicate } from '../flow.js';
 import { asTest, type Test } from '../head.js';
-import type { MatchCompiler } from './match-address.js';
+import type { MatchCompiler } from './compiler.js';
 import { numberRange, Options, type NumberRange } from './values.js';
 
 const inRange = (range: NumberRange, value: number): boolean => value >= range.from && value <= range.to;

@@ -4,26 +4,21 @@ import type { Family } from '../address.js';
 import type { Predicate } from '../flow.js';
 import { asTest, type Test } from '../head.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
+import type { MatchCompiler } from './compiler.js';
 import { addrtype, baseTests, iprange } from './match-address.js';
-import {
-  connmark,
-  conntrack,
-  mark,
-  owner,
-  rpfilter,
-  set,
-  socket,
-  statistic,
-  undecidable,
-  type StateMatchCompiler,
-} from './match-state.js';
+import { statistic, undecidable } from './match-chance.js';
+import { connmark, conntrack, mark } from './match-conntrack.js';
+import { owner } from './match-owner.js';
+import { rpfilter } from './match-rpfilter.js';
+import { set } from './match-set.js';
+import { socket } from './match-socket.js';
 import { icmp, icmp6, multiport, sctp, tcp, udp } from './match-transport.js';
 import { Options } from './values.js';
 
 const always: Predicate = () => true;
 
 /** `-m recent --rcheck` and its like on a list that nobody can see; `--set` always matches. */
-const recent: StateMatchCompiler = (match, _family, _runtime, evidence) => {
+const recent: MatchCompiler = (match, _family, _runtime, evidence) => {
   const options = new Options(match);
   const set_ = options.take('--set');
   if (set_ !== null) return set_.negated ? () => false : always;
@@ -31,7 +26,7 @@ const recent: StateMatchCompiler = (match, _family, _runtime, evidence) => {
 };
 
 /** Packets of `eval` and of a walk are addressed to this machine on the wire: host packets. */
-const pkttype: StateMatchCompiler = (match) => {
+const pkttype: MatchCompiler = (match) => {
   const options = new Options(match);
   const option = options.take('--pkt-type');
   if (option === null || !options.done) return null;
@@ -44,7 +39,7 @@ const pkttype: StateMatchCompiler = (match) => {
   };
 };
 
-const COMPILERS: ReadonlyMap<string, StateMatchCompiler> = new Map<string, StateMatchCompiler>([
+const COMPILERS: ReadonlyMap<string, MatchCompiler> = new Map<string, MatchCompiler>([
   ['comment', () => always],
   ['iprange', iprange],
   ['addrtype', addrtype],

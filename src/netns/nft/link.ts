@@ -1,7 +1,7 @@
 import { isObject } from '../../formats/netns-json.js';
 import type { NftChain, NftRuleset, NftTable } from '../../formats/nft-ruleset.js';
 import type { Flowtable, LinkChain } from '../facts.js';
-import { targetChain } from './statement.js';
+import { targetChain } from './verdict.js';
 
 /** Where the hooks of the bridge and arp families stand on the way of a packet that this machine receives or sends. */
 const DIRECTIONS: Readonly<Record<string, 'ingress' | 'egress' | undefined>> = {

@@ -2,13 +2,8 @@ import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js
 import type { Predicate } from '../flow.js';
 import { asTest, type Test } from '../head.js';
 import { placeOf } from '../runtime.js';
-import {
-  compileExpression,
-  unsupportedExpression,
-  type Expression,
-  type Getter,
-  type NftContext,
-} from './expression.js';
+import type { Expression, Getter, NftContext } from './context.js';
+import { compileExpression, unsupportedExpression } from './expression.js';
 import { compileSetMembers } from './sets.js';
 import { literal, pattern, type Pattern, type ValueTest } from './value.js';
 

@@ -1,5 +1,5 @@
 import { isObject } from '../../formats/netns-json.js';
-import type { NftContext } from './expression.js';
+import type { NftContext } from './context.js';
 import { pattern, type Kind, type Pattern, type Value } from './value.js';
 
 /** Membership of a value; null where an element is not understood. */

@@ -7,10 +7,11 @@ import { ACCEPT, CONTINUE, DROP, type Action, type HookName } from '../flow.js';
 import { split, type Test } from '../head.js';
 import type { BaseChain } from '../hooks.js';
 import type { Runtime } from '../runtime.js';
-import type { NftContext } from './expression.js';
+import type { NftContext } from './context.js';
 import { laneOfMatch, onlyDemands } from './lane.js';
 import { matchOf } from './match.js';
-import { BREAK, compileStatement, isSilent, NEXT, targetChain, type Statement } from './statement.js';
+import { compileStatement, isSilent } from './statement.js';
+import { BREAK, NEXT, targetChain, type Statement } from './verdict.js';
 
 const MAX_DEPTH = 32;
 

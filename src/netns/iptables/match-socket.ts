@@ -1,0 +1,68 @@
+import type { Evidence } from '../../formats/evidence.js';
+import { FactMissing } from '../choices.js';
+import { TCP, UDP, type Flow } from '../flow.js';
+import { placeOf, type Runtime } from '../runtime.js';
+import { findsConnected } from '../tproxy.js';
+import type { MatchCompiler } from './compiler.js';
+import { Options } from './values.js';
+
+/** socket_match of linux net/netfilter/xt_socket.c (v6.12). */
+export const socket: MatchCompiler = (match, _family, runtime, evidence) => {
+  const options = new Options(match);
+  const transparent = options.flag('--transparent');
+  const nowildcard = options.flag('--nowildcard');
+  const restore = options.flag('--restore-skmark');
+  if (!options.done) return null;
+  return (flow) => {
+    if (!socketMatches(flow, runtime, { transparent, nowildcard }, evidence)) return false;
+    if (restore) restoreMark(flow, evidence);
+    return true;
+  };
+};
+
+/** --restore-skmark: the packet gets the SO_MARK of the socket, which `ss -l` does not print. */
+function restoreMark(flow: Flow, evidence: Evidence): void {
+  const unknown = { fact: `SO_MARK of the socket found at ${placeOf(evidence)}`, reason: 'ss does not print it' };
+  if (!flow.choices.either(`skmark ${placeOf(evidence)}`, 'the socket has no mark', unknown)) {
+    throw new FactMissing(unknown);
+  }
+  if (flow.mark === 0) return;
+  flow.mark = 0;
+  flow.note('netfilter', 'mark becomes 0x0, as that of the socket', evidence);
+}
+
+interface SocketQuestion {
+  readonly transparent: boolean;
+  readonly nowildcard: boolean;
+}
+
+export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion, evidence: Evidence): boolean {
+  const { connectedSocket } = flow.packet;
+  // a reply to what was sent under a translated source: the socket is bound to the original one
+  const back = flow.ctReply && flow.ctState === 'ESTABLISHED' && flow.ct?.srcNat === true ? flow.ct.original : null;
+  if (flow.tproxy === null && connectedSocket !== null && (back !== null || findsConnected(flow))) {
+    return !ask.transparent || connectedSocket.transparent;
+  }
+  let found = flow.tproxy;
+  if (found === null) {
+    if (flow.protocol !== TCP && flow.protocol !== UDP) return false;
+    found = runtime.sockets.lookup(
+      flow.family,
+      flow.protocol,
+      back?.src ?? flow.dst,
+      back?.sport ?? flow.dport,
+      flow.iif,
+    );
+  }
+  if (found === null) return false;
+  if (found.wildcard && !ask.nowildcard) return false;
+  if (ask.transparent && flow.tproxy === null) {
+    const known = found.transparent;
+    if (known !== null) return known;
+    return flow.choices.either(`transparent ${found.name}`, `socket ${found.name} is transparent`, {
+      fact: `IP_TRANSPARENT of socket ${found.name} (${placeOf(evidence)})`,
+      reason: 'ss does not print it',
+    });
+  }
+  return true;
+}

@@ -1,0 +1,54 @@
+import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
+import { setConnmark, setMark } from '../marks.js';
+import { setTemplate } from '../track.js';
+import type { NftContext } from './context.js';
+import { compileExpression } from './expression.js';
+import { BREAK, NEXT, type Statement } from './verdict.js';
+
+/** What sets a field of the packet, of its connection or of what the kernel keeps beside it. */
+export function mangle(body: JsonObject, context: NftContext): Statement | null {
+  const { evidence } = context;
+  const key = isObject(body['key']) ? body['key'] : {};
+  const metaKey = isObject(key['meta']) ? stringOf(key['meta']['key']) : null;
+  const ctKey = isObject(key['ct']) ? stringOf(key['ct']['key']) : null;
+  if (metaKey !== null && metaKey !== 'mark') return () => NEXT;
+  if (isObject(key['payload'])) {
+    const field = stringOf(key['payload']['field']);
+    return field === null || ['saddr', 'daddr', 'sport', 'dport'].includes(field) ? null : () => NEXT;
+  }
+  if ('tcp option' in key || 'exthdr' in key) return () => NEXT;
+  if (ctKey === 'event' || ctKey === 'label' || ctKey === 'secmark') return () => NEXT;
+  const value = compileExpression(body['value'], context, 'mark');
+  if (value === null || value.owner !== undefined) return null;
+  if (metaKey === 'mark') {
+    return (flow) => {
+      const mark = value.get(flow);
+      if (typeof mark !== 'number') return BREAK;
+      setMark(flow, mark, evidence);
+      return NEXT;
+    };
+  }
+  if (ctKey === 'mark') {
+    return (flow) => {
+      const mark = value.get(flow);
+      if (typeof mark !== 'number') return BREAK;
+      if (flow.ct?.template === false) setConnmark(flow, mark, evidence);
+      return NEXT;
+    };
+  }
+  if (ctKey !== 'zone') return null;
+  const direction = isObject(key['ct']) ? stringOf(key['ct']['dir']) : null;
+  return (flow) => {
+    const zone = value.get(flow);
+    if (typeof zone !== 'number') return BREAK;
+    // nft_ct_set_zone_eval: what is tracked, or has a zone, keeps it; what was not to be tracked is tracked again
+    if (flow.ct !== null || (flow.templated && !flow.notrack)) return NEXT;
+    flow.templated = true;
+    flow.notrack = false;
+    if (direction !== 'reply') flow.zone = zone;
+    if (direction !== 'original') flow.zoneReply = zone;
+    setTemplate(flow);
+    flow.note('netfilter', `conntrack zone ${zone}`, evidence);
+    return NEXT;
+  };
+}
