@@ -56,6 +56,10 @@ export interface NftSet {
   readonly types: readonly string[];
   readonly elements: readonly unknown[];
   readonly flags: readonly string[];
+  /** How many elements it holds at most; null: it does not say. */
+  readonly size: number | null;
+  /** Whether a rule of its table adds to it or deletes from it. */
+  readonly changed: boolean;
   readonly evidence: Evidence;
 }
 
@@ -64,7 +68,7 @@ interface OpenTable {
   name: string;
   dormant: boolean;
   chains: (NftChain & { rules: NftRule[] })[];
-  sets: Map<string, NftSet>;
+  sets: Map<string, NftSet & { changed: boolean }>;
   flowtables: NftFlowtable[];
 }
 
@@ -125,6 +129,7 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
         problems.push({ file, pointer, message: 'a rule without a chain' });
         return;
       }
+      noteChanges(expr, tableOf(object, 'table'));
       chain.rules.push({ expr, evidence: evidence(`${chain.evidence.text.slice(6)}: ${JSON.stringify(expr)}`) });
     } else if (kind === 'flowtable') {
       const table = tableOf(object, 'table');
@@ -143,11 +148,24 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
         types: typeof type === 'string' ? [type] : stringsOf(type),
         elements: Array.isArray(object['elem']) ? object['elem'] : [],
         flags: stringsOf(object['flags']),
+        size: numberOf(object['size']),
+        changed: false,
         evidence: evidence(`${kind} ${table.family} ${table.name} ${name}`),
       });
     }
   });
   return { file, tables: [...tables.values()], problems };
+}
+
+/** Marks the sets that statements of a rule add to or delete from; nft lists a table's sets before its rules. */
+function noteChanges(expr: readonly unknown[], table: OpenTable | null): void {
+  for (const statement of expr) {
+    if (!isObject(statement)) continue;
+    const change = statement['set'] ?? statement['map'];
+    const name = isObject(change) ? stringOf(change['set'] ?? change['map']) : null;
+    const set = table?.sets.get(name?.replace(/^@/, '') ?? '');
+    if (set !== undefined) set.changed = true;
+  }
 }
 
 function baseOf(object: JsonObject): NftBase | null {

@@ -7,7 +7,7 @@ import type { Expression, NftContext } from './context.js';
 import { hashed, numgen } from './draw.js';
 import { fib } from './fib.js';
 import { markTest, meta } from './meta.js';
-import { payload } from './payload.js';
+import { extension, fragmentBits, payload } from './payload.js';
 import { compileMap } from './sets.js';
 import { socket } from './socket.js';
 import { literal, type Kind, type Value } from './value.js';
@@ -20,6 +20,7 @@ export function compileExpression(json: unknown, context: NftContext, kind: Kind
     return { get: () => value, kinds: [kind], ...(typeof value === 'number' ? { constant: value } : {}) };
   }
   if (isObject(json['payload'])) return payload(json['payload'], context.family);
+  if (isObject(json['exthdr'])) return extension(json['exthdr'], context.family);
   if (isObject(json['meta'])) return meta(stringOf(json['meta']['key']) ?? '', context);
   if (isObject(json['ct'])) return conntrack(json['ct'], context.family);
   if (isObject(json['fib'])) return fib(json['fib'], context);
@@ -45,7 +46,7 @@ function mapped(json: JsonObject, context: NftContext): Expression | null {
     get: (flow) => {
       const value = key.get(flow);
       if (value === null) return null;
-      return map(value);
+      return map(value, flow);
     },
     kinds: ['int'],
   };
@@ -84,6 +85,8 @@ function concat(list: readonly unknown[], context: NftContext): Expression | nul
 }
 
 function binary(operator: Operator, sides: readonly unknown[], context: NftContext, kind: Kind): Expression | null {
+  const fragment = operator === '&' && context.family === 4 ? fragmentBits(sides) : null;
+  if (fragment !== null) return fragment;
   const left = compileExpression(sides[0], context, kind);
   if (left === null || left.kinds.length !== 1 || left.owner !== undefined) return null;
   let current = left;

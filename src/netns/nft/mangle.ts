@@ -1,8 +1,13 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
+import { FactMissing } from '../choices.js';
 import { setConnmark, setMark } from '../marks.js';
+import { unsupported } from '../runtime.js';
 import { setTemplate } from '../track.js';
 import type { NftContext } from './context.js';
 import { compileExpression } from './expression.js';
+import { carries } from './payload.js';
+import { compileMap } from './sets.js';
+import { undecidable } from './undecidable.js';
 import { BREAK, NEXT, type Statement } from './verdict.js';
 
 /** What sets a field of the packet, of its connection or of what the kernel keeps beside it. */
@@ -11,13 +16,24 @@ export function mangle(body: JsonObject, context: NftContext): Statement | null 
   const key = isObject(body['key']) ? body['key'] : {};
   const metaKey = isObject(key['meta']) ? stringOf(key['meta']['key']) : null;
   const ctKey = isObject(key['ct']) ? stringOf(key['ct']['key']) : null;
-  if (metaKey !== null && metaKey !== 'mark') return () => NEXT;
+  if (metaKey !== null && metaKey !== 'mark') return withoutEffect(body['value'], context);
   if (isObject(key['payload'])) {
     const field = stringOf(key['payload']['field']);
-    return field === null || ['saddr', 'daddr', 'sport', 'dport'].includes(field) ? null : () => NEXT;
+    const has = carries(key);
+    if (field === null || ['saddr', 'daddr', 'sport', 'dport'].includes(field)) {
+      const open = unsupported(`nft statement ${JSON.stringify({ mangle: body })}`, evidence);
+      return (flow) => {
+        if (!has(flow)) return BREAK;
+        throw new FactMissing(open);
+      };
+    }
+    return (flow) => (has(flow) ? NEXT : BREAK);
   }
-  if ('tcp option' in key || 'exthdr' in key) return () => NEXT;
-  if (ctKey === 'event' || ctKey === 'label' || ctKey === 'secmark') return () => NEXT;
+  if ('tcp option' in key || 'exthdr' in key) {
+    const has = carries(key);
+    return (flow) => (has(flow) ? NEXT : BREAK);
+  }
+  if (ctKey === 'event' || ctKey === 'label' || ctKey === 'secmark') return withoutEffect(body['value'], context);
   const value = compileExpression(body['value'], context, 'mark');
   if (value === null || value.owner !== undefined) return null;
   if (metaKey === 'mark') {
@@ -50,5 +66,18 @@ export function mangle(body: JsonObject, context: NftContext): Statement | null 
     setTemplate(flow);
     flow.note('netfilter', `conntrack zone ${zone}`, evidence);
     return NEXT;
+  };
+}
+
+/** A field that decides no path; a map without the packet's key breaks the rule off all the same. */
+function withoutEffect(value: unknown, context: NftContext): Statement {
+  const map = isObject(value) && isObject(value['map']) ? value['map'] : null;
+  if (map === null) return () => NEXT;
+  const key = compileExpression(map['key'], context);
+  const has = key === null ? null : compileMap(map['data'], key.kinds, context, () => true);
+  if (key === null || has === null) return undecidable('map', map, context);
+  return (flow) => {
+    const one = key.get(flow);
+    return one !== null && has(one, flow) === true ? NEXT : BREAK;
   };
 }

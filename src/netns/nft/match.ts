@@ -1,11 +1,12 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
-import type { Predicate } from '../flow.js';
+import type { Flow, Predicate } from '../flow.js';
 import { asTest, type Test } from '../head.js';
 import { placeOf } from '../runtime.js';
 import type { Expression, Getter, NftContext } from './context.js';
 import { compileExpression, unsupportedExpression } from './expression.js';
-import { compileSetMembers } from './sets.js';
-import { literal, pattern, type Pattern, type ValueTest } from './value.js';
+import { carries } from './payload.js';
+import { compileSetMembers, type Members } from './sets.js';
+import { literal, pattern, type Pattern, type Value, type ValueTest } from './value.js';
 
 /** The test of a match statement; null where the statement is of another kind. */
 export function matchOf(json: unknown, context: NftContext): Test | null {
@@ -21,7 +22,9 @@ function fork(json: JsonObject, context: NftContext): Predicate {
   const words = JSON.stringify({ match: json });
   const condition = `${words} at ${placeOf(context.evidence)} matches`;
   const unknown = unsupportedExpression({ match: json }, context.evidence);
-  return (flow) => flow.choices.either(`nft ${placeOf(context.evidence)} ${words}`, condition, unknown);
+  const possible = carries(json['left']);
+  return (flow) =>
+    possible(flow) && flow.choices.either(`nft ${placeOf(context.evidence)} ${words}`, condition, unknown);
 }
 
 function understood(json: JsonObject, context: NftContext): Test | null {
@@ -31,8 +34,14 @@ function understood(json: JsonObject, context: NftContext): Test | null {
   const { right } = json as { right?: unknown };
   if (op === '<' || op === '>' || op === '<=' || op === '>=') return orNull(ordered(op, left, right, context));
   if (op === 'in' || isFlagTest(op, left, right)) return orNull(bits(left, right, context));
+  if (op === '!') return orNull(noBits(left, right, context));
   if (op !== '==' && op !== '!=') return null;
   const negated = op === '!=';
+  const set = setOf(right);
+  if (set !== null) {
+    const members = compileSetMembers(set, left.kinds, context);
+    return members === null ? null : asTest(membership(left, members, negated, right, context));
+  }
   const test = equality(left, right, context);
   if (test === null) return null;
   if (left.owner !== undefined) return asTest(ownerTest(left, testOf(test), negated, right, context));
@@ -64,20 +73,40 @@ function isFlagTest(op: string, left: Expression, right: unknown): boolean {
   return op === '==' && Array.isArray(right) && left.kinds[0] !== 'tcpflags';
 }
 
-/** What the left side has to be. */
-function equality(left: Expression, right: unknown, context: NftContext): Pattern | null {
-  const isSet = (typeof right === 'string' && right.startsWith('@')) || (isObject(right) && 'set' in right);
-  if (isSet) return membership(right, left, context);
-  const kind = left.kinds[0] ?? 'int';
-  if (isObject(right) && Array.isArray(right['concat'])) {
-    return membership({ set: [right] }, left, context);
-  }
-  return left.kinds.length === 1 ? pattern(right, kind, context.family, false) : null;
+/** A set by name or written in the rule; one concatenation is a set of itself. Null: the right side is none. */
+function setOf(right: unknown): unknown {
+  if (typeof right === 'string') return right.startsWith('@') ? right : null;
+  if (!isObject(right)) return null;
+  if ('set' in right) return right;
+  return Array.isArray(right['concat']) ? { set: [right] } : null;
 }
 
-function membership(set: unknown, left: Expression, context: NftContext): Pattern | null {
-  const test = compileSetMembers(set, left.kinds, context);
-  return test === null ? null : { kind: 'test', test };
+function membership(
+  left: Expression,
+  members: Members,
+  negated: boolean,
+  right: unknown,
+  context: NftContext,
+): Predicate {
+  if (left.owner !== undefined) {
+    return ownerTest(left, (value, flow) => members(value, flow) !== false, negated, right, context);
+  }
+  // of what is negated no statement of an element is asked: it is not in the set
+  const holds = (value: Value, flow: Flow): boolean => {
+    const held = members(value, flow);
+    if (negated) return held === false;
+    return typeof held === 'function' ? held(flow) : held;
+  };
+  const { get } = left;
+  return (flow) => {
+    const value = get(flow);
+    return value !== null && holds(value, flow);
+  };
+}
+
+/** What the left side has to be. */
+function equality(left: Expression, right: unknown, { family }: NftContext): Pattern | null {
+  return left.kinds.length === 1 ? pattern(right, left.kinds[0] ?? 'int', family, false) : null;
 }
 
 function testOf(one: Pattern): ValueTest {
@@ -130,10 +159,20 @@ function bits(left: Expression, right: unknown, context: NftContext): Predicate 
   };
 }
 
+/** `!`: none of the bits. */
+function noBits(left: Expression, right: unknown, context: NftContext): Predicate | null {
+  const mask = literal(right, left.kinds[0] ?? 'int', context.family);
+  if (typeof mask !== 'number' || left.kinds.length !== 1) return null;
+  return (flow) => {
+    const value = left.get(flow);
+    return typeof value === 'number' && (value & mask) === 0;
+  };
+}
+
 /** A process that is not known has either; a packet without a process has no uid, and the rule does not match. */
 function ownerTest(
   left: Expression,
-  test: ValueTest,
+  test: (value: Value, flow: Flow) => boolean,
   negated: boolean,
   right: unknown,
   { evidence }: NftContext,
@@ -144,7 +183,7 @@ function ownerTest(
   return (flow) => {
     if (!flow.local) return false;
     const known = flow[which];
-    if (known !== null) return test(known) !== negated;
+    if (known !== null) return test(known, flow) !== negated;
     const key = single === null ? words : `${which} ${single}-${single}`;
     const answer = flow.choices.either(key, `the sending process has ${words}`, {
       fact: `${which} of the sending process (${placeOf(evidence)})`,

@@ -1,4 +1,4 @@
-import { stringOf, type JsonObject } from '../../formats/netns-json.js';
+import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Family } from '../address.js';
 import { ICMP, ICMPV6, SCTP, TCP, UDP, type Flow } from '../flow.js';
 import { asTest, type Test } from '../head.js';
@@ -9,6 +9,7 @@ import type { Value } from './value.js';
 export function payload(json: JsonObject, family: Family): Expression | null {
   const protocol = stringOf(json['protocol']);
   const field = stringOf(json['field']);
+  if (protocol === null) return raw(json, family);
   switch (protocol) {
     case 'ip':
     case 'ip6': {
@@ -73,6 +74,73 @@ export function payload(json: JsonObject, family: Family): Expression | null {
     default:
       return null;
   }
+}
+
+/** `@nh,96,32`, `@th,16,16`: bits of a header, as far as they are an IPv4 address or a port. */
+function raw({ base, offset, len }: JsonObject, family: Family): Expression | null {
+  if (base === 'nh' && family === 4 && len === 32 && (offset === 96 || offset === 128)) {
+    return { get: ({ src, dst }) => (offset === 96 ? src : dst), kinds: ['addr'] };
+  }
+  if (base !== 'th' || len !== 16 || (offset !== 0 && offset !== 16)) return null;
+  return payload({ protocol: 'th', field: offset === 0 ? 'sport' : 'dport' }, family);
+}
+
+/** The transport protocols whose headers nft can look into; a packet of another one has none of their fields. */
+const HEADERS: ReadonlyMap<string, number> = new Map([
+  ['icmp', ICMP],
+  ['igmp', 2],
+  ['tcp', TCP],
+  ['udp', UDP],
+  ['dccp', 33],
+  ['gre', 47],
+  ['gretap', 47],
+  ['esp', 50],
+  ['ah', 51],
+  ['icmpv6', ICMPV6],
+  ['comp', 108],
+  ['sctp', SCTP],
+  ['udplite', 136],
+]);
+
+/**
+ * Whether a packet can have what the expression reads: nft tests the family and protocol of a header without listing it
+ * (payload_gen_dependency in nftables src/payload.c, 1.0.6). Questions are about packets without extension headers.
+ */
+export function carries(json: unknown): (flow: Flow) => boolean {
+  const demands: ((flow: Flow) => boolean)[] = [];
+  collect(json, demands);
+  return (flow) => demands.every((demand) => demand(flow));
+}
+
+function collect(json: unknown, demands: ((flow: Flow) => boolean)[]): void {
+  if (Array.isArray(json)) for (const one of json) collect(one, demands);
+  if (!isObject(json)) return;
+  for (const [key, value] of Object.entries(json)) {
+    if (key === 'tcp option') demands.push(({ protocol }) => protocol === TCP);
+    else if (key === 'exthdr' || key === 'ip option') demands.push(() => false);
+    else if (key === 'payload' && isObject(value)) {
+      const name = stringOf(value['protocol']) ?? '';
+      const number = HEADERS.get(name);
+      if (number !== undefined) demands.push(({ protocol }) => protocol === number);
+      if (name === 'ip' || name === 'ip6') demands.push(({ family }) => (family === 4) === (name === 'ip'));
+    } else collect(value, demands);
+  }
+}
+
+/** `exthdr frag exists`: a packet without extension headers. Its fields have no value; IPv4 has no such headers at all. */
+export function extension(json: JsonObject, family: Family): Expression {
+  const asksPresence = json['field'] === undefined;
+  return { get: () => (asksPresence && family === 6 ? 0 : null), kinds: [asksPresence ? 'bool' : 'int'] };
+}
+
+const DONT_FRAGMENT = 0x4000;
+
+/** `ip frag-off & mask`: of a packet that is no fragment nothing is set but, perhaps, "don't fragment". */
+export function fragmentBits([side, mask]: readonly unknown[]): Expression | null {
+  const field = isObject(side) && isObject(side['payload']) ? side['payload'] : {};
+  if (field['protocol'] !== 'ip' || field['field'] !== 'frag-off') return null;
+  if (typeof mask !== 'number' || (mask & DONT_FRAGMENT) !== 0) return null;
+  return { get: () => 0, kinds: ['int'] };
 }
 
 /** A field of the other family's header: no packet here has it. */
