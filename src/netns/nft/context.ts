@@ -26,6 +26,8 @@ export interface NftContext {
   readonly runtime: Runtime;
   readonly evidence: Evidence;
   readonly sets: ReadonlyMap<string, NftSet>;
+  /** The rule stands in a table of both families and names neither. */
+  readonly anyFamily: boolean;
   /** The chains of the table, as what jumping to them does. */
   jump(chain: string): Action;
   goTo(chain: string): Action;

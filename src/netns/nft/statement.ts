@@ -141,13 +141,21 @@ function vmap(body: JsonObject, context: NftContext): Statement | null {
   };
 }
 
+/**
+ * `reject with tcp reset` in an inet table may have been written for one family: nft's list leaves `meta nfproto` away before
+ * it (stmt_reject_postprocess, nftables src/netlink_delinearize.c v1.0.6).
+ */
 function reject(body: JsonObject, context: NftContext): Statement {
   const type = stringOf(body['type']);
-  const { family, evidence } = context;
+  const { family, evidence, anyFamily } = context;
+  const place = placeOf(evidence);
+  const condition = `the rule at ${place} is for IPv${family}`;
+  const unknown = { fact: `family of the rule at ${place}`, reason: 'nft does not print it before a TCP reset' };
   const reset = type === 'tcp reset';
   if ((type === 'icmp' && family === 6) || (type === 'icmpv6' && family === 4)) return () => BREAK;
   return (flow) => {
     if (reset && flow.protocol !== TCP) return BREAK;
+    if (reset && anyFamily && !flow.choices.either(`nft family ${place}`, condition, unknown)) return BREAK;
     flow.rejectsByReset = reset;
     flow.note('netfilter', reset ? 'rejected with a RST' : 'rejected with an ICMP error', evidence);
     return REJECT;

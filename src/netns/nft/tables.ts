@@ -8,6 +8,7 @@ import { split, type Test } from '../head.js';
 import type { BaseChain } from '../hooks.js';
 import type { Runtime } from '../runtime.js';
 import type { NftContext } from './context.js';
+import { namesFamily } from './family.js';
 import { laneOfMatch, onlyDemands } from './lane.js';
 import { matchOf } from './match.js';
 import { compileStatement, isSilent } from './statement.js';
@@ -83,6 +84,7 @@ export class CompiledNftTable {
       runtime: this.runtime,
       evidence,
       sets: this.table.sets,
+      anyFamily: this.table.family === 'inet' && !namesFamily(expr),
       jump: (target) => jump(this.chain(target), MAX_DEPTH, this.tooDeep(target)),
       goTo: (target) => goTo(this.chain(target), MAX_DEPTH, this.tooDeep(target)),
     };

@@ -102,4 +102,15 @@ export const MATCHES: readonly KernelCase[] = [
       ),
     ),
   ),
+  ...['meta nfproto ipv6', 'meta protocol ip6', 'meta nfproto ipv4', ''].map((family) =>
+    made(`${family} reject with tcp reset`, IN, {
+      nft: [
+        nft(
+          'in_f',
+          'type filter hook input priority 0; policy accept;',
+          `${family} meta l4proto tcp reject with tcp reset`,
+        ),
+      ],
+    }),
+  ),
 ];
