@@ -21,6 +21,8 @@ export interface IpsetEntry {
   /** `10.0.0.1`, `10.0.0.0/8,tcp:80`, the name of a member set. */
   readonly value: string;
   readonly nomatch: boolean;
+  /** hash:net,iface: the device is the beginning of a name. */
+  readonly wildcard: boolean;
   readonly timeout: number | null;
   readonly comment: string | null;
   readonly evidence: Evidence;
@@ -60,14 +62,16 @@ export function parseIpsetSave(file: string, text: string): IpsetSave {
 
 function entryOf(words: readonly string[], value: string, evidence: Evidence): IpsetEntry {
   let nomatch = false;
+  let wildcard = false;
   let timeout: number | null = null;
   let comment: string | null = null;
   for (let at = 3; at < words.length; at++) {
     const word = words[at];
     if (word === 'nomatch') nomatch = true;
+    else if (word === 'wildcard') wildcard = true;
     else if (word === 'timeout') timeout = Number(words[++at]);
     else if (word === 'comment') comment = (words[++at] ?? '').replace(/^"|"$/g, '');
     else if (word !== 'before' && word !== 'after') at++;
   }
-  return { value, nomatch, timeout, comment, evidence };
+  return { value, nomatch, wildcard, timeout, comment, evidence };
 }

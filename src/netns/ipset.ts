@@ -1,129 +1,201 @@
-import { parseCidr, parseIp, type Cidr } from '../formats/ip.js';
-import type { Ipset, IpsetEntry, IpsetSave } from '../formats/ipset-save.js';
-import { ipOf, prefixMask6, type Addr, type Family } from './address.js';
 import { ipv4Mask } from '../formats/ip.js';
+import type { Ipset, IpsetEntry, IpsetSave } from '../formats/ipset-save.js';
+import { prefixMask6, type Addr, type Family } from './address.js';
 import type { Flow } from './flow.js';
-import { protocolNumber } from './protocols.js';
+import {
+  addressOf,
+  fieldsOf,
+  fitOf,
+  partsOf,
+  widthMask,
+  type Dimension,
+  type Field,
+  type Fit,
+  type Part,
+} from './ipset-fields.js';
+import { placeOf } from './runtime.js';
 
 /**
- * Membership in an ipset, from what `ipset save` prints. `true`/`false`, or what is not understood of the set.
- * Linux net/netfilter/ipset/ip_set_hash_*.c at v6.12: nets are tried from the longest prefix; `nomatch` entries say no.
+ * Membership in an ipset, from what `ipset save` prints. Linux net/netfilter/ipset/ip_set_hash_*.c at v6.12: nets are tried
+ * from the longest prefix, of two nets the first one's before the second's; `nomatch` entries say no.
  */
 export type SetTest = (flow: Flow) => boolean;
 
-/** 'src' or 'dst' for each dimension, as in `--match-set name src,dst`. */
-export type Dimension = 'src' | 'dst';
+/** What a rule asks a set for. */
+export interface SetQuestion {
+  readonly name: string;
+  readonly family: Family;
+  readonly dims: readonly Dimension[];
+  /** --return-nomatch: members with `nomatch` match, the others of a type with nets do not. */
+  readonly returnNomatch: boolean;
+  /** `--packets-gt 5`, what the member's counters have to fit; null: nothing. */
+  readonly counters: string | null;
+}
 
 type CompiledSet =
   { readonly kind: 'test'; readonly test: SetTest } | { readonly kind: 'unsupported'; readonly reason: string };
 
-type Part = 'ip' | 'net' | 'port' | 'iface' | 'mark' | 'mac' | 'set';
+/** `except`: a member with `nomatch` (-ENOTEMPTY). */
+type Found = 'yes' | 'no' | 'except';
+type Finder = (flow: Flow) => Found;
+type CompiledFinder = { readonly kind: 'find'; readonly find: Finder } | (CompiledSet & { kind: 'unsupported' });
 
-export function compileSet(save: IpsetSave, name: string, family: Family, dims: readonly Dimension[]): CompiledSet {
-  return compile(save, name, family, dims, 0);
+const NEVER: SetTest = () => false;
+
+/** ip_set_test of linux net/netfilter/ipset/ip_set_core.c (v6.12). */
+export function compileSet(save: IpsetSave, question: SetQuestion): CompiledSet {
+  return compile(save, question, 0);
 }
 
-function compile(
-  save: IpsetSave,
-  name: string,
-  family: Family,
-  dims: readonly Dimension[],
-  depth: number,
-): CompiledSet {
+function compile(save: IpsetSave, question: SetQuestion, depth: number): CompiledSet {
+  const { name, family, dims, returnNomatch } = question;
   const set = save.sets.get(name);
   if (set === undefined) return { kind: 'unsupported', reason: `set ${name} is not in ${save.file}` };
-  const method = set.type.split(':')[0];
-  if (method === 'list') return compileList(save, set, family, dims, depth);
+  if (set.type.startsWith('list:')) return compileList(save, set, question, depth);
   const parts = partsOf(set.type);
   if (parts === null) return { kind: 'unsupported', reason: `type ${set.type} of set ${name} is not supported` };
   const declared = set.options.get('family') === 'inet6' ? 6 : 4;
   const hasAddress = parts.some((part) => part === 'ip' || part === 'net');
-  // a set of the other family never matches (set_match: !(opt->family == set->family || set->family == NFPROTO_UNSPEC))
-  if ((method === 'hash' || hasAddress) && hasAddress && declared !== family)
-    return { kind: 'test', test: () => false };
-  const used = dims.slice(0, parts.length);
-  // fewer directions than dimensions: the kernel refuses such a rule (or never matches)
-  if (used.length < parts.length) return { kind: 'test', test: () => false };
-  return compileEntries(set, parts, family, used);
+  // a set of the other family never matches (opt->family == set->family || set->family == NFPROTO_UNSPEC), nor does one
+  // of more dimensions than the rule names
+  if ((hasAddress && declared !== family) || dims.length < parts.length) return { kind: 'test', test: NEVER };
+  const compiled = compileMembers(set, parts, question);
+  if (compiled.kind === 'unsupported') return compiled;
+  const { find } = compiled;
+  const inverted = returnNomatch && parts.includes('net');
+  if (!inverted) return { kind: 'test', test: (flow) => find(flow) === 'yes' };
+  return { kind: 'test', test: (flow) => find(flow) === 'except' };
 }
 
-function partsOf(type: string): readonly Part[] | null {
-  const parts = type.split(':')[1]?.split(',') ?? [];
-  const known = parts.filter((part): part is Part => ['ip', 'net', 'port', 'iface', 'mark', 'mac'].includes(part));
-  if (known.length !== parts.length || parts.length === 0) return null;
-  return known.includes('mac') ? null : known;
-}
-
-function compileList(
-  save: IpsetSave,
-  set: Ipset,
-  family: Family,
-  dims: readonly Dimension[],
-  depth: number,
-): CompiledSet {
+/** list_set_ktest: the members answer for themselves, counters are those of the list. */
+function compileList(save: IpsetSave, set: Ipset, question: SetQuestion, depth: number): CompiledSet {
   if (depth > 4) return { kind: 'unsupported', reason: `set ${set.name} is nested too deep` };
   const tests: SetTest[] = [];
+  const fits = countersFit(set, question);
   for (const entry of set.entries) {
-    const member = compile(save, entry.value, family, dims, depth + 1);
+    const member = compile(save, { ...question, name: entry.value, counters: null }, depth + 1);
     if (member.kind === 'unsupported') return member;
-    tests.push(member.test);
+    tests.push((flow) => member.test(flow) && fits(flow, entry));
   }
   return { kind: 'test', test: (flow) => tests.some((test) => test(flow)) };
+}
+
+/** ip_set_match_extensions: without counters nothing is compared. */
+function countersFit({ options }: Ipset, { counters }: SetQuestion): (flow: Flow, entry: IpsetEntry) => boolean {
+  if (counters === null || !options.has('counters')) return () => true;
+  return (flow, { value, evidence }) =>
+    flow.choices.either(`${counters} ${placeOf(evidence)}`, `the counters of ${placeOf(evidence)} fit ${counters}`, {
+      fact: `counters of ${value} (${placeOf(evidence)}) when the packet comes`,
+      reason: 'each packet that matches changes them',
+    });
 }
 
 interface Member {
   readonly entry: IpsetEntry;
   readonly fields: readonly Field[];
-  /** Of the nets in it; the longest wins. */
-  readonly length: number;
 }
 
-type Field =
-  | { readonly kind: 'net'; readonly cidr: Cidr }
-  | { readonly kind: 'range'; readonly from: Addr; readonly to: Addr }
-  | { readonly kind: 'port'; readonly protocol: number | null; readonly from: number; readonly to: number }
-  | { readonly kind: 'word'; readonly text: string }
-  | { readonly kind: 'mark'; readonly value: number };
-
-function compileEntries(set: Ipset, parts: readonly Part[], family: Family, dims: readonly Dimension[]): CompiledSet {
+function compileMembers(set: Ipset, parts: readonly Part[], question: SetQuestion): CompiledFinder {
   const members: Member[] = [];
   for (const entry of set.entries) {
-    const fields = fieldsOf(entry.value, parts);
+    const fields = fieldsOf(entry.value, parts, entry.wildcard);
     if (fields === null) {
       return { kind: 'unsupported', reason: `entry ${entry.value} of set ${set.name} (${set.type}) is not understood` };
     }
-    const length = fields.reduce((sum, field) => sum + (field.kind === 'net' ? field.cidr.prefix : 0), 0);
-    members.push({ entry, fields, length });
+    members.push({ entry, fields });
   }
-  members.sort((a, b) => b.length - a.length);
-  const one = parts.length === 1 ? parts[0] : null;
-  if ((one === 'ip' || one === 'net') && dims[0] !== undefined) return addressOnly(members, family, dims[0], set);
-  const values = parts.map((part, at) => valueOf(part, dims[at] ?? 'src', family));
-  const named = parts.includes('iface');
-  return {
-    kind: 'test',
-    test: (flow) => {
-      let shortest = 0;
-      for (const member of members) {
-        if (member.length < shortest) return false;
-        if (member.fields.every((field, at) => values[at]?.(flow, field) === true)) return !member.entry.nomatch;
-        // hash:net,iface: a net that holds the address, but on another device, ends the search (multi in mtype_test_cidrs)
-        const [net] = member.fields;
-        if (named && net !== undefined && values[0]?.(flow, net) === true) shortest = member.length;
-      }
-      return false;
-    },
+  const { family, dims, counters } = question;
+  const width = widthMask(set, family);
+  if (width === null && (set.options.has('bitmask') || set.options.has('netmask'))) {
+    return { kind: 'unsupported', reason: `the mask of set ${set.name} (${set.evidence.text}) is not understood` };
+  }
+  const [one, ...others] = parts;
+  const plain = counters === null && !set.options.has('bitmask');
+  if (plain && others.length === 0 && (one === 'ip' || one === 'net')) {
+    return { kind: 'find', find: addressFinder(members, family, dims[0] ?? 'src', width) };
+  }
+  const asks: Asks = {
+    fits: parts.map((part, at) => fitOf(set, part, dims[at] ?? 'src', family)),
+    counters: countersFit(set, question),
+    dims,
+    // hash:net,iface: a net that holds the address, but on another device, ends the search (multi in mtype_test_cidrs)
+    endsAtNet: parts.includes('iface'),
   };
+  members.sort((a, b) => longer(a, b, parts));
+  const indexed = one === 'ip' && width === null ? byAddress(members) : null;
+  if (indexed === null) return { kind: 'find', find: (flow) => search(members, asks, flow) };
+  const dim = dims[0] ?? 'src';
+  return { kind: 'find', find: (flow) => search(indexed.get(addressOf(flow, dim)) ?? [], asks, flow) };
+}
+
+/** The order of mtype_test_cidrs: by the prefix of the first net, then by that of the second. */
+function longer(a: Member, b: Member, parts: readonly Part[]): number {
+  for (let at = 0; at < parts.length; at++) {
+    if (parts[at] !== 'net') continue;
+    const difference = prefixOf(b.fields[at]) - prefixOf(a.fields[at]);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function prefixOf(field: Field | undefined): number {
+  return field?.kind === 'net' ? field.cidr.prefix : 0;
+}
+
+/** Thousands of services cost one look-up; null where a member is not a single address. */
+function byAddress(members: readonly Member[]): ReadonlyMap<Addr, readonly Member[]> | null {
+  const index = new Map<Addr, Member[]>();
+  for (const member of members) {
+    const [field] = member.fields;
+    if (field?.kind !== 'net' || field.cidr.prefix !== (field.cidr.ip.family === 4 ? 32 : 128)) return null;
+    const { value } = field.cidr.ip;
+    const list = index.get(value);
+    if (list === undefined) index.set(value, [member]);
+    else list.push(member);
+  }
+  return index;
+}
+
+interface Asks {
+  readonly fits: readonly ((flow: Flow, field: Field) => Fit)[];
+  readonly counters: (flow: Flow, entry: IpsetEntry) => boolean;
+  readonly dims: readonly Dimension[];
+  readonly endsAtNet: boolean;
+}
+
+function search(members: readonly Member[], { fits, counters, dims, endsAtNet }: Asks, flow: Flow): Found {
+  let shortest = 0;
+  for (const { entry, fields } of members) {
+    if (prefixOf(fields[0]) < shortest) return 'no';
+    const answers = fields.map((field, at) => fits[at]?.(flow, field) ?? false);
+    if (!answers.includes(false)) {
+      const at = answers.indexOf('unknown');
+      if ((at < 0 || macFits(flow, fields[at], dims[at] ?? 'src')) && counters(flow, entry)) {
+        return entry.nomatch ? 'except' : 'yes';
+      }
+    } else if (endsAtNet && answers[0] === true && !isPhysical(fields[1])) shortest = prefixOf(fields[0]);
+  }
+  return 'no';
+}
+
+/** It stands in another place of the hash (struct hash_netiface4_elem_hashed). */
+function isPhysical(field: Field | undefined): boolean {
+  return field?.kind === 'iface' && field.physical;
+}
+
+function macFits(flow: Flow, field: Field | undefined, dim: Dimension): boolean {
+  const side = dim === 'src' ? 'source' : 'destination';
+  const address = field?.kind === 'mac' ? field.address : null;
+  const condition = `the ${side} of the Ethernet frame is ${address ?? 'taken'}`;
+  const unknown = { fact: `${side} MAC address of the packet on ${flow.iif ?? ''}`, reason: 'the packet does not say' };
+  return flow.choices.either(`mac ${dim} ${address ?? ''} ${flow.iif ?? ''}`, condition, unknown);
 }
 
 /** One hash per prefix length: thousands of pod addresses cost one look-up. */
-function addressOnly(members: readonly Member[], family: Family, dim: Dimension, set: Ipset): CompiledSet {
-  const byLength = new Map<number, Map<Addr, boolean>>();
+function addressFinder(members: readonly Member[], family: Family, dim: Dimension, width: Addr | null): Finder {
+  const byLength = new Map<number, Map<Addr, Found>>();
   const ranges: { from: Addr; to: Addr }[] = [];
-  const netmask = Number(set.options.get('netmask') ?? (family === 4 ? 32 : 128));
-  if (set.options.has('bitmask') || Number.isNaN(netmask)) {
-    return { kind: 'unsupported', reason: `option bitmask of set ${set.name} is not supported` };
-  }
+  const netmask = width === null ? 128 : lengthOf(width);
   const mask = (addr: Addr, length: number): Addr =>
     family === 4 ? (Number(addr) & ipv4Mask(length)) >>> 0 : BigInt(addr) & prefixMask6(length);
   for (const { fields, entry } of members) {
@@ -136,87 +208,20 @@ function addressOnly(members: readonly Member[], family: Family, dim: Dimension,
       table = new Map();
       byLength.set(length, table);
     }
-    table.set(mask(field.cidr.ip.value, length), !entry.nomatch);
+    table.set(mask(field.cidr.ip.value, length), entry.nomatch ? 'except' : 'yes');
   }
   const lengths = [...byLength.keys()].sort((a, b) => b - a);
-  return {
-    kind: 'test',
-    test: (flow) => {
-      const addr = dim === 'src' ? flow.src : flow.dst;
-      for (const length of lengths) {
-        const found = byLength.get(length)?.get(mask(addr, length));
-        if (found !== undefined) return found;
-      }
-      return ranges.some(({ from, to }) => addr >= from && addr <= to);
-    },
+  return (flow) => {
+    const addr = addressOf(flow, dim);
+    for (const length of lengths) {
+      const found = byLength.get(length)?.get(mask(addr, length));
+      if (found !== undefined) return found;
+    }
+    return ranges.some(({ from, to }) => addr >= from && addr <= to) ? 'yes' : 'no';
   };
 }
 
-function fieldsOf(value: string, parts: readonly Part[]): readonly Field[] | null {
-  const texts = value.split(',');
-  if (texts.length !== parts.length) return null;
-  const fields: Field[] = [];
-  for (let at = 0; at < parts.length; at++) {
-    const field = fieldOf(texts[at] ?? '', parts[at] ?? 'ip');
-    if (field === null) return null;
-    fields.push(field);
-  }
-  return fields;
+/** How many leading bits a mask without holes has. */
+function lengthOf(mask: Addr): number {
+  return [...mask.toString(2)].filter((bit) => bit === '1').length;
 }
-
-function fieldOf(text: string, part: Part): Field | null {
-  switch (part) {
-    case 'ip':
-    case 'net': {
-      const cidr = parseCidr(text);
-      if (cidr !== null) return { kind: 'net', cidr };
-      const [from, to] = text.split('-').map((word) => parseIp(word));
-      if (from === null || from === undefined || to === null || to === undefined) return null;
-      return { kind: 'range', from: from.value, to: to.value };
-    }
-    case 'port': {
-      const match = /^(?:([a-z0-9-]+):)?(\d+)(?:-(\d+))?$/.exec(text);
-      if (match === null) return null;
-      const protocol = match[1] === undefined ? null : protocolNumber(match[1]);
-      if (match[1] !== undefined && protocol === null) return null;
-      return { kind: 'port', protocol, from: Number(match[2]), to: Number(match[3] ?? match[2]) };
-    }
-    case 'mark':
-      return /^0x[0-9a-f]+$|^\d+$/i.test(text) ? { kind: 'mark', value: Number(text) >>> 0 } : null;
-    case 'iface':
-      return text.startsWith('physdev:') ? null : { kind: 'word', text };
-    case 'mac':
-    case 'set':
-      return null;
-  }
-}
-
-function valueOf(part: Part, dim: Dimension, family: Family): (flow: Flow, field: Field) => boolean {
-  return (flow, field) => {
-    switch (field.kind) {
-      case 'net': {
-        const addr = dim === 'src' ? flow.src : flow.dst;
-        const { cidr } = field;
-        if (cidr.ip.family !== family) return false;
-        return family === 4
-          ? (Number(addr) & ipv4Mask(cidr.prefix)) === (Number(cidr.ip.value) & ipv4Mask(cidr.prefix))
-          : (BigInt(addr) & prefixMask6(cidr.prefix)) === (BigInt(cidr.ip.value) & prefixMask6(cidr.prefix));
-      }
-      case 'range': {
-        const addr = ipOf(family, dim === 'src' ? flow.src : flow.dst).value;
-        return addr >= field.from && addr <= field.to;
-      }
-      case 'port': {
-        const port = dim === 'src' ? flow.sport : flow.dport;
-        if (!PORT_PROTOCOLS.has(flow.protocol)) return false;
-        return (field.protocol === null || field.protocol === flow.protocol) && port >= field.from && port <= field.to;
-      }
-      case 'word':
-        return (dim === 'src' ? flow.iif : flow.oif) === field.text;
-      case 'mark':
-        return flow.mark === field.value;
-    }
-  };
-}
-
-const PORT_PROTOCOLS: ReadonlySet<number> = new Set([6, 17, 132, 136]);

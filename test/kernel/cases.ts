@@ -4,6 +4,7 @@ import { NAT } from './cases/nat.js';
 import { ROUTING } from './cases/routing.js';
 import { GROUPS } from './cases/groups.js';
 import { MATCHES } from './cases/matches.js';
+import { SETS } from './cases/sets.js';
 
 /** All cases made by hand, each against the kernel of the machine (cases.test.ts). */
-export const CASES: readonly KernelCase[] = [...CONNTRACK, ...NAT, ...ROUTING, ...GROUPS, ...MATCHES];
+export const CASES: readonly KernelCase[] = [...CONNTRACK, ...NAT, ...ROUTING, ...GROUPS, ...MATCHES, ...SETS];

@@ -14,6 +14,8 @@ export interface Pieces {
   readonly policies: readonly string[];
   readonly nft: readonly NftPiece[];
   readonly shell: readonly string[];
+  /** Sets beside those that every rule set has. */
+  readonly ipset?: string;
 }
 
 const IPSETS = `create ips4 hash:ip
@@ -103,7 +105,7 @@ export function generate(random: Random, seed: number): Pieces {
 
 export function ruleSetOf(pieces: Pieces): RuleSet {
   return {
-    ipset: IPSETS,
+    ipset: IPSETS + (pieces.ipset ?? ''),
     iptables: restoreText(pieces.rules4, pieces.policies),
     ip6tables: restoreText(pieces.rules6, []),
     nft: nftText(pieces.nft),
