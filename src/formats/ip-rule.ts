@@ -26,7 +26,8 @@ export interface IpRule {
   readonly l3mdev: boolean;
   readonly action: IpRuleAction;
   readonly suppressPrefixLength: number | null;
-  readonly suppressGroup: boolean;
+  /** A device group, by name or number: routes out of its devices are passed over. */
+  readonly suppressGroup: string | null;
   /** Words that are not understood: the rule may or may not match. */
   readonly unsupported: readonly string[];
   readonly evidence: Evidence;
@@ -88,7 +89,7 @@ function ruleOf(item: JsonObject, evidence: Evidence): IpRule | null {
     l3mdev: 'l3mdev' in item,
     action,
     suppressPrefixLength: numberOf(item['suppress_prefixlen']) ?? numberOf(item['suppress_prefixlength']),
-    suppressGroup: 'suppress_ifgroup' in item,
+    suppressGroup: stringOf(item['suppress_ifgroup']) ?? numberOf(item['suppress_ifgroup'])?.toString() ?? null,
     unsupported: Object.keys(item).filter((key) => !KNOWN.has(key)),
     evidence,
   };

@@ -235,11 +235,15 @@ export function parseRule(text: string): ParsedRule | null {
     }
     if (!isFlag(word)) return null;
     const values: string[] = [];
+    // iptables quotes a text only for its other characters: "-x" stands there bare (xtables_save_string, v1.8.9)
+    if (TEXT_OPTIONS.has(word.text) && words[at] !== undefined) {
+      values.push(words[at]?.text ?? '');
+      at++;
+    }
     while (at < words.length && !isFlag(words[at]) && !(words[at]?.text === '!' && !words[at]?.quoted)) {
       values.push(words[at]?.text ?? '');
       at++;
     }
-    // "--comment -foo" cannot occur unquoted-ambiguously: iptables quotes such values; an unquoted value never starts with a dash
     if (word.text === '-m' || word.text === '--match') {
       if (negated || values.length !== 1 || values[0] === undefined) return null;
       const match = { name: values[0], options: [] };
@@ -271,3 +275,6 @@ const BASE_OPTIONS: ReadonlySet<string> = new Set([
   '--protocol',
   '--fragment',
 ]);
+
+/** Options with one text of the user's. */
+const TEXT_OPTIONS: ReadonlySet<string> = new Set(['--comment', '--log-prefix', '--nflog-prefix', '--string']);

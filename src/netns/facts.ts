@@ -116,6 +116,7 @@ export class Devices {
   private readonly deviceCache = new Map<string, Map<string, number>>();
   private readonly forwarding = new Map<string, boolean>();
   private readonly settings = new Map<string, Ipv4Settings>();
+  private readonly switches6 = new Map<string, boolean>();
 
   constructor(facts: NetnsFacts) {
     this.facts = facts;
@@ -181,6 +182,18 @@ export class Devices {
   forces6(device: string): boolean {
     const key = `net.ipv6.conf.${device.replaceAll('.', '/')}.force_forwarding`;
     return need(this.facts.sysctls()).values.has(key) && this.sysctl(key) !== 0;
+  }
+
+  /** A switch of one device for IPv6; where sysctl.txt does not hold it, it is off, as the kernel has it. */
+  switch6(name: 'disable_ipv6' | 'ignore_routes_with_linkdown', device: string): boolean {
+    const key = `net.ipv6.conf.${device.replaceAll('.', '/')}.${name}`;
+    let on = this.switches6.get(key);
+    if (on === undefined) {
+      const sysctls = this.facts.sysctls();
+      on = sysctls.kind === 'known' && (sysctls.value.values.get(key)?.value ?? '0') !== '0';
+      this.switches6.set(key, on);
+    }
+    return on;
   }
 
   /** A per-device sysctl; the key has `*` in the place of the device: sysctl prints the dots of a name as slashes. */

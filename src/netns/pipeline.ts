@@ -146,6 +146,7 @@ export class Pipeline {
     if (iif === null) throw new FactMissing({ fact: 'the device on which the packet arrives', reason: 'not given' });
     flow.iif = this.upperDevice(iif);
     this.ingress.pass(flow, iif);
+    if (this.isOff(flow, flow.iif)) return flow.end('dropped');
     const loopback = isLoopback(flow.family, flow.src) || isLoopback(flow.family, flow.dst);
     // ip6_rcv_core: a group is no source, and ::1 never comes from outside
     if (flow.family === 6 && isMulticast(6, flow.src)) {
@@ -165,6 +166,13 @@ export class Pipeline {
     return this.routeInput(flow);
   }
 
+  /** ip6_rcv_core, ip6_output: a device with disable_ipv6 takes nothing in and lets nothing out, before rules see it. */
+  private isOff(flow: Flow, device: string | null): boolean {
+    if (flow.family === 4 || device === null || !this.runtime.devices.switch6('disable_ipv6', device)) return false;
+    flow.note('route', `IPv6 is off on ${device} (disable_ipv6): dropped`, null);
+    return true;
+  }
+
   /** A port of a bridge, bond or team hands its packets to the master before IP sees them. */
   private upperDevice(name: string): string {
     let upper = this.uppers.get(name);
@@ -179,6 +187,8 @@ export class Pipeline {
     if (this.runtime.facts.addresses().kind === 'unknown') return name;
     const device = this.runtime.devices.get(name);
     const master = device?.master == null ? null : this.runtime.devices.get(device.master);
+    if (master?.kind === 'vrf')
+      throw new FactMissing({ fact: `the way of packets in VRF ${master.name}`, reason: 'VRFs are not followed' });
     return master !== null && UPPER_KINDS.has(master.kind ?? '') ? master.name : name;
   }
 
@@ -320,6 +330,7 @@ export class Pipeline {
       this.sendRedirect(flow, flow.ct, device);
     const forwarded = this.hooks(flow).FORWARD.run(flow, this.reroute);
     if (forwarded !== ACCEPT) return this.verdictEnd(flow, forwarded);
+    if (this.isOff(flow, device)) return flow.end('dropped');
     const verdict = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     if (isMarked(flow)) this.passedBy(flow);
@@ -364,6 +375,7 @@ export class Pipeline {
     if (verdict !== ACCEPT) {
       return flow.unroutable ? flow.end('dropped') : this.verdictEnd(flow, verdict);
     }
+    if (this.isOff(flow, flow.oif)) return flow.end('dropped');
     const after = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
     if (after !== ACCEPT) return this.verdictEnd(flow, after);
     if (flow.oif !== 'lo') {

@@ -1,6 +1,6 @@
-import { ipv4Mask } from '../formats/ip.js';
+import { ipv4Mask, parseCidr, type Cidr } from '../formats/ip.js';
 import type { IpRoute, Nexthop } from '../formats/ip-route.js';
-import { prefixMask6, type Addr, type Family } from './address.js';
+import { prefixMask6, prefixTest, type Addr, type Family } from './address.js';
 import type { RouteResult } from './routing.js';
 
 /** A route with what look-ups ask of it again and again. */
@@ -31,6 +31,8 @@ export class RouteTable {
   private readonly family: Family;
   private readonly linkdownMatters: (device: string) => boolean;
   private readonly lengths: number[] = [];
+  /** Routes of IPv6 that ask for a source, by the destination's length and prefix. */
+  private readonly subtrees = new Map<string, { readonly source: Cidr; readonly route: TableRoute }[]>();
   private readonly byLength = new Map<number, Map<Addr, TableRoute[]>>();
   /** All routes in order, with network and mask as signed 32-bit numbers; only of small IPv4 tables. */
   private readonly scanned: readonly TableRoute[] | null;
@@ -42,6 +44,7 @@ export class RouteTable {
     this.family = family;
     this.linkdownMatters = linkdownMatters;
     for (const route of routes) {
+      if (family === 6 && route.from !== null && this.addToSubtree(route, route.from)) continue;
       let table = this.byLength.get(route.dst.prefix);
       if (table === undefined) {
         table = new Map();
@@ -71,10 +74,33 @@ export class RouteTable {
     return this.family === 4 ? (Number(addr) & ipv4Mask(prefix)) >>> 0 : BigInt(addr) & prefixMask6(prefix);
   }
 
+  /** False where the source is no prefix. */
+  private addToSubtree(route: IpRoute, from: string): boolean {
+    const source = parseCidr(from);
+    if (source === null) return false;
+    const { prefix } = route.dst;
+    const key = `${prefix} ${this.mask(route.dst.ip.value, prefix)}`;
+    const list = this.subtrees.get(key) ?? [];
+    list.push({ source, route: new TableRoute(route) });
+    list.sort((a, b) => b.source.prefix - a.source.prefix || a.route.route.metric - b.route.route.metric);
+    this.subtrees.set(key, list);
+    if (!this.lengths.includes(prefix)) this.lengths.push(prefix);
+    return true;
+  }
+
   /** The first route, from the longest prefix to the shortest, that can be used (through `oif`, where it is given). */
-  find(dst: Addr, oif: string | null): TableRoute | null {
+  find(dst: Addr, oif: string | null, src: Addr): TableRoute | null {
     if (this.scanned !== null) return this.scan(this.scanned, Number(dst), oif);
     for (const length of this.lengths) {
+      if (this.subtrees.size > 0) {
+        const subtree = this.subtrees.get(`${length} ${this.mask(dst, length)}`);
+        const found = subtree?.find(
+          ({ source, route }) => prefixTest(6, source)?.(src) === true && this.usable(route, oif),
+        );
+        if (found !== undefined) return found.route;
+        // fib6_node_lookup_1: where sources are told apart, the prefix's other routes are passed over, but for the default
+        if (subtree !== undefined && length > 0) continue;
+      }
       const list = this.byLength.get(length)?.get(this.mask(dst, length));
       if (list === undefined) continue;
       for (const route of list) if (this.usable(route, oif)) return route;

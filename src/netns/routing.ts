@@ -1,5 +1,6 @@
 import type { Evidence } from '../formats/evidence.js';
 import { cidrContains, type Cidr } from '../formats/ip.js';
+import type { IpAddresses } from '../formats/ip-address.js';
 import type { IpRoute, IpRoutes, Nexthop } from '../formats/ip-route.js';
 import type { IpRule, IpRules, Range } from '../formats/ip-rule.js';
 import { ipOf, textOf, type Addr, type Family } from './address.js';
@@ -67,6 +68,7 @@ export class Routing {
   readonly family: Family;
   private readonly rulesFact: () => Fact<IpRules>;
   private readonly routesFact: () => Fact<IpRoutes>;
+  private readonly addressesFact: () => Fact<IpAddresses>;
   private readonly linkdownMatters: (device: string) => boolean;
   private loaded: Loaded | null = null;
 
@@ -74,6 +76,7 @@ export class Routing {
     this.family = family;
     this.rulesFact = () => facts.rules(family);
     this.routesFact = () => facts.routes(family);
+    this.addressesFact = () => facts.addresses();
     this.linkdownMatters = linkdownMatters;
   }
 
@@ -206,7 +209,7 @@ export class Routing {
     choices: Choices,
     pick: PickNexthop,
   ): RouteResult | null {
-    const found = table.find(key.dst, key.oif);
+    const found = table.find(key.dst, key.oif, key.src);
     if (found === null || found.route.type === 'throw') return null;
     const { route } = found;
     const { suppressPrefixLength } = rule;
@@ -214,16 +217,21 @@ export class Routing {
     if (suppressPrefixLength !== null && route.dst.prefix <= suppressPrefixLength && !ROUTE_ERRORS.has(route.type)) {
       return null;
     }
-    if (rule.suppressGroup) {
-      if (choices.either(`ifgroup ${rule.priority}`, `rule ${rule.priority} suppresses by device group`, null)) {
-        return null;
-      }
-    }
+    if (rule.suppressGroup !== null && this.inGroup(route.nexthops[0]?.device ?? null, rule, choices)) return null;
     const nexthop = pick(table, route, key, choices);
     const { last } = found;
     if (last !== null && last.rule === rule && last.nexthop === nexthop) return last;
     found.last = this.resultOf(route, rule, nexthop);
     return found.last;
+  }
+
+  /** fib4_rule_suppress asks for the device of the first next hop. */
+  private inGroup(device: string | null, { suppressGroup, priority }: IpRule, choices: Choices): boolean {
+    const addresses = this.addressesFact();
+    const group =
+      addresses.kind === 'known' ? addresses.value.devices.find(({ name }) => name === device)?.group : null;
+    if (group != null) return groupName(group) === groupName(suppressGroup ?? '');
+    return choices.either(`ifgroup ${priority}`, `rule ${priority} suppresses by device group`, null);
   }
 
   private resultOf(route: IpRoute, rule: IpRule, nexthop: Nexthop | null): RouteResult {
@@ -279,8 +287,10 @@ export class Routing {
           ? choices.either(`uid ${from}-${to}`, `the sending process has a uid in ${from}-${to}`, null)
           : key.uid >= from && key.uid <= to;
     }
-    if (matches && (rule.unsupported.length > 0 || rule.l3mdev)) {
-      const words = rule.unsupported.join(', ') || 'l3mdev';
+    // l3mdev_fib_rule_match: only of packets in a VRF, which end before they come here
+    if (rule.l3mdev) matches = false;
+    if (matches && rule.unsupported.length > 0) {
+      const words = rule.unsupported.join(', ');
       const unknown = { fact: `meaning of ${words} in rule ${rule.priority}`, reason: 'not supported' };
       matches = choices.either(`rule ${rule.priority}`, `rule ${rule.priority} matches (${words})`, unknown);
     }
@@ -374,6 +384,11 @@ function prefixHas(cidr: Cidr, family: Family, addr: Addr): boolean {
 
 function inRange(range: Range | null, value: number): boolean {
   return range === null || (value >= range.from && value <= range.to);
+}
+
+/** Group 0 has a name of its own (/etc/iproute2/group). */
+function groupName(group: string): string {
+  return group === '0' ? 'default' : group;
 }
 
 /** A route that refuses. */

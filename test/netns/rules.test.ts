@@ -174,6 +174,9 @@ describe('matches', () => {
     ['-m owner ! --uid-owner 0', 'dropped'],
     ['-m owner --uid-owner 0', 'delivered'],
     ['-m comment --comment "-j ACCEPT"', 'dropped'],
+    ['-m comment --comment -j', 'dropped'],
+    ['-f', 'delivered'],
+    ['! -f', 'dropped'],
     ['-m pkttype --pkt-type unicast', 'dropped'],
     ['-p icmp -m icmp --icmp-type 8', 'delivered'],
   ])('%s: %s', (match, verdict) => {
@@ -194,7 +197,6 @@ describe('matches', () => {
     '-m physdev --physdev-in veth0',
     '-m nobodyknows --thing 1',
     '-m tcp --tcp-option 5',
-    '-f',
   ])('%s: both ways, named', (match) => {
     const outcomes = run(input(`-p tcp ${match}`));
     expect(outcomes.map(({ verdict }) => verdict).sort()).toEqual(['delivered', 'dropped']);

@@ -26,6 +26,8 @@ export function baseTests(match: RuleMatch, family: Family): readonly Test[] | n
 const ALWAYS = asTest(() => true);
 
 function baseOption({ name, values, negated }: RuleOption, family: Family): Test | null {
+  // what conntrack has put together is no fragment, and questions are about whole packets
+  if ((name === '-f' || name === '--fragment') && values.length === 0) return negated ? ALWAYS : asTest(() => false);
   const value = values[0];
   if (value === undefined || values.length !== 1) return null;
   switch (name) {
