@@ -17,8 +17,18 @@ export interface Expression {
   readonly owner?: 'uid' | 'gid';
   /** A number written in the rule. */
   readonly constant?: number;
+  /** A number drawn by chance, by a hash or by a counter. */
+  readonly draw?: Draw;
   /** The test for one value, in one step; where there is none, `get` and a comparison. */
   readonly equals?: (wanted: Value, negated: boolean) => Test;
+}
+
+/** `numgen`, `jhash`, `symhash`: a number of `mod` ones, from `offset` on. */
+export interface Draw {
+  readonly mod: number;
+  readonly offset: number;
+  /** Where the counter stands in the rules; null: by chance. */
+  readonly counter: string | null;
 }
 
 export interface NftContext {

@@ -3,29 +3,32 @@ import { numberOf, stringOf, type JsonObject } from '../../formats/netns-json.js
 import { FactMissing } from '../choices.js';
 import type { Flow } from '../flow.js';
 import { placeOf } from '../runtime.js';
-import type { Expression } from './context.js';
+import type { Draw, Expression, Getter } from './context.js';
+import type { Value } from './value.js';
 
-/** More members than this are not followed one by one. */
+/** More members than this are not followed one by one, nor sorted by what is done with them. */
 const MAX_MEMBERS = 64;
+const MAX_SORTED = 65536;
 
 /** By chance, or by a counter. */
 export function numgen(json: JsonObject, evidence: Evidence): Expression | null {
-  const mod = numberOf(json['mod']);
-  const offset = numberOf(json['offset']) ?? 0;
-  if (mod === null || mod < 1) return null;
-  const counted = stringOf(json['mode']) === 'inc';
-  return { get: (flow) => draw(flow, mod, offset, counted ? placeOf(evidence) : null, evidence), kinds: ['int'] };
+  return drawn(json, stringOf(json['mode']) === 'inc' ? placeOf(evidence) : null, evidence);
 }
 
 /** A hash over the packet: one connection always draws the same. */
 export function hashed(json: JsonObject, evidence: Evidence): Expression | null {
-  const mod = numberOf(json['mod']);
-  if (mod === null || mod < 1) return null;
-  const offset = numberOf(json['offset']) ?? 0;
-  return { get: (flow) => draw(flow, mod, offset, null, evidence), kinds: ['int'] };
+  return drawn(json, null, evidence);
 }
 
-function draw(flow: Flow, mod: number, offset: number, counter: string | null, evidence: Evidence): number {
+function drawn(json: JsonObject, counter: string | null, evidence: Evidence): Expression | null {
+  const mod = numberOf(json['mod']);
+  const offset = numberOf(json['offset']) ?? 0;
+  if (mod === null || mod < 1) return null;
+  const draw: Draw = { mod, offset, counter };
+  return { get: (flow) => one(flow, draw, evidence), kinds: ['int'], draw };
+}
+
+function one(flow: Flow, { mod, offset, counter }: Draw, evidence: Evidence): number {
   if (mod === 1) return offset;
   if (mod > MAX_MEMBERS) {
     throw new FactMissing({
@@ -38,4 +41,46 @@ function draw(flow: Flow, mod: number, offset: number, counter: string | null, e
     condition: counter === null ? null : `the counter at ${counter} stands at ${index}`,
   }));
   return offset + flow.choices.decide(null, options, null);
+}
+
+/** The numbers that are treated alike: one of them, and their share. */
+interface Sort {
+  readonly value: number;
+  readonly count: number;
+  readonly words: string;
+}
+
+/**
+ * The value of an expression of which only `use` is made. Of a number that is drawn from many, those that are used alike are
+ * followed together: `numgen random mod 100 vmap { 0-29 : …, 30-99 : … }` has two ways.
+ */
+export function sorted(expression: Expression, use: (value: Value, flow: Flow) => unknown): Getter {
+  const { draw, get } = expression;
+  if (draw === undefined || draw.mod <= MAX_MEMBERS || draw.mod > MAX_SORTED) return get;
+  let sorts: readonly Sort[] | null = null;
+  return (flow) => {
+    sorts ??= sort(draw, (value) => use(value, flow));
+    const options = sorts.map(({ count, words }) => ({
+      probability: count / draw.mod,
+      condition: draw.counter === null ? null : `the counter at ${draw.counter} stands at ${words}`,
+    }));
+    return sorts[options.length === 1 ? 0 : flow.choices.decide(null, options, null)]?.value ?? null;
+  };
+}
+
+function sort({ mod, offset }: Draw, use: (value: number) => unknown): readonly Sort[] {
+  const sorts = new Map<unknown, { value: number; count: number; words: string; last: number }>();
+  for (let at = 0; at < mod; at++) {
+    const key = use(at + offset);
+    const known = sorts.get(key);
+    if (known === undefined) {
+      sorts.set(key, { value: at + offset, count: 1, words: String(at), last: at });
+      continue;
+    }
+    known.count++;
+    if (known.last === at - 1) known.words = `${known.words.replace(/-\d+$/, '')}-${at}`;
+    else known.words += `, ${at}`;
+    known.last = at;
+  }
+  return [...sorts.values()];
 }

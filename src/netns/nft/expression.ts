@@ -4,7 +4,7 @@ import { unsupported } from '../runtime.js';
 import { compute, masked, OPERATORS, type Operator } from './arithmetic.js';
 import { connmarkTest, conntrack } from './conntrack.js';
 import type { Expression, NftContext } from './context.js';
-import { hashed, numgen } from './draw.js';
+import { hashed, numgen, sorted } from './draw.js';
 import { fib } from './fib.js';
 import { markTest, meta } from './meta.js';
 import { extension, fragmentBits, payload } from './payload.js';
@@ -42,9 +42,10 @@ function mapped(json: JsonObject, context: NftContext): Expression | null {
   if (key === null) return null;
   const map = compileMap(json['data'], key.kinds, context, valueKinds);
   if (map === null) return null;
+  const get = sorted(key, map);
   return {
     get: (flow) => {
-      const value = key.get(flow);
+      const value = get(flow);
       if (value === null) return null;
       return map(value, flow);
     },

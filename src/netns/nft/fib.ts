@@ -36,12 +36,9 @@ export function fib(json: JsonObject, { family, runtime }: NftContext): Expressi
   }
   if (result !== 'oif' && result !== 'oifname') return null;
   return {
-    get: (flow) => {
-      const found = fibDevice(flow, runtime, flags, deviceOf(flow));
-      if (result === 'oifname') return found ?? '';
-      return found === null ? 0 : 1;
-    },
-    kinds: [result === 'oif' ? 'bool' : 'ifname'],
+    get: (flow) => fibDevice(flow, runtime, flags, deviceOf(flow)) ?? '',
+    // `exists` and `missing` stand there as true and false
+    kinds: [result === 'oif' ? 'ifindex' : 'ifname'],
   };
 }
 

@@ -4,9 +4,10 @@ import { asTest, type Test } from '../head.js';
 import { placeOf } from '../runtime.js';
 import type { Expression, Getter, NftContext } from './context.js';
 import { compileExpression, unsupportedExpression } from './expression.js';
+import { sorted } from './draw.js';
 import { carries } from './payload.js';
 import { compileSetMembers, type Members } from './sets.js';
-import { literal, pattern, type Pattern, type Value, type ValueTest } from './value.js';
+import { literal, pattern, type Kind, type Pattern, type Value, type ValueTest } from './value.js';
 
 /** The test of a match statement; null where the statement is of another kind. */
 export function matchOf(json: unknown, context: NftContext): Test | null {
@@ -45,16 +46,17 @@ function understood(json: JsonObject, context: NftContext): Test | null {
   const test = equality(left, right, context);
   if (test === null) return null;
   if (left.owner !== undefined) return asTest(ownerTest(left, testOf(test), negated, right, context));
-  const { get } = left;
   if (test.kind === 'exact') {
     const wanted = test.value;
     if (left.equals !== undefined) return left.equals(wanted, negated);
+    const get = sorted(left, (value) => value === wanted);
     return asTest((flow) => {
       const value = get(flow);
       return value !== null && (value === wanted) !== negated;
     });
   }
-  return asTest(compare(get, testOf(test), negated));
+  const fits = testOf(test);
+  return asTest(compare(sorted(left, fits), fits, negated));
 }
 
 function orNull(test: Predicate | null): Test | null {
@@ -97,7 +99,7 @@ function membership(
     if (negated) return held === false;
     return typeof held === 'function' ? held(flow) : held;
   };
-  const { get } = left;
+  const get = sorted(left, holds);
   return (flow) => {
     const value = get(flow);
     return value !== null && holds(value, flow);
@@ -125,8 +127,11 @@ function testOf(one: Pattern): ValueTest {
 }
 
 function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, context: NftContext): Predicate | null {
-  const bound = literal(right, left.kinds[0] ?? 'int', context.family);
+  const kind = left.kinds[0] ?? 'int';
+  const bound = literal(right, kind, context.family);
   if (bound === null || left.kinds.length !== 1) return null;
+  // these stand there by name, and have an order by number
+  if (kind === 'ifindex' || kind === 'devgroup') return null;
   const test: ValueTest =
     op === '<'
       ? (value) => value < bound
@@ -136,8 +141,9 @@ function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, 
           ? (value) => value <= bound
           : (value) => value >= bound;
   if (left.owner !== undefined) return ownerTest(left, test, false, { [op]: right }, context);
+  const get = sorted(left, test);
   return (flow) => {
-    const value = left.get(flow);
+    const value = get(flow);
     if (Number.isNaN(value))
       return flow.choices.either('checksum', 'the checksum of the ICMP echo is in the range', null);
     return value !== null && test(value);
@@ -149,23 +155,35 @@ function bits(left: Expression, right: unknown, context: NftContext): Predicate 
   const kind = left.kinds[0] ?? 'int';
   const mask = literal(right, kind, context.family);
   if (typeof mask !== 'number' || left.kinds.length !== 1) return null;
-  const assured = kind === 'ctstatus' && (mask & 4) !== 0;
+  const assured = hasAssured(kind, mask);
   return (flow) => {
     const value = left.get(flow);
     if (typeof value !== 'number') return false;
     if ((value & mask) !== 0) return true;
-    if (!assured || (value & 2) === 0) return false;
-    return flow.choices.either('assured', 'conntrack has seen enough to call the connection assured', null);
+    return assured && isAssured(flow, value);
   };
+}
+
+/** IPS_ASSURED, which the bits of a connection do not say here. */
+function hasAssured(kind: Kind, mask: number): boolean {
+  return kind === 'ctstatus' && (mask & 4) !== 0;
+}
+
+function isAssured(flow: Flow, status: number): boolean {
+  if ((status & 2) === 0) return false;
+  return flow.choices.either('assured', 'conntrack has seen enough to call the connection assured', null);
 }
 
 /** `!`: none of the bits. */
 function noBits(left: Expression, right: unknown, context: NftContext): Predicate | null {
-  const mask = literal(right, left.kinds[0] ?? 'int', context.family);
+  const kind = left.kinds[0] ?? 'int';
+  const mask = literal(right, kind, context.family);
   if (typeof mask !== 'number' || left.kinds.length !== 1) return null;
+  const assured = hasAssured(kind, mask);
   return (flow) => {
     const value = left.get(flow);
-    return typeof value === 'number' && (value & mask) === 0;
+    if (typeof value !== 'number' || (value & mask) !== 0) return false;
+    return !(assured && isAssured(flow, value));
   };
 }
 

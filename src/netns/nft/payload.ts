@@ -1,6 +1,6 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Family } from '../address.js';
-import { ICMP, ICMPV6, SCTP, TCP, UDP, type Flow } from '../flow.js';
+import { ICMP, ICMPV6, SCTP, SYN, TCP, UDP, type Flow } from '../flow.js';
 import { asTest, type Test } from '../head.js';
 import type { Expression } from './context.js';
 import type { Value } from './value.js';
@@ -117,7 +117,11 @@ function collect(json: unknown, demands: ((flow: Flow) => boolean)[]): void {
   if (!isObject(json)) return;
   for (const [key, value] of Object.entries(json)) {
     if (key === 'tcp option') demands.push(({ protocol }) => protocol === TCP);
-    else if (key === 'exthdr' || key === 'ip option') demands.push(() => false);
+    else if (key === 'sctp chunk') demands.push(({ protocol }) => protocol === SCTP);
+    // nft_osf_eval: only the first packet of a connection
+    else if (key === 'osf') demands.push(({ protocol, flags }) => protocol === TCP && (flags & SYN) !== 0);
+    else if (key === 'exthdr') demands.push(() => false);
+    else if (key === 'ip option') demands.push(({ family }) => family === 4);
     else if (key === 'payload' && isObject(value)) {
       const name = stringOf(value['protocol']) ?? '';
       const number = HEADERS.get(name);
@@ -131,6 +135,12 @@ function collect(json: unknown, demands: ((flow: Flow) => boolean)[]): void {
 export function extension(json: JsonObject, family: Family): Expression {
   const asksPresence = json['field'] === undefined;
   return { get: () => (asksPresence && family === 6 ? 0 : null), kinds: [asksPresence ? 'bool' : 'int'] };
+}
+
+/** `ip option ra exists`, likewise: nobody sends options. */
+export function option(json: JsonObject, family: Family): Expression {
+  const asksPresence = json['field'] === undefined;
+  return { get: () => (asksPresence && family === 4 ? 0 : null), kinds: [asksPresence ? 'bool' : 'int'] };
 }
 
 const DONT_FRAGMENT = 0x4000;

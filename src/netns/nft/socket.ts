@@ -17,6 +17,16 @@ export function socket(json: JsonObject, { runtime, evidence }: NftContext): Exp
       kinds: ['int'],
     };
   }
+  if (key === 'mark') {
+    return {
+      get: (flow) => {
+        if (flow.hook === 'OUTPUT') return flow.packet.mark >>> 0;
+        if (!socketMatches(flow, runtime, { ...ask, transparent: false }, evidence)) return null;
+        return unmarked(flow, evidence);
+      },
+      kinds: ['mark'],
+    };
+  }
   if (key !== 'wildcard') return null;
   return {
     get: (flow) => {

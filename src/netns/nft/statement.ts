@@ -6,6 +6,7 @@ import { predicateOf } from '../head.js';
 import { placeOf, unsupported } from '../runtime.js';
 import type { NftContext } from './context.js';
 import { compileExpression } from './expression.js';
+import { sorted } from './draw.js';
 import { mangle } from './mangle.js';
 import { compileNftMatch } from './match.js';
 import { local, nat, tproxy } from './nat-statement.js';
@@ -134,8 +135,9 @@ function vmap(body: JsonObject, context: NftContext): Statement | null {
   if (key === null || key.owner !== undefined) return null;
   const map = compileMap(body['data'], key.kinds, context, verdictStatement);
   if (map === null) return null;
+  const get = sorted(key, map);
   return (flow) => {
-    const value = key.get(flow);
+    const value = get(flow);
     if (value === null) return BREAK;
     return map(value, flow)?.(flow) ?? BREAK;
   };

@@ -15,6 +15,11 @@ export type Kind =
   | 'int'
   | 'mark'
   | 'ifname'
+  /** A device by its index, which nft prints as its name. */
+  | 'ifindex'
+  | 'iftype'
+  /** The number of a group of devices, or a name that only the machine's own list tells the number of. */
+  | 'devgroup'
   | 'ctstate'
   | 'ctdir'
   | 'ctstatus'
@@ -42,6 +47,7 @@ const WORDS: Readonly<Partial<Record<Kind, Readonly<Record<string, number>>>>> =
     unreachable: 7,
     prohibit: 8,
   },
+  iftype: { ether: 1, ppp: 512, ipip: 768, ipip6: 769, loopback: 772, sit: 776, ipgre: 778 },
   nfproto: { ipv4: 2, ipv6: 10 },
   ethertype: { ip: 0x0800, ip6: 0x86dd, arp: 0x0806, vlan: 0x8100 },
   tcpflags: { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ecn: 64, cwr: 128 },
@@ -122,7 +128,8 @@ export function literal(json: unknown, kind: Kind, family: Family): Value | null
   }
   if (typeof json === 'number') return kind === 'addr' && family === 6 ? BigInt(json) : json;
   if (typeof json !== 'string') return null;
-  if (kind === 'ifname') return json;
+  if (kind === 'ifname' || kind === 'ifindex') return json;
+  if (kind === 'devgroup') return deviceGroup(json);
   if (kind === 'addr') {
     const ip = parseIp(json);
     return ip !== null && ip.family === family ? ip.value : null;
@@ -132,6 +139,12 @@ export function literal(json: unknown, kind: Kind, family: Family): Value | null
   const known = (six ?? WORDS[kind])?.[json];
   if (known !== undefined) return known;
   return /^(0x[0-9a-fA-F]+|\d+)$/.test(json) ? Number(json) : null;
+}
+
+/** `default` is what all machines call group 0. */
+export function deviceGroup(text: string): Value {
+  if (text === 'default') return 0;
+  return /^\d+$/.test(text) ? Number(text) : text;
 }
 
 function flagSum(list: readonly unknown[], kind: Kind, family: Family): number | null {
@@ -164,6 +177,11 @@ export function pattern(json: unknown, kind: Kind, family: Family, inSet: boolea
   if (isObject(json) && isObject(json['prefix'])) {
     const { addr, len } = json['prefix'];
     return typeof len === 'number' ? prefixPattern(addr, len, kind, family, inSet) : null;
+  }
+  if (kind === 'ifindex') {
+    if (typeof json === 'boolean') return { kind: 'test', test: (device) => (device !== '') === json };
+    // the indexes between two of them
+    if (isObject(json)) return null;
   }
   if (isObject(json) && Array.isArray(json['range'])) {
     const [from, to] = json['range'].map((item) => literal(item, kind, family));
