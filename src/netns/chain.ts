@@ -1,6 +1,6 @@
 import type { Addr } from './address.js';
 import { FactMissing } from './choices.js';
-import { CONTINUE, RETURN, type Action, type Flow, type Lane, type Predicate, type Verdict } from './flow.js';
+import { BREAK, CONTINUE, RETURN, type Action, type Flow, type Lane, type Predicate, type Verdict } from './flow.js';
 import { admits, ANY, type Head } from './head.js';
 
 /** A compiled rule, of iptables or nft. */
@@ -59,7 +59,7 @@ export class Chain {
       const rule = rules[at];
       if (rule === undefined || !admits(rule.head, flow) || rule.rest?.(flow) === false) continue;
       const verdict = rule.act(flow);
-      if (verdict !== CONTINUE) return verdict === RETURN ? CONTINUE : verdict;
+      if (verdict !== CONTINUE && verdict !== BREAK) return verdict === RETURN ? CONTINUE : verdict;
     }
     return CONTINUE;
   }
@@ -128,13 +128,13 @@ function runIndexed(rules: readonly Step[], index: NonNullable<List['index']>, f
     const rule = rules[at];
     if (rule === undefined || !admits(rule.head, flow) || rule.rest?.(flow) === false) continue;
     const verdict = rule.act(flow);
-    if (verdict !== CONTINUE) return verdict === RETURN ? CONTINUE : verdict;
+    if (verdict !== CONTINUE && verdict !== BREAK) return verdict === RETURN ? CONTINUE : verdict;
   }
   return CONTINUE;
 }
 
 /** -j to a user-defined chain; `tooDeep` says what cannot be known where chains call each other without an end. */
-export function jump(chain: Chain, maxDepth: number, tooDeep: () => FactMissing): Action {
+export function jump(chain: Chain, maxDepth: number, tooDeep: () => FactMissing): (flow: Flow) => Verdict {
   return (flow) => {
     if (++flow.depth > maxDepth) throw tooDeep();
     const verdict = chain.run(flow);
@@ -144,7 +144,7 @@ export function jump(chain: Chain, maxDepth: number, tooDeep: () => FactMissing)
 }
 
 /** -g: what the chain leaves undecided goes back to where this one was called from. */
-export function goTo(chain: Chain, maxDepth: number, tooDeep: () => FactMissing): Action {
+export function goTo(chain: Chain, maxDepth: number, tooDeep: () => FactMissing): (flow: Flow) => Verdict {
   const run = jump(chain, maxDepth, tooDeep);
   return (flow) => {
     const verdict = run(flow);

@@ -42,6 +42,8 @@ export const DROP = 2;
 export const REJECT = 3;
 export const RETURN = 4;
 export type Verdict = typeof CONTINUE | typeof ACCEPT | typeof DROP | typeof REJECT | typeof RETURN;
+/** Of a statement in an nft rule: the rule ends without a verdict. */
+export const BREAK = 5;
 
 export type HookName = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
 
@@ -271,4 +273,5 @@ function stepOf(flow: Flow, kind: NetnsStep['kind'], summary: Words, cause: Caus
 }
 
 export type Predicate = (flow: Flow) => boolean;
-export type Action = (flow: Flow) => Verdict;
+/** What a rule does; BREAK and CONTINUE: the next rule. */
+export type Action = (flow: Flow) => Verdict | typeof BREAK;

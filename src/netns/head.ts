@@ -9,12 +9,42 @@ export type Test =
   | { readonly kind: 'src' | 'dst'; readonly value: number; readonly mask: number; readonly negated: boolean }
   /** The packet's mark, likewise. */
   | { readonly kind: 'mark'; readonly value: number; readonly mask: number; readonly negated: boolean }
+  | ConnmarkTest
   | { readonly kind: 'protocol'; readonly protocol: number }
   /** A packet of another protocol fails it, negated or not. */
   | { readonly kind: 'dport'; readonly protocol: number; readonly port: number; readonly negated: boolean }
   /** A device that is not there has the empty name. */
   | { readonly kind: 'iif' | 'oif'; readonly name: string; readonly negated: boolean }
+  | OwnerTest
   | { readonly kind: 'function'; readonly test: Predicate };
+
+/** The mark of the packet's connection, behind a mask; without a connection the test fails, negated or not. */
+export interface ConnmarkTest {
+  readonly kind: 'connmark';
+  readonly value: number;
+  readonly mask: number;
+  readonly negated: boolean;
+  /** Whether what `CT --zone` leaves for conntrack to find counts as a connection. */
+  readonly templates: boolean;
+}
+
+/** One user or group of the sending process. */
+export interface OwnerTest {
+  readonly kind: 'owner';
+  readonly which: 'uid' | 'gid';
+  readonly id: number;
+  readonly negated: boolean;
+  /** The answer for a packet that no local process sends. */
+  readonly withoutProcess: boolean;
+  /** Asked where the packet does not say who sends it: whether the rule matches. */
+  readonly unknown: Predicate;
+}
+
+function owns({ which, id, negated, withoutProcess, unknown }: OwnerTest, flow: Flow): boolean {
+  if (!flow.local) return withoutProcess;
+  const known = which === 'uid' ? flow.uid : flow.gid;
+  return known === null ? unknown(flow) : (known === id) !== negated;
+}
 
 export const asTest = (test: Predicate): Test => ({ kind: 'function', test });
 
@@ -30,15 +60,21 @@ export interface Head {
   readonly mark: number;
   readonly markMask: number;
   readonly markNegated: boolean;
+  readonly connmark: ConnmarkTest | null;
   readonly dport: number;
   readonly dportNegated: boolean;
   readonly iif: string | null;
   readonly iifNegated: boolean;
   readonly oif: string | null;
   readonly oifNegated: boolean;
+  /** Last, for it may fork. */
+  readonly owner: OwnerTest | null;
 }
 
-export const ANY: Head = {
+type Draft = { -readonly [Field in keyof Head]: Head[Field] };
+
+/** All heads are made here and then filled in: of one shape they are read at one speed, copies of a spread are not. */
+const blank = (): Draft => ({
   protocol: -1,
   src: 0,
   srcMask: 0,
@@ -49,13 +85,17 @@ export const ANY: Head = {
   mark: 0,
   markMask: 0,
   markNegated: false,
+  connmark: null,
   dport: -1,
   dportNegated: false,
   iif: null,
   iifNegated: false,
   oif: null,
   oifNegated: false,
-};
+  owner: null,
+});
+
+export const ANY: Head = blank();
 
 export function admits(head: Head, flow: Flow): boolean {
   if (head.protocol !== -1 && flow.protocol !== head.protocol) return false;
@@ -64,7 +104,14 @@ export function admits(head: Head, flow: Flow): boolean {
   if (head.dport !== -1 && (flow.dport === head.dport) === head.dportNegated) return false;
   if (head.markMask !== 0 && ((flow.mark & head.markMask) === head.mark) === head.markNegated) return false;
   if (head.oif !== null && ((flow.oif ?? '') === head.oif) === head.oifNegated) return false;
-  return head.iif === null || ((flow.iif ?? '') === head.iif) !== head.iifNegated;
+  if (head.iif !== null && ((flow.iif ?? '') === head.iif) === head.iifNegated) return false;
+  if (head.connmark !== null && !hasConnmark(head.connmark, flow)) return false;
+  return head.owner === null || owns(head.owner, flow);
+}
+
+function hasConnmark({ value, mask, negated, templates }: ConnmarkTest, { ct }: Flow): boolean {
+  if (ct === null || (ct.template && !templates)) return false;
+  return ((ct.mark & mask) === value) !== negated;
 }
 
 /**
@@ -72,47 +119,77 @@ export function admits(head: Head, flow: Flow): boolean {
  * is asked before a function that stands in front of it: that may fork, or change the packet (-m socket --restore-skmark).
  */
 export function split(tests: readonly Test[]): { readonly head: Head; readonly rest: Predicate | null } {
-  let head = ANY;
+  const head = blank();
   const rest: Predicate[] = [];
+  let empty = true;
   const firstFunction = tests.findIndex(({ kind }) => kind === 'function');
   tests.forEach((test, at) => {
-    const early = firstFunction >= 0 && at > firstFunction ? null : added(head, test);
-    if (early === null) rest.push(predicateOf(test));
-    else head = early;
+    const late = firstFunction >= 0 && at > firstFunction;
+    if (late || !place(head, test)) rest.push(predicateOf(test));
+    else empty = false;
   });
-  return { head, rest: conjunction(rest) };
+  return { head: empty ? ANY : head, rest: conjunction(rest) };
 }
 
-/** Null where the head has no place for it. */
-function added(head: Head, test: Test): Head | null {
+/** Writes the test into the head; false: it has no place for it. */
+function place(head: Draft, test: Test): boolean {
   switch (test.kind) {
     case 'src':
-      if (head.srcMask !== 0 || test.mask === 0) return null;
-      return { ...head, src: test.value, srcMask: test.mask, srcNegated: test.negated };
+      if (head.srcMask !== 0 || test.mask === 0) return false;
+      head.src = test.value;
+      head.srcMask = test.mask;
+      head.srcNegated = test.negated;
+      return true;
     case 'dst':
-      if (head.dstMask !== 0 || test.mask === 0) return null;
-      return { ...head, dst: test.value, dstMask: test.mask, dstNegated: test.negated };
+      if (head.dstMask !== 0 || test.mask === 0) return false;
+      head.dst = test.value;
+      head.dstMask = test.mask;
+      head.dstNegated = test.negated;
+      return true;
     case 'mark':
-      if (head.markMask !== 0 || test.mask === 0) return null;
-      return { ...head, mark: test.value, markMask: test.mask, markNegated: test.negated };
+      if (head.markMask !== 0 || test.mask === 0) return false;
+      head.mark = test.value;
+      head.markMask = test.mask;
+      head.markNegated = test.negated;
+      return true;
+    case 'connmark':
+      if (head.connmark !== null) return false;
+      head.connmark = test;
+      return true;
     case 'protocol':
-      return head.protocol === -1 || head.protocol === test.protocol ? { ...head, protocol: test.protocol } : null;
+      if (head.protocol !== -1 && head.protocol !== test.protocol) return false;
+      head.protocol = test.protocol;
+      return true;
     case 'dport':
-      if (head.dport !== -1 || (head.protocol !== -1 && head.protocol !== test.protocol)) return null;
-      return { ...head, protocol: test.protocol, dport: test.port, dportNegated: test.negated };
+      if (head.dport !== -1 || (head.protocol !== -1 && head.protocol !== test.protocol)) return false;
+      head.protocol = test.protocol;
+      head.dport = test.port;
+      head.dportNegated = test.negated;
+      return true;
     case 'iif':
-      return head.iif === null ? { ...head, iif: test.name, iifNegated: test.negated } : null;
+      if (head.iif !== null) return false;
+      head.iif = test.name;
+      head.iifNegated = test.negated;
+      return true;
     case 'oif':
-      return head.oif === null ? { ...head, oif: test.name, oifNegated: test.negated } : null;
+      if (head.oif !== null) return false;
+      head.oif = test.name;
+      head.oifNegated = test.negated;
+      return true;
+    case 'owner':
+      if (head.owner !== null) return false;
+      head.owner = test;
+      return true;
     case 'function':
-      return null;
+      return false;
   }
 }
 
 export function predicateOf(test: Test): Predicate {
   if (test.kind === 'function') return test.test;
-  const head = added(ANY, test);
-  if (head !== null) return (flow) => admits(head, flow);
+  if (test.kind === 'connmark') return (flow) => hasConnmark(test, flow);
+  const head = blank();
+  if (place(head, test)) return (flow) => admits(head, flow);
   // a mask of 0 leaves nothing to compare
   const holds = 'mask' in test && (test.value === 0) !== test.negated;
   return () => holds;

@@ -1,9 +1,10 @@
 import type { Unknown } from '../formats/evidence.js';
+import type { Chain } from './chain.js';
 import {
   ACCEPT,
+  CONTINUE,
   DROP,
   LANES,
-  type Action,
   type Connection,
   type Flow,
   type HookName,
@@ -22,9 +23,15 @@ export interface BaseChain {
   readonly order: number | null;
   /** "iptables nat OUTPUT", "inet istio-ambient-nat output". */
   readonly label: string;
-  readonly run: Action;
-  /** True where it accepts every packet of this lane without any effect. */
-  idle(lane: Lane): boolean;
+  readonly rules: Chain;
+  /** The policy: what becomes of a packet that no rule decides; null: it is accepted. */
+  readonly otherwise: ((flow: Flow) => Verdict) | null;
+}
+
+function runBase({ rules, otherwise }: BaseChain, flow: Flow): Verdict {
+  const verdict = rules.run(flow);
+  if (verdict !== CONTINUE) return verdict;
+  return otherwise === null ? ACCEPT : otherwise(flow);
 }
 
 /** The base chains of one family, by hook; the nat chains apart, as the kernel keeps them (nf_nat_register_fn). */
@@ -85,7 +92,7 @@ function inOrder(chains: Ordered, flow: Flow): readonly BaseChain[] {
 }
 
 function withoutIdle(chains: Ordered, lane: Lane): Ordered {
-  const busy = (chain: BaseChain): boolean => !chain.idle(lane);
+  const busy = ({ rules, otherwise }: BaseChain): boolean => otherwise !== null || !rules.idle(lane);
   return {
     mixed: chains.mixed,
     legacyFirst: chains.legacyFirst.filter(busy),
@@ -167,7 +174,7 @@ export class Hook {
       const chain = chains[at];
       if (chain === undefined) break;
       const verdict =
-        chain.type === 'route' && this.name === 'OUTPUT' ? runRerouting(chain, flow, reroute) : chain.run(flow);
+        chain.type === 'route' && this.name === 'OUTPUT' ? runRerouting(chain, flow, reroute) : runBase(chain, flow);
       if (verdict !== ACCEPT) return verdict;
     }
     return ACCEPT;
@@ -244,7 +251,7 @@ function plan(chains: readonly BaseChain[], conntrack: number, tracked: number, 
 /** A chain of type route, and iptables' mangle OUTPUT, look the route up again when the packet changed. */
 function runRerouting(chain: BaseChain, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
   const { mark, src, dst } = flow;
-  const verdict = chain.run(flow);
+  const verdict = runBase(chain, flow);
   if (verdict !== ACCEPT) return verdict;
   if (mark === flow.mark && src === flow.src && dst === flow.dst) return ACCEPT;
   return reroute(flow) ? ACCEPT : DROP;
@@ -256,7 +263,7 @@ function runNat(nats: Ordered, manip: Manip, flow: Flow, ct: Connection, reroute
   const done = manip === 'SRC' ? ct.srcDone : ct.dstDone;
   if (!done && (flow.ctState === 'NEW' || flow.ctState === 'RELATED')) {
     for (const chain of inOrder(nats, flow)) {
-      const verdict = chain.run(flow);
+      const verdict = runBase(chain, flow);
       if (verdict !== ACCEPT) return verdict;
       if (manip === 'SRC' ? ct.srcDone : ct.dstDone) break;
     }

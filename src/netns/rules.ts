@@ -177,15 +177,13 @@ function addTables(
       const usual = priorityOf(table.name, hook, backend);
       if (usual === null || !compiled.has(hook)) continue;
       const shown = backend === 'nft' ? listed?.chains.find(({ name }) => name === hook) : undefined;
-      const chain = compiled.builtin(hook);
       chains.push({
         hook,
         priority: shown?.base?.priority ?? usual,
         type: table.name === 'nat' ? 'nat' : table.name === 'mangle' && hook === 'OUTPUT' ? 'route' : 'filter',
         order: backend === 'nft' ? (shown?.order ?? 0) : null,
         label: `${tool} ${table.name} ${hook}`,
-        run: chain.run,
-        idle: (lane) => chain.idle(lane),
+        ...compiled.builtin(hook),
       });
     }
   }

@@ -17,17 +17,26 @@ export interface LocalSocket {
   readonly words: string;
 }
 
-export function localSocket(socket: Omit<LocalSocket, 'words'>): LocalSocket {
-  const who = socket.process === null ? '' : ` of ${socket.process}`;
-  return { ...socket, words: `to socket ${socket.name}${who}` };
+export function localSocket({
+  name,
+  process,
+  evidence,
+  wildcard,
+  transparent,
+}: Omit<LocalSocket, 'words'>): LocalSocket {
+  const who = process === null ? '' : ` of ${process}`;
+  // written out, not spread: all sockets have one shape
+  return { name, process, evidence, wildcard, transparent, words: `to socket ${name}${who}` };
 }
 
+/** What look-ups ask of a socket again and again. */
 interface Candidate {
-  readonly socket: Socket;
   readonly local: LocalSocket;
-  readonly takes: Readonly<Record<Family, boolean>>;
+  readonly takes4: boolean;
+  readonly takes6: boolean;
   /** Null: any. */
   readonly addr: Addr | null;
+  readonly device: string | null;
 }
 
 /** Which socket takes a packet (inet_lookup_listener and udp4_lib_lookup: the bound address before the wildcard). */
@@ -72,21 +81,25 @@ export class SocketTable {
 }
 
 function candidateOf(socket: Socket): Candidate {
-  const takes = { 4: socket.families.includes(4), 6: socket.families.includes(6) };
-  return { socket, local: toLocal(socket), takes, addr: socket.ip === null ? null : socket.ip.value };
-}
-
-function toLocal(socket: Socket): LocalSocket {
-  const { name, process, evidence } = socket;
-  return localSocket({ name, process, evidence, wildcard: socket.ip === null, transparent: null });
+  const { name, process, evidence, ip, device, families } = socket;
+  return {
+    local: localSocket({ name, process, evidence, wildcard: ip === null, transparent: null }),
+    takes4: families.includes(4),
+    takes6: families.includes(6),
+    addr: ip === null ? null : ip.value,
+    device,
+  };
 }
 
 /** -1: does not take it. The address counts more than the device, the device more than the family (compute_score). */
-function scoreOf({ socket, takes, addr: own }: Candidate, family: Family, addr: Addr, device: string | null): number {
-  if (!takes[family]) return -1;
-  if (socket.device !== null && socket.device !== device) return -1;
+function scoreOf(
+  { takes4, takes6, addr: own, device: bound }: Candidate,
+  family: Family,
+  addr: Addr,
+  device: string | null,
+): number {
+  if (!(family === 4 ? takes4 : takes6)) return -1;
+  if (bound !== null && bound !== device) return -1;
   if (own !== null && own !== addr) return -1;
-  const exact = own === null ? 0 : 4;
-  const bound = socket.device === null ? 0 : 2;
-  return exact + bound + (socket.families.length === 1 ? 1 : 0);
+  return (own === null ? 0 : 4) + (bound === null ? 0 : 2) + (takes4 && takes6 ? 0 : 1);
 }

@@ -2,6 +2,8 @@ import type { Unknown } from '../formats/evidence.js';
 import type { Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import { ACCEPT, SCTP, TCP, UDP, type Action, type Flow, type HookName } from './flow.js';
+import { Chain, type Rule } from './chain.js';
+import { ANY } from './head.js';
 import { DNAT_PRIORITY, SNAT_PRIORITY, type BaseChain } from './hooks.js';
 import type { Runtime } from './runtime.js';
 
@@ -37,7 +39,8 @@ export function virtualServers(runtime: Runtime): readonly BaseChain[] {
 
 /** Before chains of the same priority: what it takes is unknown, whatever they say. */
 function hooked(hook: HookName, priority: number, label: string, run: Action): BaseChain {
-  return { hook, priority, type: 'filter', order: Infinity, label, run, idle: () => false };
+  const rule: Rule = { head: ANY, rest: null, act: run, protocol: null, dst: null, jumpsTo: null };
+  return { hook, priority, type: 'filter', order: Infinity, label, rules: new Chain(1, () => [rule]), otherwise: null };
 }
 
 function isServed({ protocol }: Flow): boolean {

@@ -16,15 +16,14 @@ export function mark(match: RuleMatch): readonly Test[] | null {
 }
 
 /** connmark_mt: without a connection it never matches, `!` or not (linux net/netfilter/xt_connmark.c). */
-export const connmark: MatchCompiler = (match) => {
+export function connmark(match: RuleMatch): readonly Test[] | null {
   const options = new Options(match);
   const option = options.take('--mark');
   const wanted = maskedValue(option?.values[0]);
   if (option === null || wanted === null || !options.done) return null;
-  const { value, mask } = wanted;
   const { negated } = option;
-  return (flow) => flow.ct !== null && ((flow.ct.mark & mask) >>> 0 === value) !== negated;
-};
+  return [{ kind: 'connmark', value: wanted.value | 0, mask: wanted.mask | 0, negated, templates: true }];
+}
 
 const STATES: ReadonlySet<string> = new Set(['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED', 'SNAT', 'DNAT']);
 

@@ -1,11 +1,12 @@
 import type { Evidence } from '../../formats/evidence.js';
+import type { RuleMatch } from '../../formats/iptables-save.js';
 import type { Flow } from '../flow.js';
-import { placeOf } from '../runtime.js';
-import type { MatchCompiler } from './compiler.js';
-import { numberRange, Options } from './values.js';
+import { asTest, type Test } from '../head.js';
+import { askOwner, isOwnedBy, ownerTest } from '../owner.js';
+import { numberRange, Options, type NumberRange } from './values.js';
 
 /** owner_mt of linux net/netfilter/xt_owner.c (v6.12): without a socket only what is negated matches. */
-export const owner: MatchCompiler = (match, _family, _runtime, evidence) => {
+export function owner(match: RuleMatch, evidence: Evidence): readonly Test[] | null {
   const options = new Options(match);
   const uid = options.take('--uid-owner');
   const gid = options.take('--gid-owner');
@@ -14,40 +15,41 @@ export const owner: MatchCompiler = (match, _family, _runtime, evidence) => {
   const uids = uid === null ? null : numberRange(uid.values[0], 0xffffffff, '-');
   const gids = gid === null ? null : numberRange(gid.values[0], 0xffffffff, '-');
   if (!options.done || (uid !== null && uids === null) || (gid !== null && gids === null)) return null;
-  return (flow) => {
-    if (!flow.local) {
-      return [uid, gid, socket].every((option) => option === null || option.negated);
-    }
-    if (socket?.negated === true) return false;
-    if (uid !== null && uids !== null && processHas(flow, 'uid', uids, evidence) === uid.negated) return false;
-    if (gid !== null && gids !== null) {
-      let inside = processHas(flow, 'gid', gids, evidence);
-      if (!inside && supplementary) {
-        inside = flow.choices.either(
-          `suppl ${gids.from}-${gids.to}`,
-          `the sending process has a supplementary group in ${gids.from}-${gids.to}`,
-          { fact: 'supplementary groups of the sending process', reason: 'not in a snapshot' },
-        );
-      }
-      if (inside === gid.negated) return false;
-    }
-    return true;
-  };
-};
+  const tests: Test[] = [];
+  if (socket !== null) tests.push(asTest(({ local }) => local !== socket.negated));
+  if (uid !== null && uids !== null) tests.push(processTest('uid', uids, uid.negated, evidence));
+  if (gid !== null && gids !== null) {
+    tests.push(
+      supplementary ? groupsTest(gids, gid.negated, evidence) : processTest('gid', gids, gid.negated, evidence),
+    );
+  }
+  return tests;
+}
 
-function processHas(
-  flow: Flow,
-  which: 'uid' | 'gid',
-  range: { readonly from: number; readonly to: number },
-  evidence: Evidence,
-): boolean {
-  const known = flow[which];
-  if (known !== null) return known >= range.from && known <= range.to;
-  const words = range.from === range.to ? `${which} ${range.from}` : `a ${which} in ${range.from}-${range.to}`;
-  const answer = flow.choices.either(`${which} ${range.from}-${range.to}`, `the sending process has ${words}`, {
-    fact: `${which} of the sending process (${placeOf(evidence)})`,
-    reason: 'the packet does not say',
+function processTest(which: 'uid' | 'gid', range: NumberRange, negated: boolean, evidence: Evidence): Test {
+  if (range.from !== range.to) {
+    return asTest((flow) => (flow.local ? processHas(flow, which, range, evidence) !== negated : negated));
+  }
+  return ownerTest(which, range.from, negated, negated, evidence);
+}
+
+function groupsTest(range: NumberRange, negated: boolean, evidence: Evidence): Test {
+  return asTest((flow) => {
+    if (!flow.local) return negated;
+    const inside =
+      processHas(flow, 'gid', range, evidence) ||
+      flow.choices.either(
+        `suppl ${range.from}-${range.to}`,
+        `the sending process has a supplementary group in ${range.from}-${range.to}`,
+        { fact: 'supplementary groups of the sending process', reason: 'not in a snapshot' },
+      );
+    return inside !== negated;
   });
-  if (answer && range.from === range.to) flow[which] = range.from;
-  return answer;
+}
+
+function processHas(flow: Flow, which: 'uid' | 'gid', { from, to }: NumberRange, evidence: Evidence): boolean {
+  if (from === to) return isOwnedBy(flow, which, from, evidence);
+  const known = flow[which];
+  if (known !== null) return known >= from && known <= to;
+  return askOwner(flow, which, `${which} ${from}-${to}`, `a ${which} in ${from}-${to}`, evidence);
 }

@@ -47,10 +47,8 @@ const COMPILERS: ReadonlyMap<string, MatchCompiler> = new Map<string, MatchCompi
   ['icmp6', icmp6],
   ['icmpv6', icmp6],
   ['multiport', multiport],
-  ['connmark', connmark],
   ['conntrack', conntrack],
   ['state', conntrack],
-  ['owner', owner],
   ['socket', socket],
   ['set', set],
   ['statistic', statistic],
@@ -60,11 +58,13 @@ const COMPILERS: ReadonlyMap<string, MatchCompiler> = new Map<string, MatchCompi
 ]);
 
 /** Those that can stand in the head of a rule. */
-const HEADS: ReadonlyMap<string, (match: RuleMatch) => readonly Test[] | null> = new Map([
+const HEADS: ReadonlyMap<string, (match: RuleMatch, evidence: Evidence) => readonly Test[] | null> = new Map([
   ['tcp', tcp],
   ['udp', udp],
   ['sctp', sctp],
   ['mark', mark],
+  ['connmark', connmark],
+  ['owner', owner],
 ]);
 
 /** Matches that depend on what happened before, on time, on contents or on programs: both ways. */
@@ -97,7 +97,7 @@ export function compileBase(match: RuleMatch, family: Family, runtime: Runtime, 
 
 /** Never null: what is not understood forks, with the words of the rule. */
 export function compileMatch(match: RuleMatch, family: Family, runtime: Runtime, evidence: Evidence): readonly Test[] {
-  return HEADS.get(match.name)?.(match) ?? [asTest(compileFunction(match, family, runtime, evidence))];
+  return HEADS.get(match.name)?.(match, evidence) ?? [asTest(compileFunction(match, family, runtime, evidence))];
 }
 
 function compileFunction(match: RuleMatch, family: Family, runtime: Runtime, evidence: Evidence): Predicate {

@@ -10,8 +10,9 @@ import {
 import type { Addr, Family } from '../address.js';
 import { Chain, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
-import { ACCEPT, CONTINUE, DROP, laneOf, type Action, type Lane } from '../flow.js';
+import { CONTINUE, DROP, laneOf, type Action, type Lane } from '../flow.js';
 import { ANY, split } from '../head.js';
+import type { BaseChain } from '../hooks.js';
 import { protocolNumber } from '../protocols.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { compileBase, compileMatch } from './matches.js';
@@ -41,22 +42,20 @@ export class CompiledTable {
   }
 
   /** A built-in chain with its policy. */
-  builtin(name: string): { readonly run: Action; idle(lane: Lane): boolean } {
-    const chain = this.chain(name);
+  builtin(name: string): Pick<BaseChain, 'rules' | 'otherwise'> {
     const source = this.chains.get(name);
-    const policy = source?.policy ?? 'ACCEPT';
-    const otherwise = this.policy(name, policy, source?.evidence);
     return {
-      run: (flow) => {
-        const verdict = chain.run(flow);
-        return verdict === CONTINUE ? otherwise(flow) : verdict;
-      },
-      idle: (lane) => policy === 'ACCEPT' && chain.idle(lane),
+      rules: this.chain(name),
+      otherwise: this.policy(name, source?.policy ?? 'ACCEPT', source?.evidence),
     };
   }
 
-  private policy(name: string, policy: string, evidence: Evidence = { file: this.file, text: name }): Action {
-    if (policy === 'ACCEPT') return () => ACCEPT;
+  private policy(
+    name: string,
+    policy: string,
+    evidence: Evidence = { file: this.file, text: name },
+  ): BaseChain['otherwise'] {
+    if (policy === 'ACCEPT') return null;
     const words = `policy of ${this.name} ${name} drops`;
     return (flow) => {
       if (policy !== 'DROP') throw new FactMissing(unsupported(`policy ${policy}`, evidence));

@@ -82,7 +82,6 @@ function natBits({ srcNat, dstNat, srcDone, dstDone }: Connection): number {
 export const connmarkTest =
   (mask: number) =>
   (wanted: Value, negated: boolean): Test =>
-    asTest((flow) => {
-      const ct = tracked(flow);
-      return ct !== null && ((ct.mark & mask) >>> 0 === wanted) !== negated;
-    });
+    typeof wanted === 'number' && wanted >= 0 && wanted <= 0xffffffff
+      ? { kind: 'connmark', value: wanted | 0, mask: mask | 0, negated, templates: false }
+      : asTest((flow) => tracked(flow) !== null && negated);

@@ -1,6 +1,7 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Flow, Predicate } from '../flow.js';
 import { asTest, type Test } from '../head.js';
+import { askOwner, ownerTest } from '../owner.js';
 import { placeOf } from '../runtime.js';
 import type { Expression, Getter, NftContext } from './context.js';
 import { compileExpression, unsupportedExpression } from './expression.js';
@@ -45,7 +46,11 @@ function understood(json: JsonObject, context: NftContext): Test | null {
   }
   const test = equality(left, right, context);
   if (test === null) return null;
-  if (left.owner !== undefined) return asTest(ownerTest(left, testOf(test), negated, right, context));
+  if (left.owner !== undefined) {
+    if (test.kind === 'exact' && typeof test.value === 'number')
+      return ownerTest(left.owner, test.value, negated, false, context.evidence);
+    return asTest(ownersTest(left.owner, testOf(test), negated, right, context));
+  }
   if (test.kind === 'exact') {
     const wanted = test.value;
     if (left.equals !== undefined) return left.equals(wanted, negated);
@@ -91,7 +96,7 @@ function membership(
   context: NftContext,
 ): Predicate {
   if (left.owner !== undefined) {
-    return ownerTest(left, (value, flow) => members(value, flow) !== false, negated, right, context);
+    return ownersTest(left.owner, (value, flow) => members(value, flow) !== false, negated, right, context);
   }
   // of what is negated no statement of an element is asked: it is not in the set
   const holds = (value: Value, flow: Flow): boolean => {
@@ -140,7 +145,7 @@ function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, 
         : op === '<='
           ? (value) => value <= bound
           : (value) => value >= bound;
-  if (left.owner !== undefined) return ownerTest(left, test, false, { [op]: right }, context);
+  if (left.owner !== undefined) return ownersTest(left.owner, test, false, { [op]: right }, context);
   const get = sorted(left, test);
   return (flow) => {
     const value = get(flow);
@@ -187,27 +192,18 @@ function noBits(left: Expression, right: unknown, context: NftContext): Predicat
   };
 }
 
-/** A process that is not known has either; a packet without a process has no uid, and the rule does not match. */
-function ownerTest(
-  left: Expression,
+/** Several users or groups. A packet without a process has none, and the rule does not match. */
+function ownersTest(
+  which: 'uid' | 'gid',
   test: (value: Value, flow: Flow) => boolean,
   negated: boolean,
   right: unknown,
   { evidence }: NftContext,
 ): Predicate {
-  const which = left.owner ?? 'uid';
   const words = `${which} ${JSON.stringify(right)}`;
-  const single = typeof right === 'number' ? right : null;
   return (flow) => {
     if (!flow.local) return false;
     const known = flow[which];
-    if (known !== null) return test(known, flow) !== negated;
-    const key = single === null ? words : `${which} ${single}-${single}`;
-    const answer = flow.choices.either(key, `the sending process has ${words}`, {
-      fact: `${which} of the sending process (${placeOf(evidence)})`,
-      reason: 'the packet does not say',
-    });
-    if (answer && single !== null) flow[which] = single;
-    return answer !== negated;
+    return (known === null ? askOwner(flow, which, words, words, evidence) : test(known, flow)) !== negated;
   };
 }

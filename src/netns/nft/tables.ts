@@ -3,7 +3,7 @@ import type { NftChain, NftRule, NftTable } from '../../formats/nft-ruleset.js';
 import type { Family } from '../address.js';
 import { Chain, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
-import { ACCEPT, CONTINUE, DROP, type Action, type HookName } from '../flow.js';
+import { CONTINUE, DROP, type Action, type Flow, type HookName, type Verdict } from '../flow.js';
 import { split, type Test } from '../head.js';
 import type { BaseChain } from '../hooks.js';
 import type { Runtime } from '../runtime.js';
@@ -12,7 +12,7 @@ import { namesFamily } from './family.js';
 import { laneOfMatch, onlyDemands } from './lane.js';
 import { matchOf } from './match.js';
 import { compileStatement, isSilent } from './statement.js';
-import { BREAK, NEXT, targetChain, type Statement } from './verdict.js';
+import { NEXT, targetChain, type Statement } from './verdict.js';
 
 const MAX_DEPTH = 32;
 
@@ -55,8 +55,8 @@ export class CompiledNftTable {
           type,
           order: chain.order,
           label,
-          run: withPolicy(chain, rules),
-          idle: (lane) => base.policy !== 'drop' && rules.idle(lane),
+          rules,
+          otherwise: base.policy === 'drop' ? dropped(chain) : null,
         },
       ];
     });
@@ -109,13 +109,9 @@ export class CompiledNftTable {
   }
 }
 
-function withPolicy({ base, evidence }: NftChain, rules: Chain): Action {
-  const drops = base?.policy === 'drop';
+function dropped({ evidence }: NftChain): (flow: Flow) => Verdict {
   const words = `policy of ${evidence.text} drops`;
   return (flow) => {
-    const verdict = rules.run(flow);
-    if (verdict !== CONTINUE) return verdict;
-    if (!drops) return ACCEPT;
     flow.note('netfilter', words, evidence);
     return DROP;
   };
@@ -127,17 +123,11 @@ function isJump(json: unknown): boolean {
 
 function inTurn(statements: readonly Statement[]): Action {
   const [only] = statements;
-  if (statements.length === 1 && only !== undefined) {
-    return (flow) => {
-      const result = only(flow);
-      return result === BREAK ? CONTINUE : result;
-    };
-  }
+  if (statements.length === 1 && only !== undefined) return only;
   return (flow) => {
     for (const statement of statements) {
       const result = statement(flow);
-      if (result === NEXT) continue;
-      return result === BREAK ? CONTINUE : result;
+      if (result !== NEXT) return result;
     }
     return CONTINUE;
   };

@@ -1,14 +1,13 @@
 import { isObject, stringOf } from '../../formats/netns-json.js';
-import { ACCEPT, CONTINUE, DROP, RETURN, type Flow, type Verdict } from '../flow.js';
+import { ACCEPT, BREAK, CONTINUE, DROP, RETURN, type Action } from '../flow.js';
 import type { NftContext } from './context.js';
 
 /** The next statement. */
 export const NEXT = CONTINUE;
-/** The rule ends without a verdict. */
-export const BREAK = 5;
+export { BREAK };
 
-/** What one statement does: go on, leave the rule, or a verdict (RETURN: leave the chain). */
-export type Statement = (flow: Flow) => Verdict | typeof BREAK;
+/** What one statement does: go on, leave the rule (BREAK), or a verdict (RETURN: leave the chain). */
+export type Statement = Action;
 
 /** What kind of statement it is: the one key of its object. */
 export function keyOf(json: unknown): string {
