@@ -15,6 +15,8 @@ export interface IpDevice {
   readonly flags: readonly string[];
   readonly up: boolean;
   readonly kind: string | null;
+  /** ARPHRD_* in the words of ip: "ether", "loopback", "none". */
+  readonly linkType: string | null;
   /** `eth0@if5`: the index of the peer in another namespace; a peer in the same one is `link`. */
   readonly linkIndex: number | null;
   readonly link: string | null;
@@ -84,6 +86,7 @@ function deviceOf(item: JsonObject, file: string, pointer: string): IpDevice | n
     flags,
     up: flags.includes('UP'),
     kind,
+    linkType: stringOf(item['link_type']),
     linkIndex: numberOf(item['link_index']),
     link: stringOf(item['link']),
     linkNetnsid: numberOf(item['link_netnsid']),

@@ -2,9 +2,18 @@ import type { KernelCase } from './cases/case.js';
 import { CONNTRACK } from './cases/conntrack.js';
 import { NAT } from './cases/nat.js';
 import { ROUTING } from './cases/routing.js';
+import { EXPRESSIONS } from './cases/expressions.js';
 import { GROUPS } from './cases/groups.js';
 import { MATCHES } from './cases/matches.js';
 import { SETS } from './cases/sets.js';
 
 /** All cases made by hand, each against the kernel of the machine (cases.test.ts). */
-export const CASES: readonly KernelCase[] = [...CONNTRACK, ...NAT, ...ROUTING, ...GROUPS, ...MATCHES, ...SETS];
+export const CASES: readonly KernelCase[] = [
+  ...CONNTRACK,
+  ...NAT,
+  ...ROUTING,
+  ...GROUPS,
+  ...MATCHES,
+  ...SETS,
+  ...EXPRESSIONS,
+];

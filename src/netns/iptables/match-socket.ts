@@ -22,13 +22,18 @@ export const socket: MatchCompiler = (match, _family, runtime, evidence) => {
 
 /** --restore-skmark: the packet gets the SO_MARK of the socket, which `ss -l` does not print. */
 function restoreMark(flow: Flow, evidence: Evidence): void {
+  assumeUnmarked(flow, evidence);
+  if (flow.mark === 0) return;
+  flow.mark = 0;
+  flow.note('netfilter', 'mark becomes 0x0, as that of the socket', evidence);
+}
+
+/** Most sockets have no SO_MARK; the other way ends as unknown. */
+export function assumeUnmarked(flow: Flow, evidence: Evidence): void {
   const unknown = { fact: `SO_MARK of the socket found at ${placeOf(evidence)}`, reason: 'ss does not print it' };
   if (!flow.choices.either(`skmark ${placeOf(evidence)}`, 'the socket has no mark', unknown)) {
     throw new FactMissing(unknown);
   }
-  if (flow.mark === 0) return;
-  flow.mark = 0;
-  flow.note('netfilter', 'mark becomes 0x0, as that of the socket', evidence);
 }
 
 interface SocketQuestion {

@@ -7,7 +7,7 @@ import type { Expression, NftContext } from './context.js';
 import { hashed, numgen, sorted } from './draw.js';
 import { fib } from './fib.js';
 import { markTest, meta } from './meta.js';
-import { extension, fragmentBits, payload } from './payload.js';
+import { extension, fragmentBits, option, payload } from './payload.js';
 import { compileMap } from './sets.js';
 import { socket } from './socket.js';
 import { literal, type Kind, type Value } from './value.js';
@@ -21,6 +21,7 @@ export function compileExpression(json: unknown, context: NftContext, kind: Kind
   }
   if (isObject(json['payload'])) return payload(json['payload'], context.family);
   if (isObject(json['exthdr'])) return extension(json['exthdr'], context.family);
+  if (isObject(json['ip option'])) return option(json['ip option'], context.family);
   if (isObject(json['meta'])) return meta(stringOf(json['meta']['key']) ?? '', context);
   if (isObject(json['ct'])) return conntrack(json['ct'], context.family);
   if (isObject(json['fib'])) return fib(json['fib'], context);

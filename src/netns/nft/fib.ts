@@ -1,7 +1,7 @@
 import { stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
 import { isLinkLocal6, isMulticast } from '../address.js';
 import type { Flow } from '../flow.js';
-import type { RouteKey, RouteResult } from '../routing.js';
+import { isRouteError, isSubnetRouters, type RouteKey, type RouteResult } from '../routing.js';
 import type { Runtime } from '../runtime.js';
 import type { Expression, NftContext } from './context.js';
 
@@ -69,8 +69,10 @@ function fibType6(runtime: Runtime, key: RouteKey, device: string | null, flow: 
     const own = runtime.devices.get(device)?.addresses ?? [];
     if (own.some(({ ip }) => ip.family === 6 && ip.value === addr)) return RTN.local;
   }
-  const { kind } = runtime.routing(6).routeOf(key, flow.choices);
-  if (kind === 'blackhole' || kind === 'prohibit' || kind === 'unreachable' || kind === 'anycast') return RTN[kind];
+  const found = runtime.routing(6).routeOf(key, flow.choices);
+  const { kind } = found;
+  if (kind === 'blackhole' || kind === 'prohibit' || kind === 'unreachable') return RTN[kind];
+  if (isSubnetRouters(found)) return RTN.anycast;
   if (kind === 'local' && device === null) return RTN.local;
   if (isMulticast(6, addr)) return RTN.multicast;
   return addr === 0n ? 0 : RTN.unicast;
@@ -80,12 +82,20 @@ function fibDevice(flow: Flow, runtime: Runtime, flags: ReadonlySet<string>, dev
   // nft_fib_can_skip, as seen on Linux 6.18 (nft_fib_ipv4.c of v6.12 asks it in PREROUTING alone)
   const early = flow.hook === 'PREROUTING' || flow.hook === 'INPUT';
   if (early && flow.iif === 'lo' && flow.tproxy === null) return 'lo';
+  // who has no address yet asks all that are on the link
+  if (early && flow.src === 0 && (flow.dst === 0xffffffff || Number(flow.dst) >>> 8 === 0xe00000)) return flow.iif;
   const passing = flow.hook === 'FORWARD' && flags.has('iif') && !flags.has('daddr');
   const key = fibKey(flow, flags, passing ? (flow.oif ?? 'lo') : 'lo');
   const routing = runtime.routing(flow.family);
   // nft_fib4_eval asks for the route alone, nft_fib6_eval for the way
   const back = flow.family === 4 ? routing.routeOf(key, flow.choices) : routing.lookup(key, flow.choices);
-  if (back.kind !== 'unicast') return null;
+  if (!leadsOut(back, flow.family)) return null;
   if (device === null) return back.nexthop?.device ?? null;
   return back.route?.nexthops.some((hop) => hop.device === device) === true ? device : null;
+}
+
+/** nft_fib4_eval passes over local addresses alone (and look-ups that fail), nft_fib6_eval over RTF_ANYCAST, too. */
+function leadsOut(found: RouteResult, family: Family): boolean {
+  if (found.kind === 'local' || isRouteError(found)) return false;
+  return family === 4 || !isSubnetRouters(found);
 }

@@ -19,7 +19,7 @@ export function mangle(body: JsonObject, context: NftContext): Statement | null 
   if (metaKey !== null && metaKey !== 'mark') return withoutEffect(body['value'], context);
   if (isObject(key['payload'])) {
     const field = stringOf(key['payload']['field']);
-    const has = carries(key);
+    const has = carries(key, context.runtime);
     if (field === null || ['saddr', 'daddr', 'sport', 'dport'].includes(field)) {
       const open = unsupported(`nft statement ${JSON.stringify({ mangle: body })}`, evidence);
       return (flow) => {
@@ -30,7 +30,7 @@ export function mangle(body: JsonObject, context: NftContext): Statement | null 
     return (flow) => (has(flow) ? NEXT : BREAK);
   }
   if ('tcp option' in key || 'exthdr' in key) {
-    const has = carries(key);
+    const has = carries(key, context.runtime);
     return (flow) => (has(flow) ? NEXT : BREAK);
   }
   if (ctKey === 'event' || ctKey === 'label' || ctKey === 'secmark') return withoutEffect(body['value'], context);

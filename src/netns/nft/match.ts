@@ -24,7 +24,7 @@ function fork(json: JsonObject, context: NftContext): Predicate {
   const words = JSON.stringify({ match: json });
   const condition = `${words} at ${placeOf(context.evidence)} matches`;
   const unknown = unsupportedExpression({ match: json }, context.evidence);
-  const possible = carries(json['left']);
+  const possible = carries(json['left'], context.runtime);
   return (flow) =>
     possible(flow) && flow.choices.either(`nft ${placeOf(context.evidence)} ${words}`, condition, unknown);
 }

@@ -1,6 +1,7 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Family } from '../address.js';
 import { ICMP, ICMPV6, SCTP, SYN, TCP, UDP, type Flow } from '../flow.js';
+import type { Runtime } from '../runtime.js';
 import { asTest, type Test } from '../head.js';
 import type { Expression } from './context.js';
 import type { Value } from './value.js';
@@ -106,14 +107,24 @@ const HEADERS: ReadonlyMap<string, number> = new Map([
  * Whether a packet can have what the expression reads: nft tests the family and protocol of a header without listing it
  * (payload_gen_dependency in nftables src/payload.c, 1.0.6). Questions are about packets without extension headers.
  */
-export function carries(json: unknown): (flow: Flow) => boolean {
-  const demands: ((flow: Flow) => boolean)[] = [];
-  collect(json, demands);
+export function carries(json: unknown, runtime: Runtime): (flow: Flow) => boolean {
+  const demands: Demand[] = [];
+  collect(json, runtime, demands);
   return (flow) => demands.every((demand) => demand(flow));
 }
 
-function collect(json: unknown, demands: ((flow: Flow) => boolean)[]): void {
-  if (Array.isArray(json)) for (const one of json) collect(one, demands);
+/** Headers that a packet has only when it came through an Ethernet device. */
+const LINK_HEADERS: ReadonlySet<string> = new Set(['ether', 'vlan', 'arp']);
+
+/** A device of which it is not known may be one. */
+function isEthernet(runtime: Runtime, device: string): boolean {
+  return (runtime.devices.get(device)?.linkType ?? 'ether') === 'ether';
+}
+
+type Demand = (flow: Flow) => boolean;
+
+function collect(json: unknown, runtime: Runtime, demands: Demand[]): void {
+  if (Array.isArray(json)) for (const one of json) collect(one, runtime, demands);
   if (!isObject(json)) return;
   for (const [key, value] of Object.entries(json)) {
     if (key === 'tcp option') demands.push(({ protocol }) => protocol === TCP);
@@ -127,7 +138,8 @@ function collect(json: unknown, demands: ((flow: Flow) => boolean)[]): void {
       const number = HEADERS.get(name);
       if (number !== undefined) demands.push(({ protocol }) => protocol === number);
       if (name === 'ip' || name === 'ip6') demands.push(({ family }) => (family === 4) === (name === 'ip'));
-    } else collect(value, demands);
+      if (LINK_HEADERS.has(name)) demands.push(({ iif }) => iif !== null && isEthernet(runtime, iif));
+    } else collect(value, runtime, demands);
   }
 }
 

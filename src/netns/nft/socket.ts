@@ -1,6 +1,6 @@
 import { stringOf, type JsonObject } from '../../formats/netns-json.js';
 import { TCP, type Flow } from '../flow.js';
-import { socketMatches } from '../iptables/match-socket.js';
+import { assumeUnmarked, socketMatches } from '../iptables/match-socket.js';
 import type { Expression, NftContext } from './context.js';
 
 /** `socket <key>`; null where the key is not known. */
@@ -22,7 +22,8 @@ export function socket(json: JsonObject, { runtime, evidence }: NftContext): Exp
       get: (flow) => {
         if (flow.hook === 'OUTPUT') return flow.packet.mark >>> 0;
         if (!socketMatches(flow, runtime, { ...ask, transparent: false }, evidence)) return null;
-        return unmarked(flow, evidence);
+        assumeUnmarked(flow, evidence);
+        return 0;
       },
       kinds: ['mark'],
     };

@@ -128,7 +128,9 @@ export function literal(json: unknown, kind: Kind, family: Family): Value | null
   }
   if (typeof json === 'number') return kind === 'addr' && family === 6 ? BigInt(json) : json;
   if (typeof json !== 'string') return null;
-  if (kind === 'ifname' || kind === 'ifindex') return json;
+  if (kind === 'ifname') return json;
+  // no device
+  if (kind === 'ifindex') return json === '0' ? '' : json;
   if (kind === 'devgroup') return deviceGroup(json);
   if (kind === 'addr') {
     const ip = parseIp(json);
