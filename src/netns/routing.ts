@@ -131,7 +131,11 @@ export class Routing {
 
   isBroadcast(addr: Addr): boolean {
     this.broadcasts ??= new Set(
-      (this.load().groups.get('local') ?? []).flatMap(({ type, dst }) => (type === 'broadcast' ? [dst.ip.value] : [])),
+      ['local', 'main'].flatMap((table) =>
+        (this.load().groups.get(table) ?? []).flatMap(({ type, dst }) =>
+          type === 'broadcast' || type === 'anycast' ? [dst.ip.value] : [],
+        ),
+      ),
     );
     return this.broadcasts.has(addr);
   }
@@ -394,4 +398,9 @@ function groupName(group: string): string {
 /** A route that refuses. */
 export function isRouteError({ kind }: RouteResult): boolean {
   return kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole';
+}
+
+/** RTF_ANYCAST: the kernel's own address of a subnet's routers; a route that was added is none (rtm_to_fib6_config, v6.12). */
+export function isSubnetRouters({ kind, route }: RouteResult): boolean {
+  return kind === 'anycast' && route?.protocol === 'kernel';
 }

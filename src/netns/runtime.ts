@@ -3,7 +3,7 @@ import type { IpsetSave } from '../formats/ipset-save.js';
 import type { Addr, Family } from './address.js';
 import { ConnectionTable } from './connections.js';
 import { Devices, type Fact, type NetnsFacts } from './facts.js';
-import { Routing, type RouteResult } from './routing.js';
+import { isSubnetRouters, Routing, type RouteResult } from './routing.js';
 import type { Flow } from './flow.js';
 import { SocketTable } from './socket-table.js';
 
@@ -57,7 +57,8 @@ export function createRuntime(facts: NetnsFacts): Runtime {
         return routing[4].addressType(addr, device, flow.choices);
       }
       const key = { dst: addr, src: 0n, iif: 'lo', oif: device, mark: 0, uid: 0, protocol: 0, sport: 0, dport: 0 };
-      return routing[6].routeOf(key, flow.choices).kind;
+      const found = routing[6].routeOf(key, flow.choices);
+      return found.kind === 'anycast' && !isSubnetRouters(found) ? 'unicast' : found.kind;
     },
   };
 }

@@ -1,4 +1,7 @@
 import type { KernelCase } from './cases/case.js';
+import { ADDRESS_TYPES } from './cases/battery-addresses.js';
+import { IPTABLES_TESTS } from './cases/battery-iptables.js';
+import { NFT_TESTS } from './cases/battery-nft.js';
 import { CONNTRACK } from './cases/conntrack.js';
 import { NAT } from './cases/nat.js';
 import { ROUTING } from './cases/routing.js';
@@ -16,4 +19,7 @@ export const CASES: readonly KernelCase[] = [
   ...MATCHES,
   ...SETS,
   ...EXPRESSIONS,
+  ...ADDRESS_TYPES,
+  ...IPTABLES_TESTS,
+  ...NFT_TESTS,
 ];

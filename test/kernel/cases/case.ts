@@ -6,6 +6,8 @@ export interface KernelCase {
   readonly name: string;
   readonly pieces: Pieces;
   readonly flow: Flow;
+  /** Neighbours with the same rules are sent one after the other, each from the port that it names. */
+  readonly sharesRules?: true;
 }
 
 export const IN: Flow = {
