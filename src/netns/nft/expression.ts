@@ -7,7 +7,8 @@ import type { Expression, NftContext } from './context.js';
 import { hashed, numgen, sorted } from './draw.js';
 import { fib } from './fib.js';
 import { markTest, meta } from './meta.js';
-import { extension, fragmentBits, option, payload } from './payload.js';
+import { fragmentBits, payload } from './payload.js';
+import { presence } from './presence.js';
 import { compileMap } from './sets.js';
 import { socket } from './socket.js';
 import { literal, type Kind, type Value } from './value.js';
@@ -20,8 +21,6 @@ export function compileExpression(json: unknown, context: NftContext, kind: Kind
     return { get: () => value, kinds: [kind], ...(typeof value === 'number' ? { constant: value } : {}) };
   }
   if (isObject(json['payload'])) return payload(json['payload'], context.family);
-  if (isObject(json['exthdr'])) return extension(json['exthdr'], context.family);
-  if (isObject(json['ip option'])) return option(json['ip option'], context.family);
   if (isObject(json['meta'])) return meta(stringOf(json['meta']['key']) ?? '', context);
   if (isObject(json['ct'])) return conntrack(json['ct'], context.family);
   if (isObject(json['fib'])) return fib(json['fib'], context);
@@ -35,7 +34,7 @@ export function compileExpression(json: unknown, context: NftContext, kind: Kind
     const sides = json[operator];
     if (Array.isArray(sides)) return binary(operator, sides, context, kind);
   }
-  return null;
+  return presence(json, context.family);
 }
 
 function mapped(json: JsonObject, context: NftContext): Expression | null {

@@ -143,18 +143,6 @@ function collect(json: unknown, runtime: Runtime, demands: Demand[]): void {
   }
 }
 
-/** `exthdr frag exists`: a packet without extension headers. Its fields have no value; IPv4 has no such headers at all. */
-export function extension(json: JsonObject, family: Family): Expression {
-  const asksPresence = json['field'] === undefined;
-  return { get: () => (asksPresence && family === 6 ? 0 : null), kinds: [asksPresence ? 'bool' : 'int'] };
-}
-
-/** `ip option ra exists`, likewise: nobody sends options. */
-export function option(json: JsonObject, family: Family): Expression {
-  const asksPresence = json['field'] === undefined;
-  return { get: () => (asksPresence && family === 4 ? 0 : null), kinds: [asksPresence ? 'bool' : 'int'] };
-}
-
 const DONT_FRAGMENT = 0x4000;
 
 /** `ip frag-off & mask`: of a packet that is no fragment nothing is set but, perhaps, "don't fragment". */

@@ -1,8 +1,8 @@
-import { IN, OUT, made, nft, raw, type KernelCase } from './case.js';
+import { IN, IN6, OUT, made, nft, raw, type KernelCase } from './case.js';
 
 const MARKED = 'meta mark set 0x4000';
 const preroutingOf = (flow: KernelCase['flow'], ...tests: readonly string[]): readonly KernelCase[] =>
-  tests.map((test) => made(`${test}, ${flow.direction}`, flow, raw(`${test} ${MARKED}`)));
+  tests.map((test) => made(`${test}, ${flow.protocol} ${flow.direction} ${flow.src}`, flow, raw(`${test} ${MARKED}`)));
 const output = (mark: number, ...tests: readonly string[]): readonly KernelCase[] =>
   tests.map((test) =>
     made(
@@ -50,7 +50,19 @@ export const EXPRESSIONS: readonly KernelCase[] = [
     'socket mark 0',
     'socket mark != 0',
   ),
-  ...preroutingOf({ ...IN, protocol: 'udp' }, 'osf name "Linux"', 'tcp option maxseg missing'),
+  ...(['udp', 'icmp', 'tcp'] as const).flatMap((protocol) =>
+    [IN, IN6].flatMap((flow) =>
+      preroutingOf(
+        { ...flow, protocol },
+        ...(protocol === 'tcp' ? [] : ['osf name "Linux"']),
+        'tcp option maxseg missing',
+        'sctp chunk data missing',
+        'exthdr frag missing',
+        'ip option ra missing',
+        'frag id != 5',
+      ),
+    ),
+  ),
   ...preroutingOf(
     { ...OUT, dport: 8080 },
     'meta iiftype ether',
