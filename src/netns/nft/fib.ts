@@ -1,5 +1,5 @@
 import { stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
-import { isLinkLocal6, isMulticast } from '../address.js';
+import { isLinkLocal6, isMulticast, type Family } from '../address.js';
 import type { Flow } from '../flow.js';
 import { isRouteError, isSubnetRouters, type RouteKey, type RouteResult } from '../routing.js';
 import type { Runtime } from '../runtime.js';
