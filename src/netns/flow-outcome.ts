@@ -1,7 +1,7 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
+import type { Addr } from './address.js';
 import type { Address, ConntrackEntry, NetnsOutcome, NetnsStep, NetnsVerdict, Packet } from './face.js';
 import { addressOf, evidenceOf, type Cause, type Flow } from './flow.js';
-import type { LocalSocket } from './socket-table.js';
 
 /** Goes a packet's way again, and tells of it. */
 export interface StepSource {
@@ -45,12 +45,12 @@ export class FlowOutcome implements NetnsOutcome {
 
   get src(): Address {
     const { src, sport, givenSrc, packet } = this.flow;
-    return src === givenSrc && isDotted(packet.src.ip) ? { ip: packet.src.ip, port: sport } : addressOf(src, sport);
+    return src === givenSrc ? given(packet.src, src, sport) : addressOf(src, sport);
   }
 
   get dst(): Address {
     const { dst, dport, givenDst, packet } = this.flow;
-    return dst === givenDst && isDotted(packet.dst.ip) ? { ip: packet.dst.ip, port: dport } : addressOf(dst, dport);
+    return dst === givenDst ? given(packet.dst, dst, dport) : addressOf(dst, dport);
   }
 
   get mark(): number {
@@ -74,8 +74,7 @@ export class FlowOutcome implements NetnsOutcome {
   }
 
   get socket(): NetnsOutcome['socket'] {
-    const { socket } = this.flow;
-    return socket === null ? null : shown(socket);
+    return this.flow.socket?.shown ?? null;
   }
 
   get originalDst(): Address {
@@ -127,13 +126,10 @@ export function plainOutcome(outcome: NetnsOutcome): NetnsOutcome {
   };
 }
 
-/** Of an IPv4 packet: not written as an IPv4-mapped IPv6 address. */
-function isDotted(text: string): boolean {
-  return !text.includes(':');
-}
-
-function shown({ name, process, evidence }: LocalSocket): NetnsOutcome['socket'] {
-  return { name, process, evidence };
+/** An address that nothing changed, as the question has it; what may be written in several ways is written in the shortest. */
+function given(address: Address, addr: Addr, port: number): Address {
+  if (typeof addr !== 'number' || address.ip.includes(':')) return addressOf(addr, port);
+  return address.port === port ? address : { ip: address.ip, port };
 }
 
 /**

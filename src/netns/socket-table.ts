@@ -1,6 +1,7 @@
 import type { Evidence } from '../formats/evidence.js';
 import type { Socket } from '../formats/sockets.js';
 import type { Addr, Family } from './address.js';
+import type { NetnsOutcome } from './face.js';
 import { need, type NetnsFacts } from './facts.js';
 import { TCP, UDP } from './flow.js';
 
@@ -15,6 +16,8 @@ export interface LocalSocket {
   readonly transparent: boolean | null;
   /** "to socket 0.0.0.0:15006 of ztunnel (pid 1)". */
   readonly words: string;
+  /** As an outcome names it. */
+  readonly shown: NonNullable<NetnsOutcome['socket']>;
 }
 
 export function localSocket({
@@ -23,10 +26,11 @@ export function localSocket({
   evidence,
   wildcard,
   transparent,
-}: Omit<LocalSocket, 'words'>): LocalSocket {
+}: Omit<LocalSocket, 'words' | 'shown'>): LocalSocket {
   const who = process === null ? '' : ` of ${process}`;
   // written out, not spread: all sockets have one shape
-  return { name, process, evidence, wildcard, transparent, words: `to socket ${name}${who}` };
+  const words = `to socket ${name}${who}`;
+  return { name, process, evidence, wildcard, transparent, words, shown: { name, process, evidence } };
 }
 
 /** What look-ups ask of a socket again and again. */
