@@ -1,11 +1,13 @@
 import { parseCidr } from '../../formats/ip.js';
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
-import type { Addr } from '../address.js';
+import { commonPrefix, type Addr, type Family } from '../address.js';
 import { TCP, UDP, type Flow } from '../flow.js';
 import { bindNat, masquerade, portRange, redirect, setupNat, type Manip, type NatRange } from '../nat.js';
 import { tproxyDeliver } from '../tproxy.js';
 import type { Expression, NftContext } from './context.js';
+import { sorted } from './draw.js';
 import { compileExpression } from './expression.js';
+import { compileMap } from './sets.js';
 import { literal, type Value } from './value.js';
 import { BREAK, NEXT, type Statement } from './verdict.js';
 
@@ -14,28 +16,54 @@ type Target = (flow: Flow) => Pick<NatRange, 'addresses' | 'ports'> | null;
 
 function addressTarget(json: unknown, context: NftContext): Target | null {
   const { family } = context;
+  const fixed = isObject(json) ? interval(json, family) : null;
+  if (fixed !== null) return () => ({ addresses: fixed, ports: null });
+  const expression = compileExpression(json, context, 'addr');
+  if (expression !== null) return expression.owner === undefined ? (flow) => targetOf(expression.get(flow)) : null;
+  return isObject(json) && isObject(json['map']) ? mapTarget(json['map'], context) : null;
+}
+
+/** A map to intervals: `ip daddr map { 10.0.0.1 : 10.1.0.1-10.1.0.4 }`, `10.0.0.0/24 : 10.1.0.0/24`, with ports or not. */
+function mapTarget(json: JsonObject, context: NftContext): Target | null {
+  const key = compileExpression(json['key'], context);
+  if (key === null || key.owner !== undefined) return null;
+  const map = compileMap(json['data'], key.kinds, context, readTarget);
+  if (map === null) return null;
+  const get = sorted(key, map);
+  return (flow) => {
+    const value = get(flow);
+    return value === null ? null : map(value, flow);
+  };
+}
+
+function readTarget(json: unknown, { family }: NftContext): ReturnType<Target> {
+  const [address, port] = isObject(json) && Array.isArray(json['concat']) ? json['concat'] : [json];
+  const addresses = interval(address, family);
+  if (addresses === null) return null;
+  if (port === undefined) return { addresses, ports: null };
+  const [from, to] = isObject(port) && Array.isArray(port['range']) ? port['range'] : [port, port];
+  const ports = { from: literal(from, 'port', family), to: literal(to, 'port', family) };
+  if (typeof ports.from !== 'number' || typeof ports.to !== 'number') return null;
+  return { addresses, ports: { from: ports.from, to: ports.to } };
+}
+
+/** One address, a range of them or a prefix; null where it is neither, or of the other family. */
+function interval(json: unknown, family: Family): NatRange['addresses'] {
   if (isObject(json) && isObject(json['prefix'])) {
     const cidr = parseCidr(`${String(json['prefix']['addr'])}/${String(json['prefix']['len'])}`);
     if (cidr === null || cidr.ip.family !== family) return null;
     const size = (family === 4 ? 32 : 128) - cidr.prefix;
     const from: Addr = cidr.ip.value;
     const to: Addr = family === 4 ? Number(from) + 2 ** size - 1 : BigInt(from) + (1n << BigInt(size)) - 1n;
-    return () => ({ addresses: { from, to }, ports: null });
+    return { from, to };
   }
-  if (isObject(json) && Array.isArray(json['range'])) {
-    const [from, to] = json['range'].map((item) => literal(item, 'addr', family));
-    if (from === null || from === undefined || to === null || to === undefined) return null;
-    if (typeof from === 'string' || typeof from === 'object' || typeof to === 'string' || typeof to === 'object') {
-      return null;
-    }
-    return () => ({ addresses: { from, to }, ports: null });
-  }
-  const expression = compileExpression(json, context, 'addr');
-  if (expression === null || expression.owner !== undefined) return null;
-  return (flow) => targetOf(expression.get(flow));
+  const [from, to] = isObject(json) && Array.isArray(json['range']) ? json['range'] : [json, json];
+  const ends = [literal(from, 'addr', family), literal(to, 'addr', family)];
+  const [low, high] = ends.filter((end) => typeof end === 'number' || typeof end === 'bigint');
+  return low === undefined || high === undefined ? null : { from: low, to: high };
 }
 
-function targetOf(value: Value | null): Pick<NatRange, 'addresses' | 'ports'> | null {
+function targetOf(value: Value | null): ReturnType<Target> {
   if (value === null || typeof value === 'string') return null;
   if (typeof value !== 'object') return { addresses: { from: value, to: value }, ports: null };
   const [addr, port] = value;
@@ -94,25 +122,25 @@ export function nat(manip: Manip, body: JsonObject, context: NftContext): Statem
     body['addr'] === undefined ? () => ({ addresses: null, ports: null }) : addressTarget(body['addr'], context);
   const port = portTarget(body, context);
   if (address === null || port === null) return null;
-  if (hasFlag(body, 'prefix')) return prefixNat(manip, body, context);
+  const prefix = hasFlag(body, 'prefix');
   return (flow) => {
     if (flow.ct === null) return BREAK;
     const target = address(flow);
     const range = port(flow);
     if (target === null || range === null) return BREAK;
-    const full = { ...range, addresses: target.addresses, ports: target.ports ?? range.ports };
+    const ports = target.ports ?? range.ports;
+    const full = prefix
+      ? { ...range, ports, netmap: netmapOf(target.addresses, context.family) }
+      : { ...range, ports, addresses: target.addresses };
     return bindNat(flow, manip, setupNat(flow, manip, full), context.evidence);
   };
 }
 
-function prefixNat(manip: Manip, body: JsonObject, context: NftContext): Statement | null {
-  const { addr } = body as { addr?: unknown };
-  if (!isObject(addr) || !isObject(addr['prefix'])) return null;
-  const cidr = parseCidr(`${String(addr['prefix']['addr'])}/${String(addr['prefix']['len'])}`);
-  if (cidr === null || cidr.ip.family !== context.family) return null;
-  const netmap = { network: cidr.ip.value, prefix: cidr.prefix };
-  const range = { addresses: null, ports: null, random: false, netmap, basePort: null };
-  return (flow) => bindNat(flow, manip, setupNat(flow, manip, range), context.evidence);
+/** nft_nat_setup_netmap (linux net/netfilter/nft_nat.c, v6.12): what both ends share is the network. */
+function netmapOf(addresses: NatRange['addresses'], family: Family): NatRange['netmap'] {
+  if (addresses === null) return null;
+  const { from, to } = addresses;
+  return { network: from, prefix: commonPrefix(family, from, to) };
 }
 
 export function local(key: 'masquerade' | 'redirect', body: JsonObject, context: NftContext): Statement | null {

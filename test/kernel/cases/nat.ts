@@ -72,4 +72,38 @@ export const NAT: readonly KernelCase[] = [
       },
     ),
   ),
+  ...[
+    'dnat ip prefix to ip daddr map { 10.1.0.0/24 : 10.244.2.0/24, 10.3.0.0/16 : 10.4.0.0/16 }',
+    'dnat ip prefix to ip daddr map { 10.3.0.0/16 : 10.4.0.0/16 }',
+    'dnat ip prefix to ip daddr map { 10.1.0.5/32 : 10.244.2.9/32 }',
+    'dnat ip prefix to ip saddr map { 10.244.0.0/16 : 10.244.0.0/24 }',
+    'dnat ip prefix to 10.244.2.0/24',
+    'dnat ip to ip daddr map { 10.1.0.5 : 10.244.2.1-10.244.2.3 }',
+    'meta l4proto tcp dnat ip to ip daddr map { 10.1.0.5 : 10.244.2.1 . 90-91 }',
+    'meta l4proto tcp dnat ip to ip daddr . tcp dport map { 10.1.0.0/24 . 1-999 : 10.244.2.1 . 90 }',
+  ].map((rule) =>
+    made(rule, IN, { nft: [nft('pre_n', 'type nat hook prerouting priority -100; policy accept;', rule)] }),
+  ),
+  made('dnat ip6 prefix to a map', IN6, {
+    nft: [
+      nft(
+        'pre_n',
+        'type nat hook prerouting priority -100; policy accept;',
+        'dnat ip6 prefix to ip6 daddr map { fd00:1::/64 : fd00:244:1::/64 }',
+      ),
+    ],
+  }),
+  ...[
+    'snat ip prefix to ip saddr map { 10.244.1.0/24 : 172.18.5.0/24 }',
+    'snat ip prefix to 172.18.5.0/24',
+    'snat ip to ip saddr map { 10.244.1.1 : 172.18.5.5-172.18.5.6 }',
+    'meta l4proto tcp snat ip to ip saddr map { 10.244.1.1 : 172.18.5.5 . 20000-30000 }',
+    'meta l4proto tcp snat ip to ip saddr map { 10.244.1.1 : 172.18.5.5 . 80-81 }',
+  ].map((rule) =>
+    made(
+      rule,
+      { ...IN, dst: '10.1.0.77' },
+      { nft: [nft('post_n', 'type nat hook postrouting priority 100; policy accept;', rule)] },
+    ),
+  ),
 ];
