@@ -12,7 +12,7 @@ import { localSocket } from './socket-table.js';
 export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: number, evidence: Evidence): boolean {
   if (flow.protocol !== TCP && flow.protocol !== UDP) return false;
   const { connectedSocket } = flow.packet;
-  if (connectedSocket !== null && findsConnected(flow)) {
+  if (connectedSocket !== null && findsConnected(flow) && isConnected(flow)) {
     if (!connectedSocket.transparent) return false;
     const { name } = connectedSocket;
     flow.tproxy = localSocket({ name, process: null, evidence: null, wildcard: false, transparent: true });
@@ -32,6 +32,15 @@ export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: 
   flow.directedBy = evidence;
   flow.note('netfilter', () => `TPROXY to ${found.name}`, evidence);
   return true;
+}
+
+/** nf_tproxy_get_sock_v4: a UDP socket that only sends, without connect(), owns no flow. */
+function isConnected({ protocol, choices }: Flow): boolean {
+  if (protocol === TCP) return true;
+  return choices.either('connects', 'the UDP socket is connected', {
+    fact: 'whether the UDP socket is connected',
+    reason: 'only what a connected socket waits for passes TPROXY by',
+  });
 }
 
 /**

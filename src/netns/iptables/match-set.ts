@@ -3,6 +3,7 @@ import { compileSet, type SetQuestion, type SetTest } from '../ipset.js';
 import type { Dimension } from '../ipset-fields.js';
 import { placeOf, type Runtime } from '../runtime.js';
 import type { MatchCompiler } from './compiler.js';
+import { afterChanges } from './set-target.js';
 import { Options } from './values.js';
 
 /** What they compare is a member's counters, at the time of the packet. */
@@ -43,7 +44,7 @@ function setTest(runtime: Runtime, question: SetQuestion, evidence: Evidence): S
     fact.kind === 'unknown'
       ? { kind: 'unsupported' as const, reason: fact.unknown.reason }
       : compileSet(fact.value, question);
-  if (compiled.kind === 'test') return compiled.test;
+  if (compiled.kind === 'test') return afterChanges(runtime, name, dims, compiled.test);
   const unknown = {
     fact: fact.kind === 'unknown' ? `${fact.unknown.fact} (set ${name})` : `set ${name} (${placeOf(evidence)})`,
     reason: compiled.reason,

@@ -9,6 +9,7 @@ import { bindNat, masquerade, portRange, redirect, setupNat, type NatRange } fro
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { tproxyDeliver } from '../tproxy.js';
 import { setTemplate } from '../track.js';
+import { setTarget } from './set-target.js';
 import { maskedValue, numberRange, Options } from './values.js';
 
 type TargetCompiler = (target: RuleTarget, family: Family, runtime: Runtime, evidence: Evidence) => Action | null;
@@ -264,12 +265,9 @@ const COMPILERS: ReadonlyMap<string, TargetCompiler> = new Map([
   ['CONNSECMARK', silent],
 ]);
 
-/** SET changes a set for later packets: this one passes on. */
-const set: TargetCompiler = () => () => CONTINUE;
-
 /** Null where the target is a user-defined chain. What no code here knows ends the flow as unknown. */
 export function compileTarget(target: RuleTarget, family: Family, runtime: Runtime, evidence: Evidence): Action {
-  const compiler = target.name === 'SET' ? set : COMPILERS.get(target.name);
+  const compiler = target.name === 'SET' ? setTarget : COMPILERS.get(target.name);
   const compiled = compiler?.(target, family, runtime, evidence) ?? null;
   if (compiled !== null) return compiled;
   const unknown = unsupported(`target "${target.name}"`, evidence);
