@@ -2,6 +2,10 @@ import type { KernelCase } from './cases/case.js';
 import { ADDRESS_TYPES } from './cases/battery-addresses.js';
 import { IPTABLES_TESTS } from './cases/battery-iptables.js';
 import { NFT_TESTS } from './cases/battery-nft.js';
+import { SENDERS } from './cases/battery-senders.js';
+import { MARKS } from './cases/marks.js';
+import { TPROXY } from './cases/tproxy.js';
+import { TRANSLATIONS } from './cases/translations.js';
 import { CONNTRACK } from './cases/conntrack.js';
 import { NAT } from './cases/nat.js';
 import { ROUTING } from './cases/routing.js';
@@ -22,4 +26,8 @@ export const CASES: readonly KernelCase[] = [
   ...ADDRESS_TYPES,
   ...IPTABLES_TESTS,
   ...NFT_TESTS,
+  ...SENDERS,
+  ...MARKS,
+  ...TPROXY,
+  ...TRANSLATIONS,
 ];

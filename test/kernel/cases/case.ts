@@ -31,6 +31,18 @@ export function made(name: string, flow: Flow, pieces: Partial<Pieces>): KernelC
   return { name, flow, pieces: { seed: 0, rules4: [], rules6: [], policies: [], nft: [], shell: [], ...pieces } };
 }
 
+/** The same packet against one rule after the other. */
+export function each(
+  name: string,
+  flow: Flow,
+  rules: readonly string[],
+  pieces: (rule: string) => Partial<Pieces>,
+): readonly KernelCase[] {
+  return rules.map((rule) =>
+    made(`${name}: ${flow.protocol} ${flow.src} to ${flow.dst}, port ${flow.dport}, ${rule}`, flow, pieces(rule)),
+  );
+}
+
 export const nft = (chain: string, head: string, ...rules: readonly string[]): Pieces['nft'][number] => ({
   chain,
   head,
@@ -51,3 +63,8 @@ export const overLo = (protocol: Flow['protocol']): Partial<Flow> => ({
   protocol,
   dport: 80,
 });
+
+/** From one device to the other. */
+export const THROUGH: Flow = { ...IN, dst: '10.1.0.77' };
+/** Made here, out of eth0. */
+export const SENT: Flow = { ...OUT, src: '10.244.1.5', dst: '10.244.2.9' };
