@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadVectors, namespaceOf, type Vector } from '../netns/vectors.js';
 import { KernelBench, whyNot, type Flow, type RuleSet } from './bench.js';
 import { judge } from './compare.js';
-import { packet, POOLS, type Pools } from './generate.js';
+import { packet, type Pools } from './generate.js';
+import { poolsNamedIn } from './programs/program.js';
 import { Random } from './random.js';
 
 /**
@@ -45,26 +46,9 @@ function ruleSetOf({ files }: Vector): RuleSet {
   };
 }
 
-function unique<T>(list: readonly T[]): readonly T[] {
-  return [...new Set(list)];
-}
-
 function poolsOf({ files }: Vector): Pools {
-  const text = ['iptables-save.txt', 'ip6tables-save.txt', 'nft-ruleset.json', 'ipset-save.txt']
-    .map((name) => files[name] ?? '')
-    .join('\n');
-  const found = (pattern: RegExp): readonly string[] =>
-    [...text.matchAll(pattern)].map((match) => match[1] ?? match[0]);
-  const usable = (ip: string): boolean => !ip.startsWith('0.') && !/^(22[4-9]|2[3-5]\d)\./.test(ip);
-  return {
-    addresses4: unique([...POOLS.addresses4, ...found(/\b(?:\d{1,3}\.){3}\d{1,3}\b/g).filter(usable)]),
-    addresses6: POOLS.addresses6,
-    ports: unique([...POOLS.ports, ...found(/(?:port|ports|dports) (\d{1,5})\b/g).map(Number)]),
-    marks: unique([0, 0, ...found(/mark (0x[0-9a-f]+)/g).map(Number), ...POOLS.marks]).filter(
-      (mark) => mark <= 0xffffffff,
-    ),
-    uids: unique([...POOLS.uids, ...found(/owner (\d+)/g).map(Number)]),
-  };
+  const names = ['iptables-save.txt', 'ip6tables-save.txt', 'nft-ruleset.json', 'ipset-save.txt'];
+  return poolsNamedIn(names.map((name) => files[name] ?? '').join('\n'));
 }
 
 const vectors =

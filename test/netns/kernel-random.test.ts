@@ -7,7 +7,8 @@ import { namespaceOf } from './vectors.js';
 
 /**
  * What the harness of test/kernel saw on Linux 6.18: the cases made by hand (test/kernel/cases.ts), and random rule sets
- * chosen so that together they name nearly everything that the generator can write. Here without root, for every run.
+ * chosen so that together they name nearly everything that the generator can write; and rule sets written after the sources of
+ * programs (test/kernel/programs). Here without root, for every run.
  */
 interface Recorded {
   /** Each text once; a set names its files by their place. */
@@ -22,14 +23,13 @@ interface Recorded {
   }[];
 }
 
-function loadRecorded(): Recorded {
-  const file = new URL('./fixtures/kernel-random.json.gz', import.meta.url);
+function loadRecorded(name: string): Recorded {
+  const file = new URL(`./fixtures/${name}.json.gz`, import.meta.url);
   return JSON.parse(gunzipSync(readFileSync(file)).toString('utf8')) as Recorded;
 }
 
-const { texts, sets } = loadRecorded();
-
-describe('what the kernel of the harness did', () => {
+describe.each(['kernel-random', 'kernel-programs'])('what the kernel of the harness did: %s', (name) => {
+  const { texts, sets } = loadRecorded(name);
   it.each(sets.map((set) => [set.name, set] as const))('%s', (_name, { files, flows, seen, open }) => {
     const netns = namespaceOf(
       Object.fromEntries(Object.entries(files).map(([name, place]) => [name, texts[place] ?? ''])),
