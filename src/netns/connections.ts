@@ -24,6 +24,7 @@ export function handedBack({ conntrack }: Packet, family: Family): readonly Know
 /** conntrack.txt, by the addresses of either direction; a tuple stands there once a zone. */
 export class ConnectionTable {
   private readonly byTuple = new Map<string, KnownConnection[]>();
+  private bySource: Map<string, KnownConnection[]> | null = null;
 
   constructor({ connections }: ConntrackTable) {
     for (const line of connections) {
@@ -40,12 +41,35 @@ export class ConnectionTable {
   find({ protocol, src, sport, dst, dport }: Flow): readonly KnownConnection[] {
     return this.byTuple.get(keyOf(protocol, { src, sport, dst, dport })) ?? NONE;
   }
+
+  /** Those that have the tuple in either direction. */
+  withTuple(protocol: number, tuple: CtTuple): readonly KnownConnection[] {
+    return this.byTuple.get(keyOf(protocol, tuple)) ?? NONE;
+  }
+
+  /** Those that were begun from the address and port. */
+  fromSource(protocol: number, src: Addr, sport: number): readonly KnownConnection[] {
+    if (this.bySource === null) {
+      this.bySource = new Map();
+      const all = new Set([...this.byTuple.values()].flat());
+      for (const known of all) {
+        const { original } = known.entry;
+        const key = sourceKey(NUMBERS[known.listed?.protocol ?? 'tcp'], original.src, original.sport);
+        this.bySource.set(key, [...(this.bySource.get(key) ?? []), known]);
+      }
+    }
+    return this.bySource.get(sourceKey(protocol, src, sport)) ?? NONE;
+  }
 }
 
 const NUMBERS: Readonly<Record<ConntrackLine['protocol'], number>> = { tcp: TCP, udp: UDP, sctp: SCTP };
 
 function keyOf(protocol: number, { src, sport, dst, dport }: CtTuple): string {
   return `${protocol} ${addrKey(src)} ${sport} ${addrKey(dst)} ${dport}`;
+}
+
+function sourceKey(protocol: number, src: Addr, sport: number): string {
+  return `${protocol} ${addrKey(src)} ${sport}`;
 }
 
 /** An IPv6 address below 2^32 is not the IPv4 address of the same number. */

@@ -2,6 +2,7 @@ import type { ConntrackLine } from '../formats/conntrack.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import { textOf, type Addr, type Family } from './address.js';
 import type { Choices } from './choices.js';
+import type { ConnectionTable } from './connections.js';
 import type { Address, NetnsStep, NetnsVerdict, Packet, TcpFlag } from './face.js';
 import type { RouteResult } from './routing.js';
 import type { LocalSocket } from './socket-table.js';
@@ -125,6 +126,8 @@ export class Flow {
   declare zoneReply: number;
   /** Connections with the packet's addresses. */
   declare known: readonly KnownConnection[];
+  /** All that were there: a new one may not have their addresses. Null: nobody knows. */
+  declare others: ConnectionTable | null;
   /** The one of conntrack.txt that the packet belongs to. */
   declare listed: ConntrackLine | null;
   /** Assigned by TPROXY. */
@@ -191,6 +194,7 @@ export class Flow {
     this.zone = 0;
     this.zoneReply = 0;
     this.known = NONE;
+    this.others = null;
     this.listed = null;
     this.tproxy = null;
     this.route = null;

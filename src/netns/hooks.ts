@@ -12,6 +12,7 @@ import {
   type Verdict,
 } from './flow.js';
 import { translate, type Manip } from './nat.js';
+import { keepUnique } from './nat-unique.js';
 import { track } from './track.js';
 
 /** One base chain at one hook: of iptables (either back-end) or of a table of nft. */
@@ -152,6 +153,9 @@ export class Hook {
     if (this.manip !== null && flow.ct !== null) {
       const verdict = runNat(plans.nats, this.manip, flow, flow.ct, reroute);
       if (verdict !== ACCEPT) return verdict;
+      if (flow.others !== null && this.manip === 'SRC' && this.firstNat !== null) {
+        keepUnique(flow, flow.ct, flow.others);
+      }
     }
     return plan.afterNat.length > 0 ? this.runFilters(plan.afterNat, flow, reroute) : ACCEPT;
   }

@@ -4,6 +4,7 @@ import { scope6, textOf, withPrefix, type Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import type { Devices } from './facts.js';
 import { ACCEPT, DROP, SCTP, TCP, UDP, type Connection, type Flow, type Verdict, type Words } from './flow.js';
+import { mappedSource } from './nat-unique.js';
 import { selectAddress4, selectAddress6 } from './source-address.js';
 
 /** What a nat target asks for (struct nf_nat_range2). */
@@ -38,10 +39,11 @@ export function setupNat(flow: Flow, manip: Manip, range: NatRange, address: Add
   const { reply } = ct;
   const addr = manip === 'SRC' ? reply.dst : reply.src;
   const port = manip === 'SRC' ? reply.dport : reply.sport;
-  const newAddr = address ?? chooseAddress(flow, manip, range, addr, port);
-  const hasPorts = flow.protocol === TCP || flow.protocol === UDP || flow.protocol === SCTP;
-  const newPort = hasPorts ? choosePort(flow, manip, range, port) : port;
   const { ports } = range;
+  const kept = manip === 'SRC' && flow.others !== null && ports === null ? keptSource(flow, ct, range, address) : null;
+  const newAddr = kept?.addr ?? address ?? chooseAddress(flow, manip, range, addr, port);
+  const hasPorts = flow.protocol === TCP || flow.protocol === UDP || flow.protocol === SCTP;
+  const newPort = kept?.port ?? (hasPorts ? choosePort(flow, manip, range, port) : port);
   const spread = ports !== null && ports.from !== ports.to && range.basePort === null;
   const inside = ports !== null && port >= ports.from && port <= ports.to;
   const random = hasPorts && manip === 'SRC' && (range.random || (spread && !inside)) && !(ports !== null && !spread);
@@ -60,6 +62,19 @@ export function setupNat(flow: Flow, manip: Manip, range: NatRange, address: Add
   if (manip === 'SRC') ct.srcDone = true;
   else ct.dstDone = true;
   return ACCEPT;
+}
+
+function keptSource(
+  flow: Flow,
+  ct: Connection,
+  range: NatRange,
+  address: Addr | null,
+): ReturnType<typeof mappedSource> {
+  const addresses = address === null ? range.addresses : { from: address, to: address };
+  if (flow.others === null || addresses === null || range.random || range.netmap !== null) return null;
+  const { from, to } = addresses;
+  const { src } = ct.original;
+  return src >= from && src <= to ? null : mappedSource(flow, ct, flow.others, from, to);
 }
 
 function chooseAddress(flow: Flow, manip: Manip, range: NatRange, addr: Addr, port: number): Addr {

@@ -105,7 +105,9 @@ export class Pipeline {
   private listed(flow: Flow): readonly KnownConnection[] {
     const state = flow.packet.assumed?.ctstate;
     if (state !== 'NEW' && state !== 'ESTABLISHED') return NONE;
-    const found = this.runtime.connections()?.find(flow) ?? NONE;
+    const table = this.runtime.connections();
+    if (state === 'NEW') flow.others = table;
+    const found = table?.find(flow) ?? NONE;
     return state === 'NEW' ? found.filter(({ entry }) => !entry.seenReply) : found;
   }
 

@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { answerLine } from '../../src/netns/eval.js';
+import { namespaceOf } from './vectors.js';
+
+/** Lines that Linux 6.18 printed, with sockets bound to the addresses and ports and these rules in nft's terms. */
+const DIRECT =
+  'ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.0.0.5 sport=5000 dport=8080 src=10.0.0.5 dst=10.0.0.1 sport=8080 dport=5000 [ASSURED] mark=0 use=1';
+const MOVED =
+  'ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.2 dst=10.0.0.5 sport=6000 dport=8080 src=10.0.0.5 dst=10.0.0.1 sport=8080 dport=41669 [ASSURED] mark=0 use=1';
+const OTHER =
+  'ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.3 dst=10.0.0.7 sport=7000 dport=8080 src=10.0.0.7 dst=10.0.0.3 sport=8080 dport=7000 [ASSURED] mark=0 use=1';
+
+const RULES = [
+  '*nat',
+  ':OUTPUT ACCEPT [0:0]',
+  ':POSTROUTING ACCEPT [0:0]',
+  '-A OUTPUT -d 10.9.9.9 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.5:8080',
+  '-A POSTROUTING -s 10.0.0.2 -j MASQUERADE',
+  '-A POSTROUTING -s 10.0.0.1 -d 10.0.0.7 -p tcp -j SNAT --to-source 10.0.0.3',
+  '-A POSTROUTING -s 10.0.0.4 -p tcp -j SNAT --to-source 10.0.0.3:7000',
+  'COMMIT',
+  '',
+].join('\n');
+
+const own = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'];
+const BASE: Readonly<Record<string, string>> = {
+  'iptables-save.txt': RULES,
+  'ip-rule.json': '[{"priority":0,"src":"all","table":"local"},{"priority":32766,"src":"all","table":"main"}]',
+  'ip-route.json': JSON.stringify([
+    { dst: 'default', gateway: '10.0.0.5', dev: 'e0', flags: [] },
+    { dst: '10.0.0.0/24', dev: 'e0', protocol: 'kernel', scope: 'link', prefsrc: '10.0.0.1', flags: [] },
+    ...own.map((dst) => ({ type: 'local', dst, dev: 'e0', table: 'local', flags: [] })),
+  ]),
+  'ip-address.json': JSON.stringify([
+    {
+      ifindex: 2,
+      ifname: 'e0',
+      flags: ['UP'],
+      addr_info: own.map((local) => ({ family: 'inet', local, prefixlen: 24, scope: 'global' })),
+    },
+  ]),
+  'sysctl.txt': ['all', 'e0']
+    .flatMap((device) =>
+      ['accept_local', 'route_localnet', 'rp_filter', 'send_redirects', 'src_valid_mark'].map(
+        (key) => `net.ipv4.conf.${device}.${key} = 0`,
+      ),
+    )
+    .join('\n'),
+  'sockets.txt': '',
+};
+
+function sources(
+  conntrack: string,
+  src: string,
+  dst: string,
+  over: object = {},
+  files: Readonly<Record<string, string>> = {},
+): readonly string[] {
+  const netns = namespaceOf({ ...BASE, 'conntrack.txt': `${conntrack}\n`, ...files });
+  const packet = { id: '1', direction: 'out', iif: null, protocol: 'tcp', src, dst, ...over };
+  const answer = answerLine(netns, JSON.stringify(packet));
+  if ('error' in answer) throw new Error(answer.error);
+  return answer.outcomes.map(
+    ({ verdict, src: source, probability }) => `${verdict} ${source} ${probability ?? 'perhaps'}`,
+  );
+}
+
+describe('the source port of a new connection whose reply another one already has', () => {
+  it('is picked by chance, if that one is still there', () => {
+    const either = ['sent 10.0.0.1:* perhaps', 'sent 10.0.0.1:5000 perhaps'];
+    expect([...sources(DIRECT, '10.0.0.1:5000', '10.9.9.9:80')].sort()).toEqual(either);
+    // the other way round: the listed connection was translated, the new one is not
+    const translated = DIRECT.replace('dst=10.0.0.5 sport=5000 dport=8080', 'dst=10.9.9.9 sport=5000 dport=80');
+    expect([...sources(translated, '10.0.0.1:5000', '10.0.0.5:8080')].sort()).toEqual(either);
+    const source = ['sent 10.0.0.3:* perhaps', 'sent 10.0.0.3:7000 perhaps'];
+    expect([...sources(OTHER, '10.0.0.1:7000', '10.0.0.7:8080')].sort()).toEqual(source);
+  });
+
+  it('stays where the other has another protocol, port, address or zone, or is the same connection', () => {
+    const kept = ['sent 10.0.0.1:5000 1'];
+    expect(
+      sources(DIRECT.replace('tcp      6 431999 ESTABLISHED', 'udp      17 29'), '10.0.0.1:5000', '10.9.9.9:80'),
+    ).toEqual(kept);
+    expect(sources(DIRECT, '10.0.0.1:5001', '10.9.9.9:80')).toEqual(['sent 10.0.0.1:5001 1']);
+    expect(sources(DIRECT.replaceAll('10.0.0.5', '10.0.0.6'), '10.0.0.1:5000', '10.9.9.9:80')).toEqual(kept);
+    expect(sources(DIRECT.replace('mark=0', 'mark=0 zone=7'), '10.0.0.1:5000', '10.9.9.9:80')).toEqual(kept);
+    expect(sources(DIRECT, '10.0.0.1:5000', '10.0.0.5:8080')).toEqual(kept);
+  });
+
+  it('stays where nat has no chain, and of a packet of a connection that is there', () => {
+    const translated = DIRECT.replace('dst=10.0.0.5 sport=5000 dport=8080', 'dst=10.9.9.9 sport=5000 dport=80');
+    const kept = ['sent 10.0.0.1:5000 1'];
+    expect(sources(translated, '10.0.0.1:5000', '10.0.0.5:8080', {}, { 'iptables-save.txt': '' })).toEqual(kept);
+    const later = { ctstate: 'ESTABLISHED' };
+    expect(sources(translated, '10.0.0.1:5000', '10.0.0.5:8080', later)).toEqual(kept);
+  });
+
+  it('is unknown where the rule leaves no other one', () => {
+    expect(sources(OTHER, '10.0.0.4:9000', '10.0.0.7:8080')).toContain('unknown 10.0.0.3:7000 perhaps');
+  });
+});
+
+describe('the source of a new connection from where another one was begun', () => {
+  it('is translated as that one (find_appropriate_src)', () => {
+    expect([...sources(MOVED, '10.0.0.2:6000', '10.0.0.6:8080')].sort()).toEqual([
+      'sent 10.0.0.1:41669 perhaps',
+      'sent 10.0.0.1:6000 perhaps',
+    ]);
+  });
+
+  it('is not where it was begun from another port, or to an address that the rule does not allow', () => {
+    expect(sources(MOVED, '10.0.0.2:6001', '10.0.0.6:8080')).toEqual(['sent 10.0.0.1:6001 1']);
+    const elsewhere = MOVED.replace('dst=10.0.0.1 sport=8080', 'dst=10.0.0.4 sport=8080');
+    expect(sources(elsewhere, '10.0.0.2:6000', '10.0.0.6:8080')).toEqual(['sent 10.0.0.1:6000 1']);
+  });
+});
