@@ -511,7 +511,9 @@ export class Pipeline {
       this.noteRoute(flow, result);
       return false;
     }
-    const device = result.kind === 'local' || result.kind === 'anycast' ? 'lo' : (result.nexthop?.device ?? null);
+    // ip6_rt_get_dev_rcu: an anycast route that somebody added leads out of its device, only the kernel's own to lo
+    const looped = result.kind === 'local' || (result.kind === 'anycast' && result.route?.protocol === 'kernel');
+    const device = looped ? 'lo' : (result.nexthop?.device ?? null);
     flow.routed = device;
     // __mkroute_output: 127/8 does not leave through a wire
     if (flow.family === 4 && device !== 'lo' && isLoopback(4, flow.src) && !routesLocalnet(this.runtime, device)) {

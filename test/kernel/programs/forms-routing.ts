@@ -106,6 +106,18 @@ export const ROUTING_FORMS: readonly Form[] = [
   })),
   { name: 'a rule for VRFs where there is none', rules: shell('ip rule add pref 1000 l3mdev'), flows: [...FOUR, IN] },
   {
+    name: 'an anycast route that somebody added',
+    rules: shell(
+      'ip -6 route replace anycast fd00:96::a dev eth1 table 102 proto 99',
+      'ip -6 rule add pref 50 lookup 102',
+    ),
+    flows: [
+      { ...SENT6, src: 'fd00:1::5', dst: 'fd00:96::a' },
+      { ...UNBOUND6, dst: 'fd00:96::a' },
+      { ...THROUGH6, dst: 'fd00:96::a' },
+    ],
+  },
+  {
     name: 'a mark that must not be there',
     rules: shell(
       'ip route add default via 10.1.0.9 dev eth1 table 101 proto 99',
