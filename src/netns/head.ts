@@ -1,3 +1,4 @@
+import type { Addr } from './address.js';
 import type { Flow, Predicate } from './flow.js';
 
 /**
@@ -99,14 +100,18 @@ export const ANY: Head = blank();
 
 export function admits(head: Head, flow: Flow): boolean {
   if (head.protocol !== -1 && flow.protocol !== head.protocol) return false;
-  if (head.dstMask !== 0 && ((Number(flow.dst) & head.dstMask) === head.dst) === head.dstNegated) return false;
-  if (head.srcMask !== 0 && ((Number(flow.src) & head.srcMask) === head.src) === head.srcNegated) return false;
+  if (head.dstMask !== 0 && differs(flow.dst, head.dst, head.dstMask, head.dstNegated)) return false;
+  if (head.srcMask !== 0 && differs(flow.src, head.src, head.srcMask, head.srcNegated)) return false;
   if (head.dport !== -1 && (flow.dport === head.dport) === head.dportNegated) return false;
   if (head.markMask !== 0 && ((flow.mark & head.markMask) === head.mark) === head.markNegated) return false;
   if (head.oif !== null && ((flow.oif ?? '') === head.oif) === head.oifNegated) return false;
   if (head.iif !== null && ((flow.iif ?? '') === head.iif) === head.iifNegated) return false;
   if (head.connmark !== null && !hasConnmark(head.connmark, flow)) return false;
   return head.owner === null || owns(head.owner, flow);
+}
+
+function differs(addr: Addr, value: number, mask: number, negated: boolean): boolean {
+  return typeof addr !== 'number' || ((addr & mask) === value) === negated;
 }
 
 function hasConnmark({ value, mask, negated, templates }: ConnmarkTest, { ct }: Flow): boolean {

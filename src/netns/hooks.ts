@@ -101,11 +101,15 @@ function withoutIdle(chains: Ordered, lane: Lane): Ordered {
   };
 }
 
-/** The filter chains before conntrack looks, between conntrack and nat, and after nat. */
+/** The filter chains before conntrack looks, between conntrack and nat, and after nat; null: there are none. */
 interface Plan {
-  readonly untracked: readonly BaseChain[];
-  readonly beforeNat: readonly BaseChain[];
-  readonly afterNat: readonly BaseChain[];
+  readonly untracked: readonly BaseChain[] | null;
+  readonly beforeNat: readonly BaseChain[] | null;
+  readonly afterNat: readonly BaseChain[] | null;
+}
+
+function someOf(chains: readonly BaseChain[]): readonly BaseChain[] | null {
+  return chains.length === 0 ? null : chains;
 }
 
 /** For the packets of one lane: chains that have nothing to say to them are left out. */
@@ -141,12 +145,12 @@ export class Hook {
     flow.hook = this.name;
     const plans = this.plans[flow.lane] ?? this.plansFor(flow.lane);
     const plan = plans.certain ?? this.planOf(plans.filters, flow);
-    if (plan.untracked.length > 0) {
+    if (plan.untracked !== null) {
       const verdict = this.runFilters(plan.untracked, flow, reroute);
       if (verdict !== ACCEPT) return verdict;
     }
     if (this.tracks) track(flow);
-    if (plan.beforeNat.length > 0) {
+    if (plan.beforeNat !== null) {
       const verdict = this.runFilters(plan.beforeNat, flow, reroute);
       if (verdict !== ACCEPT) return verdict;
     }
@@ -157,7 +161,7 @@ export class Hook {
         keepUnique(flow, flow.ct, flow.others);
       }
     }
-    return plan.afterNat.length > 0 ? this.runFilters(plan.afterNat, flow, reroute) : ACCEPT;
+    return plan.afterNat === null ? ACCEPT : this.runFilters(plan.afterNat, flow, reroute);
   }
 
   /**
@@ -168,7 +172,7 @@ export class Hook {
     flow.hook = this.name;
     const plans = this.plans[flow.lane] ?? this.plansFor(flow.lane);
     const { untracked, beforeNat, afterNat } = plans.certain ?? this.planOf(plans.filters, flow);
-    const met = this.firstNat === null ? [...untracked, ...beforeNat, ...afterNat] : [...untracked, ...beforeNat];
+    const met = [...(untracked ?? []), ...(beforeNat ?? []), ...((this.firstNat === null ? afterNat : null) ?? [])];
     const verdict = this.runFilters(met, flow, reroute);
     return verdict === ACCEPT && this.firstNat !== null ? DROP : verdict;
   }
@@ -246,9 +250,9 @@ function plan(chains: readonly BaseChain[], conntrack: number, tracked: number, 
   const early = (chain: BaseChain): boolean => chain.priority < conntrack || untrackedTies.includes(chain);
   const before = (chain: BaseChain): boolean => chain.priority < nat || natTies.includes(chain);
   return {
-    untracked: chains.filter(early),
-    beforeNat: chains.filter((chain) => !early(chain) && before(chain)),
-    afterNat: chains.filter((chain) => !early(chain) && !before(chain)),
+    untracked: someOf(chains.filter(early)),
+    beforeNat: someOf(chains.filter((chain) => !early(chain) && before(chain))),
+    afterNat: someOf(chains.filter((chain) => !early(chain) && !before(chain))),
   };
 }
 

@@ -42,7 +42,8 @@ const NONE: readonly KnownConnection[] = [];
 export class Pipeline {
   private readonly runtime: Runtime;
   private readonly loadTable: (family: Family) => HookTable;
-  private readonly tables: Record<Family, HookTable | null> = { 4: null, 6: null };
+  private table4: HookTable | null = null;
+  private table6: HookTable | null = null;
   private readonly uppers = new Map<string, string>();
   private readonly ingress: DevicePrograms;
   private readonly egress: DevicePrograms;
@@ -113,7 +114,7 @@ export class Pipeline {
 
   /** Reads the rules when a packet first needs them; ends the flow where they cannot be read. */
   private hooks(flow: Flow): HookTable['hooks'] {
-    const table = (this.tables[flow.family] ??= this.loadTable(flow.family));
+    const table = flow.family === 4 ? (this.table4 ??= this.loadTable(4)) : (this.table6 ??= this.loadTable(6));
     if (table.unknown !== null) throw new FactMissing(table.unknown);
     return table.hooks;
   }
