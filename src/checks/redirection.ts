@@ -114,7 +114,7 @@ export function outboundCapture(context: CheckContext, pod: Pod): Known<Capture>
       sourceBound: false,
     }),
   );
-  return judge(outcomes, namespace, folder, 15001);
+  return judge(outcomes, doubtOf(namespace, own), folder, 15001);
 }
 
 /** Sends one packet of a neighbour to a port of the pod, and asks whether it ends on 15006. */
@@ -138,7 +138,7 @@ export function inboundCapture(context: CheckContext, pod: Pod, port: number): K
       sourceBound: false,
     }),
   );
-  return judge(outcomes, namespace, folder, 15006);
+  return judge(outcomes, doubtOf(namespace, own), folder, 15006);
 }
 
 /** An address beside the pod's own, which no rule of Istio treats in a special way. */
@@ -147,13 +147,19 @@ function neighbourOf(ip: string): string {
   return ip === '198.51.100.1' ? '198.51.100.2' : '198.51.100.1';
 }
 
+/** What is missing of the namespace that a packet to or from the address could have met: not the other family's rules. */
+function doubtOf({ problems }: NetworkNamespace, own: string): Unknown | null {
+  const others = own.includes(':') ? /\bip(?:tables-save|-rule|-route)\b/ : /\bip6(?:tables-save|-rule|-route)\b/;
+  return problems.find(({ fact }) => !others.test(fact)) ?? null;
+}
+
 function judge(
   outcomes: readonly NetnsOutcome[],
-  namespace: NetworkNamespace,
+  missing: Unknown | null,
   folder: string,
   port: number,
 ): Known<Capture> {
-  const doubt = outcomes.flatMap((outcome) => outcome.unknowns)[0] ?? namespace.problems[0];
+  const doubt = outcomes.flatMap((outcome) => outcome.unknowns)[0] ?? missing;
   const taken = outcomes.map((outcome) => isTakenTo(outcome, port));
   const first = outcomes[0];
   if (
@@ -163,7 +169,7 @@ function judge(
   ) {
     return { kind: 'unknown', unknown: doubt ?? { fact: `rules in ${folder}`, reason: 'the packet forks' } };
   }
-  if (taken[0] === false && doubt !== undefined) return { kind: 'unknown', unknown: doubt };
+  if (taken[0] === false && doubt !== null) return { kind: 'unknown', unknown: doubt };
   // What found no way at all has met no rule that could have taken it.
   if (taken[0] === false && outcomes.some((one) => one.verdict === 'rejected' || one.verdict === 'dropped')) {
     return unknown(`rules in ${folder}`, 'the packet that was to try them found no way');

@@ -143,10 +143,12 @@ export class Devices {
   /** inet_lookup_ifaddr: one of the namespace's own addresses. */
   isOwn(family: Family, addr: Addr): boolean {
     if (this.local === null) {
-      this.local = { 4: new Set(), 6: new Set() };
+      const local = { 4: new Set<Addr>(), 6: new Set<Addr>() };
       for (const device of this.list()) {
-        for (const address of device.addresses) this.local[address.ip.family].add(address.ip.value);
+        for (const address of device.addresses) local[address.ip.family].add(address.ip.value);
       }
+      // kept only when the list could be read: asked again, a missing file is missing again
+      this.local = local;
     }
     return this.local[family].has(addr);
   }
@@ -180,7 +182,11 @@ export class Devices {
 
   /** force_forwarding of newer kernels; absent on older ones. */
   forces6(device: string): boolean {
-    const key = `net.ipv6.conf.${device.replaceAll('.', '/')}.force_forwarding`;
+    return this.isSet(`net.ipv6.conf.${device.replaceAll('.', '/')}.force_forwarding`);
+  }
+
+  /** A switch that is off where sysctl.txt does not hold it: not every kernel has it. */
+  isSet(key: string): boolean {
     return need(this.facts.sysctls()).values.has(key) && this.sysctl(key) !== 0;
   }
 

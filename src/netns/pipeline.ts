@@ -241,7 +241,7 @@ export class Pipeline {
   }
 
   private localInput(flow: Flow, result: RouteResult): Flow {
-    if (!isForGroup(flow)) {
+    if (!isForGroup(flow, this.runtime.devices)) {
       flow.note('route', 'to a group that this machine is not in: dropped', null);
       return flow.end('dropped');
     }

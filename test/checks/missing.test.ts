@@ -39,3 +39,21 @@ function without(snapshot: Snapshot, file: string): Snapshot {
     read: (path) => (path === file ? { kind: 'missing', path, reason: 'taken out' } : snapshot.read(path)),
   };
 }
+
+test('what is missing of IPv6 leaves a finding about IPv4 as it is', async () => {
+  const whole = await recording('coexistence-1.30.3-inpod-rules-flushed');
+  const words = { from: 'foo/sleep', to: 'bar-1/httpbin:8000' };
+  const dual: Snapshot = {
+    name: whole.name,
+    manifest: whole.manifest,
+    list: (folder) => whole.list(folder),
+    read(path) {
+      if (path.endsWith('/ip6tables-save.txt')) return { kind: 'missing', path, reason: 'taken out' };
+      const file = whole.read(path);
+      if (file.kind !== 'text' || !path.endsWith('/netns/ip-address.json')) return file;
+      return { ...file, text: file.text.replaceAll('"local":"fe80::', '"local":"fd00::') };
+    },
+  };
+  const codes = answer(dual, words).findings.map(({ code }) => code);
+  expect(codes).toContain('MP1001');
+});

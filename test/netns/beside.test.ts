@@ -375,3 +375,33 @@ describe('an error that is sent back', () => {
     expect(verdicts(ask({ 'iptables-save.txt': rules }))).toEqual(['rejected']);
   });
 });
+
+describe('a router of groups', () => {
+  const routed = (text: string): Record<string, string> => ({ 'sysctl.txt': `${FILES['sysctl.txt'] ?? ''}${text}\n` });
+  const group = (ip: string): Partial<Packet> => ({
+    protocol: 'udp',
+    iif: 'eth0',
+    src: { ip: '10.0.0.9', port: 40000 },
+    dst: { ip, port: 80 },
+  });
+  const on = 'net.ipv4.conf.all.mc_forwarding = 1\nnet.ipv4.conf.eth0.mc_forwarding = 1';
+
+  it('may send copies on: unknown, with what would tell', () => {
+    const [outcome] = ask(routed(on), group('239.1.1.1'));
+    expect(outcome?.verdict).toBe('unknown');
+    expect(outcome?.unknowns[0]?.fact).toBe('multicast routes to 239.1.1.1');
+  });
+
+  it.each([
+    [
+      'it is off on the device',
+      'net.ipv4.conf.all.mc_forwarding = 1\nnet.ipv4.conf.eth0.mc_forwarding = 0',
+      '239.1.1.1',
+    ],
+    ['it is off', 'net.ipv4.conf.all.mc_forwarding = 0\nnet.ipv4.conf.eth0.mc_forwarding = 1', '239.1.1.1'],
+    ['nobody says that it is on', '', '239.1.1.1'],
+    ['the group is one of the link', on, '224.0.0.9'],
+  ])('is not asked where %s: only whether the group was joined', (_name, text, ip) => {
+    expect(verdicts(ask(routed(text), group(ip)))).toEqual(['dropped', 'refused']);
+  });
+});
