@@ -48,7 +48,7 @@ test('what is missing of IPv6 leaves a finding about IPv4 as it is', async () =>
     manifest: whole.manifest,
     list: (folder) => whole.list(folder),
     read(path) {
-      if (path.endsWith('/ip6tables-save.txt')) return { kind: 'missing', path, reason: 'taken out' };
+      if (path.endsWith('/ip6-rule.json')) return { kind: 'missing', path, reason: 'taken out' };
       const file = whole.read(path);
       if (file.kind !== 'text' || !path.endsWith('/netns/ip-address.json')) return file;
       return { ...file, text: file.text.replaceAll('"local":"fe80::', '"local":"fd00::') };
