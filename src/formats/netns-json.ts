@@ -20,9 +20,9 @@ export function stringsOf(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
 }
 
-/** The list that iproute2 prints, or why it is none. An empty file is an empty list: `ip -j` prints nothing for nothing. */
+/** The list that iproute2 prints, or why it is none. Of nothing it prints `[ ]`: an empty file is what a failed command leaves. */
 export function parseJsonList(text: string): { readonly list: readonly unknown[] } | { readonly error: string } {
-  if (text.trim() === '') return { list: [] };
+  if (text.trim() === '') return { error: 'empty' };
   let value: unknown;
   try {
     value = JSON.parse(text);

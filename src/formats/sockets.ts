@@ -41,6 +41,8 @@ export function parseSockets(file: string, text: string): Sockets {
       continue;
     }
     const socket = socketOf(state === 'LISTEN' ? 'tcp' : 'udp', words[3] ?? '', { file, line, text: row });
+    const cut = /users:(?!\(\(.*\)\))/.test(row);
+    if (cut) problems.push({ file, line, message: `the line ends in its list of processes: ${row.slice(0, 120)}` });
     if (socket === null) problems.push({ file, line, message: `no local address: ${row.slice(0, 120)}` });
     else sockets.push(socket);
   }

@@ -2,7 +2,8 @@ import { newPacket, type NetnsOutcome, type NetworkNamespace, type Packet } from
 import { parseIp, formatIp } from '../../src/formats/ip.js';
 import type { Flow, Seen } from './bench.js';
 
-function questionOf(flow: Flow): Packet {
+/** The question to the engine that a flow of the bench is. */
+export function questionOf(flow: Flow): Packet {
   const icmp = flow.protocol === 'icmp';
   const out = flow.direction === 'out';
   return newPacket({
