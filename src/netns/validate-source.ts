@@ -84,7 +84,6 @@ export function rejectsSource(flow: Flow, runtime: Runtime, oif: string | null):
   }
   const mark = settings.srcValidMark ? flow.mark : 0;
   const back = reverse(flow, runtime, oif, mark, null);
-  const noAddress = !(runtime.devices.get(device)?.addresses.some(({ ip }) => ip.family === 4) ?? false);
   if (back.kind === 'unreachable' || back.kind === 'prohibit' || back.kind === 'blackhole') {
     return rpf === 0 ? null : `rp_filter: no route back (${back.summary})`;
   }
@@ -92,8 +91,10 @@ export function rejectsSource(flow: Flow, runtime: Runtime, oif: string | null):
     return `a source that is ${back.kind === 'local' ? 'an address of this machine' : back.kind} (martian)`;
   }
   if (usesDevice(back, device)) return null;
-  if (noAddress) return rpf === 0 ? null : 'rp_filter: the device has no address';
-  if (rpf === 1)
-    return `rp_filter is strict and the way back leaves through ${back.nexthop?.device ?? 'another device'}`;
-  return null;
+  if (rpf === 0) return null;
+  const hasAddress = runtime.devices.get(device)?.addresses.some(({ ip }) => ip.family === 4) ?? false;
+  if (!hasAddress) return 'rp_filter: the device has no address';
+  return rpf === 1
+    ? `rp_filter is strict and the way back leaves through ${back.nexthop?.device ?? 'another device'}`
+    : null;
 }
