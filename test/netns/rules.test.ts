@@ -177,6 +177,9 @@ describe('matches', () => {
     ['-m comment --comment -j', 'dropped'],
     ['-f', 'delivered'],
     ['! -f', 'dropped'],
+    ['-m physdev --physdev-in veth0', 'delivered'],
+    ['-m physdev ! --physdev-is-bridged', 'dropped'],
+    ['-m physdev ! --physdev-is-bridged --physdev-is-in', 'delivered'],
     ['-m pkttype --pkt-type unicast', 'dropped'],
     ['-p icmp -m icmp --icmp-type 8', 'delivered'],
   ])('%s: %s', (match, verdict) => {
@@ -194,7 +197,6 @@ describe('matches', () => {
     '-m u32 --u32 "0=0"',
     '-m length --length 40:60',
     '-m mac --mac-source 02:00:00:00:00:01',
-    '-m physdev --physdev-in veth0',
     '-m nobodyknows --thing 1',
     '-m tcp --tcp-option 5',
   ])('%s: both ways, named', (match) => {

@@ -9,6 +9,7 @@ import { addrtype, baseTests, iprange } from './match-address.js';
 import { statistic, undecidable } from './match-chance.js';
 import { connmark, conntrack, mark } from './match-conntrack.js';
 import { owner } from './match-owner.js';
+import { physdev } from './match-physdev.js';
 import { rpfilter } from './match-rpfilter.js';
 import { set } from './match-set.js';
 import { socket } from './match-socket.js';
@@ -52,6 +53,7 @@ const COMPILERS: ReadonlyMap<string, MatchCompiler> = new Map<string, MatchCompi
   ['socket', socket],
   ['set', set],
   ['statistic', statistic],
+  ['physdev', physdev],
   ['rpfilter', rpfilter],
   ['recent', recent],
   ['pkttype', pkttype],
@@ -81,7 +83,6 @@ const UNDECIDABLE: ReadonlySet<string> = new Set([
   'quota',
   'length',
   'mac',
-  'physdev',
   'ttl',
   'hl',
   'tos',

@@ -13,6 +13,17 @@ function prerouting(ipset: string, ...rules: readonly string[]): RuleSet {
 export const IPTABLES_FORMS: readonly Form[] = [
   { name: 'no packet is a fragment', rules: prerouting('', '-f -j DROP', `! -f ${MARK}`), flows: ALL },
   {
+    name: 'no port of a bridge',
+    rules: prerouting(
+      '',
+      '-m physdev --physdev-in veth1 -j DROP',
+      `-m physdev ! --physdev-in veth1 ${MARK}`,
+      '-m physdev ! --physdev-in veth1 --physdev-is-in -j DROP',
+      '-m physdev --physdev-is-in -j DROP',
+    ),
+    flows: ALL,
+  },
+  {
     name: 'comments that look like options',
     rules: prerouting(
       '',
