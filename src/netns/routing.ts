@@ -26,6 +26,8 @@ export interface RouteKey {
   readonly protocol: number;
   readonly sport: number;
   readonly dport: number;
+  /** Of a look-up for a packet that goes elsewhere (fib saddr): where that goes, as its addresses pick the next hop. */
+  readonly packetDst?: Addr;
 }
 
 export interface RouteResult {
@@ -267,9 +269,11 @@ export class Routing {
     if (hops.length <= 1) return hops[0] ?? null;
     const sum = hops.reduce((total, hop) => total + hop.weight, 0);
     const options = hops.map((hop) => ({ probability: hop.weight / sum, condition: null }));
-    // one connection keeps its path: the same answer within one way, as long as the same ones can be used
+    // a hash of the packet's addresses (rt6_multipath_hash, fib_multipath_hash): the same answer within one way, as long as
+    // the packet goes to the same address and the same next hops can be used
     const names = hops.map(({ device, gateway }) => `${device ?? ''} ${gateway ?? ''}`).join();
-    const index = choices.decide(`nexthop ${route.evidence.pointer ?? ''} ${names}`, options, null);
+    const to = textOf(key.packetDst ?? key.dst);
+    const index = choices.decide(`nexthop ${route.evidence.pointer ?? ''} ${names} to ${to}`, options, null);
     return hops[index] ?? null;
   };
 
@@ -378,8 +382,13 @@ function kindOf(route: IpRoute): RouteResult['kind'] {
     case 'blackhole':
       return route.type;
     default:
-      return 'unicast';
+      return leadsToLoopback6(route) ? 'unreachable' : 'unicast';
   }
+}
+
+/** "promote them to reject routes": no true routes of IPv6 over lo (ip6_route_info_create, linux net/ipv6/route.c, v6.12). */
+function leadsToLoopback6({ family, dst, nexthops }: IpRoute): boolean {
+  return family === 6 && dst.ip.value !== 1n && nexthops.length > 0 && nexthops.every(({ device }) => device === 'lo');
 }
 
 function prefixHas(cidr: Cidr, family: Family, addr: Addr): boolean {

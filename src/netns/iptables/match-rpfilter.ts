@@ -36,6 +36,7 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
       protocol: family === 6 ? flow.protocol : 0,
       sport: 0,
       dport: 0,
+      packetDst: flow.dst,
     };
     const routing = runtime.routing(family);
     const back =

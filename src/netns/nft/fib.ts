@@ -60,6 +60,7 @@ function fibKey(flow: Flow, flags: ReadonlySet<string>, iif: string): RouteKey {
     protocol: flow.protocol,
     sport: 0,
     dport: 0,
+    packetDst: flow.dst,
   };
 }
 

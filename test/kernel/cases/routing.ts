@@ -99,4 +99,29 @@ export const ROUTING: readonly KernelCase[] = [
       ),
     ),
   ),
+  // of an address that is translated the hash is another one: both next hops, whatever the first look-up gave
+  ...[1, 2, 3, 4, 5, 6, 7, 8].map((last) =>
+    made(
+      `fib and the route of a translated destination, from fd00:1::${last}`,
+      { ...IN6, src: `fd00:1::${last}`, dst: '2001:db8::7' },
+      {
+        nft: [
+          nft(
+            'pre_raw',
+            'type filter hook prerouting priority -300; policy accept;',
+            'fib daddr oifname "eth0" meta mark set 0x1',
+            'fib daddr oifname "eth1" meta mark set 0x2',
+          ),
+          nft(
+            'pre_n',
+            'type nat hook prerouting priority -100; policy accept;',
+            `ip6 daddr 2001:db8::7 dnat ip6 to 2001:db8::${last}9`,
+          ),
+        ],
+        shell: [
+          'ip -6 route replace 2001:db8::/64 proto 99 nexthop via fd00:244:1::1 dev eth0 nexthop via fd00:1::1 dev eth1',
+        ],
+      },
+    ),
+  ),
 ];
