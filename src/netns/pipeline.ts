@@ -336,6 +336,10 @@ export class Pipeline {
     if (this.isOff(flow, device)) return flow.end('dropped');
     const verdict = this.hooks(flow).POSTROUTING.run(flow, this.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
+    if (device === 'lo') {
+      flow.note('route', 'forwarded over lo, again and again until its time to live is over: dropped', null);
+      return flow.end('dropped');
+    }
     if (isMarked(flow)) this.passedBy(flow);
     this.egress.pass(flow, device);
     return flow.end('forwarded');
@@ -390,10 +394,10 @@ export class Pipeline {
 
   /**
    * Out of lo and in again: the packet keeps its connection and the route of its output, unless PREROUTING gives it another
-   * destination (skb_dst_drop in nf_nat_ipv4_pre_routing, nf_nat_ipv6_in; linux net/netfilter/nf_nat_proto.c, v6.12).
+   * destination (skb_dst_drop in nf_nat_ipv4_pre_routing, nf_nat_ipv6_in; linux net/netfilter/nf_nat_proto.c, v6.12). Whatever
+   * kind of route leads over lo, it delivers (RTCF_LOCAL in __mkroute_output, net/ipv4/route.c).
    */
   private loopback(flow: Flow): Flow {
-    const kind = flow.route?.kind;
     const { dst } = flow;
     flow.iif = 'lo';
     flow.oif = null;
@@ -404,10 +408,6 @@ export class Pipeline {
       const anew = this.routeInput(flow);
       // what leaves in the end was made here all the same
       return anew.verdict === 'forwarded' ? anew.end('sent') : anew;
-    }
-    if (kind !== 'local' && kind !== 'anycast' && kind !== 'broadcast' && kind !== 'multicast') {
-      flow.note('route', 'sent over lo, but not to an address of this machine: dropped', null);
-      return flow.end('dropped');
     }
     return this.deliver(flow);
   }

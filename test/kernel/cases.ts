@@ -6,6 +6,10 @@ import { SENDERS } from './cases/battery-senders.js';
 import { MARKS } from './cases/marks.js';
 import { TPROXY } from './cases/tproxy.js';
 import { TRANSLATIONS } from './cases/translations.js';
+import { CHAINS } from './cases/chains.js';
+import { POLICY_RULES } from './cases/rules.js';
+import { REJECTIONS } from './cases/rejections.js';
+import { SOURCES } from './cases/sources.js';
 import { CONNTRACK } from './cases/conntrack.js';
 import { NAT } from './cases/nat.js';
 import { ROUTING } from './cases/routing.js';
@@ -30,4 +34,8 @@ export const CASES: readonly KernelCase[] = [
   ...MARKS,
   ...TPROXY,
   ...TRANSLATIONS,
+  ...CHAINS,
+  ...SOURCES,
+  ...POLICY_RULES,
+  ...REJECTIONS,
 ];

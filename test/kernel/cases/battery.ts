@@ -57,9 +57,18 @@ export const nftables = (chain: string, head: string, battery: Battery): readonl
     nft: [nft(chain, head, ...asked.map(([test, bit]) => `${test} meta mark set meta mark | ${bit}`))],
   }));
 
-const PROTOCOLS = ['tcp', 'udp', 'icmp'] as const;
+export const PROTOCOLS = ['tcp', 'udp', 'icmp'] as const;
 export const all = (flow: Flow): readonly Flow[] => PROTOCOLS.map((protocol) => ({ ...flow, protocol }));
 export const both = (...tests: readonly string[]): readonly string[] =>
   tests.flatMap((test) => [test, test.replace(/--/, '! --')]);
 export const differ = (...tests: readonly string[]): readonly string[] =>
   tests.flatMap((test) => [test, test.replace(/ (?=\S+$)/, ' != ')]);
+
+/** Several packets against the same rules. */
+export function several(name: string, flows: readonly Flow[], pieces: Partial<Pieces>): readonly KernelCase[] {
+  const { pieces: rules } = made(name, IN, pieces);
+  return flows.map((flow) => ({ name: `${name}: ${wordsOf(flow)}`, flow, pieces: rules, sharesRules: true }));
+}
+
+/** The packet, sent to each of them. */
+export const to = (flow: Flow, ...dst: readonly string[]): readonly Flow[] => dst.map((one) => ({ ...flow, dst: one }));
