@@ -48,6 +48,13 @@ export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion,
   if (flow.tproxy === null && connectedSocket !== null && (back !== null || findsConnected(flow))) {
     return !ask.transparent || connectedSocket.transparent;
   }
+  if (flow.tproxy === null && connectedSocket === null && isUnderWay(flow)) {
+    const owned = flow.choices.either('connected socket', 'a connected socket of this machine owns the packet', {
+      fact: `the connected sockets (${placeOf(evidence)})`,
+      reason: 'sockets.txt holds listeners only',
+    });
+    if (owned) return !ask.transparent || isTransparent(flow, 'the connected one', evidence);
+  }
   let found = flow.tproxy;
   if (found === null) {
     if (flow.protocol !== TCP && flow.protocol !== UDP) return false;
@@ -64,10 +71,19 @@ export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion,
   if (ask.transparent && flow.tproxy === null) {
     const known = found.transparent;
     if (known !== null) return known;
-    return flow.choices.either(`transparent ${found.name}`, `socket ${found.name} is transparent`, {
-      fact: `IP_TRANSPARENT of socket ${found.name} (${placeOf(evidence)})`,
-      reason: 'ss does not print it',
-    });
+    return isTransparent(flow, found.name, evidence);
   }
   return true;
+}
+
+/** A question that calls the connection established does not say whose it is. */
+function isUnderWay({ packet, local, protocol }: Flow): boolean {
+  return packet.assumed?.ctstate === 'ESTABLISHED' && !local && (protocol === TCP || protocol === UDP);
+}
+
+function isTransparent({ choices }: Flow, name: string, evidence: Evidence): boolean {
+  return choices.either(`transparent ${name}`, `socket ${name} is transparent`, {
+    fact: `IP_TRANSPARENT of socket ${name} (${placeOf(evidence)})`,
+    reason: 'ss does not print it',
+  });
 }
