@@ -8,6 +8,7 @@ import type { MatchCompiler } from './compiler.js';
 import { addrtype, baseTests, iprange } from './match-address.js';
 import { statistic, undecidable } from './match-chance.js';
 import { connmark, conntrack, mark } from './match-conntrack.js';
+import { mac, pkttype } from './match-frame.js';
 import { owner } from './match-owner.js';
 import { physdev } from './match-physdev.js';
 import { rpfilter } from './match-rpfilter.js';
@@ -24,20 +25,6 @@ const recent: MatchCompiler = (match, _family, _runtime, evidence) => {
   const set_ = options.take('--set');
   if (set_ !== null) return set_.negated ? () => false : always;
   return undecidable('recent', evidence, evidence.text);
-};
-
-/** Packets of `eval` and of a walk are addressed to this machine on the wire: host packets. */
-const pkttype: MatchCompiler = (match) => {
-  const options = new Options(match);
-  const option = options.take('--pkt-type');
-  if (option === null || !options.done) return null;
-  const wanted = option.values[0]?.toLowerCase();
-  if (wanted !== 'unicast' && wanted !== 'host' && wanted !== 'broadcast' && wanted !== 'multicast') return null;
-  return (flow) => {
-    // packets over lo carry PACKET_LOOPBACK only where they are copies; xt_pkttype looks at the address for those
-    const hit = (wanted === 'unicast' || wanted === 'host') && flow.dst !== 0xffffffff;
-    return hit !== option.negated;
-  };
 };
 
 const COMPILERS: ReadonlyMap<string, MatchCompiler> = new Map<string, MatchCompiler>([
@@ -57,6 +44,7 @@ const COMPILERS: ReadonlyMap<string, MatchCompiler> = new Map<string, MatchCompi
   ['rpfilter', rpfilter],
   ['recent', recent],
   ['pkttype', pkttype],
+  ['mac', mac],
 ]);
 
 /** Those that can stand in the head of a rule. */
@@ -82,7 +70,6 @@ const UNDECIDABLE: ReadonlySet<string> = new Set([
   'connbytes',
   'quota',
   'length',
-  'mac',
   'ttl',
   'hl',
   'tos',

@@ -1,4 +1,5 @@
 import { FactMissing } from '../choices.js';
+import { frameType } from '../frame.js';
 import { asTest, type Test } from '../head.js';
 import type { Runtime } from '../runtime.js';
 import type { Expression, NftContext } from './context.js';
@@ -51,7 +52,7 @@ export function meta(key: string, { family, runtime }: NftContext): Expression |
     case 'skgid':
       return { get: (flow) => (flow.local ? flow.gid : null), kinds: ['int'], owner: 'gid' };
     case 'pkttype':
-      return { get: (flow) => (flow.route?.kind === 'broadcast' ? 1 : 0), kinds: ['pkttype'] };
+      return { get: (flow) => frameType(flow, runtime), kinds: ['pkttype'] };
     default:
       return null;
   }

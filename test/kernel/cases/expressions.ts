@@ -71,6 +71,25 @@ export const EXPRESSIONS: readonly KernelCase[] = [
     'ether saddr 00:00:00:00:00:00',
     'socket mark 0',
   ),
+  ...['10.1.0.5', '255.255.255.255', '10.244.1.255', '224.0.0.1'].flatMap((dst) => [
+    ...preroutingOf(
+      { ...IN, protocol: 'udp', dst },
+      `meta pkttype host ip daddr ${dst}`,
+      `meta pkttype != host ip daddr ${dst}`,
+    ),
+    ...['-m pkttype --pkt-type unicast', '-m pkttype ! --pkt-type broadcast'].map((match) =>
+      made(
+        `${match} to ${dst}`,
+        { ...IN, protocol: 'udp', dst },
+        { rules4: [`mangle PREROUTING ${match} -j MARK --set-mark 0x4000`] },
+      ),
+    ),
+  ]),
+  ...['-m mac --mac-source 00:11:22:33:44:55', '-m mac ! --mac-source 00:11:22:33:44:55'].flatMap((match) =>
+    [IN, { ...OUT, dport: 8080 }].map((flow) =>
+      made(`${match}, ${flow.direction}`, flow, { rules4: [`mangle PREROUTING ${match} -j MARK --set-mark 0x4000`] }),
+    ),
+  ),
   ...[0, 5].flatMap((mark) =>
     output(
       mark,
