@@ -69,7 +69,8 @@ rule add pref 32766 lookup main
 route flush table 100
 route flush table 101
 route flush table 102
-route flush table main proto 99"""
+route flush table main proto 99
+route flush table local proto 99"""
 
 
 def sysctls():
