@@ -12,7 +12,8 @@ export interface NftTable {
   /** `ip`, `ip6`, `inet`, `arp`, `bridge`, `netdev`. */
   readonly family: string;
   readonly name: string;
-  readonly dormant: boolean;
+  /** Null where the list does not tell. */
+  readonly dormant: boolean | null;
   readonly chains: readonly NftChain[];
   readonly sets: ReadonlyMap<string, NftSet>;
   readonly flowtables: readonly NftFlowtable[];
@@ -29,8 +30,11 @@ export interface NftChain {
   readonly name: string;
   /** Null: a chain that is only jumped to. */
   readonly base: NftBase | null;
-  /** Position among all chains of the ruleset: the order in which they were made. */
-  readonly order: number;
+  /**
+   * Position among all chains of the ruleset: the order in which they were made. Null where it was added to its table after
+   * rules: the list does not say whether chains of later tables were there by then.
+   */
+  readonly order: number | null;
   readonly evidence: Evidence;
   readonly rules: readonly NftRule[];
 }
@@ -66,10 +70,23 @@ export interface NftSet {
 interface OpenTable {
   family: string;
   name: string;
-  dormant: boolean;
-  chains: (NftChain & { rules: NftRule[] })[];
+  dormant: boolean | null;
+  chains: OpenChain[];
   sets: Map<string, NftSet & { changed: boolean }>;
   flowtables: NftFlowtable[];
+  /** The lowest handle of a rule: objects of a table are numbered as they are made. */
+  firstRule: number;
+}
+
+type OpenChain = Omit<NftChain, 'rules' | 'order'> & { rules: NftRule[]; order: number | null };
+
+const FLAGS: ReadonlySet<string> = new Set(['owner', 'persist']);
+
+/** Before 1.0.9 nft prints a single flag from memory that is free again: any text may stand there (src/json.c, table_flags_json). */
+function sleeps(flags: unknown): boolean | null {
+  if (typeof flags !== 'string') return stringsOf(flags).includes('dormant');
+  if (flags === 'dormant') return true;
+  return FLAGS.has(flags) ? false : null;
 }
 
 export function parseNftRuleset(file: string, text: string): NftRuleset {
@@ -85,7 +102,8 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
   const list = isObject(document) ? document['nftables'] : null;
   if (!Array.isArray(list)) return { file, tables: [], problems: [{ file, message: 'no list "nftables"' }] };
   const tables = new Map<string, OpenTable>();
-  const chains = new Map<string, NftChain & { rules: NftRule[] }>();
+  const chains = new Map<string, OpenChain>();
+  const made: { chain: OpenChain; table: OpenTable; handle: number }[] = [];
   const tableOf = (object: JsonObject, nameKey: string): OpenTable | null => {
     const family = stringOf(object['family']);
     const name = stringOf(object[nameKey]);
@@ -93,8 +111,8 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
     const key = `${family} ${name}`;
     let table = tables.get(key);
     if (table === undefined) {
-      const dormant = object['flags'] === 'dormant' || stringsOf(object['flags']).includes('dormant');
-      table = { family, name, dormant: nameKey === 'name' && dormant, chains: [], sets: new Map(), flowtables: [] };
+      const dormant = nameKey === 'name' ? sleeps(object['flags']) : false;
+      table = { family, name, dormant, chains: [], sets: new Map(), flowtables: [], firstRule: Infinity };
       tables.set(key, table);
     }
     return table;
@@ -108,6 +126,7 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
       return;
     }
     const evidence = (what: string): Evidence => ({ file, pointer: `${pointer}/${kind}`, text: what });
+    const handle = numberOf(object['handle']);
     if (kind === 'table') tableOf(object, 'name');
     else if (kind === 'chain') {
       const table = tableOf(object, 'table');
@@ -117,8 +136,10 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
         return;
       }
       const text_ = `chain ${table.family} ${table.name} ${name}`;
-      const chain = { name, base: baseOf(object), order: chains.size + 1, evidence: evidence(text_), rules: [] };
+      const order = chains.size + 1;
+      const chain: OpenChain = { name, base: baseOf(object), order, evidence: evidence(text_), rules: [] };
       table.chains.push(chain);
+      if (handle !== null) made.push({ chain, table, handle });
       chains.set(`${table.family} ${table.name} ${name}`, chain);
     } else if (kind === 'rule') {
       const chain = chains.get(
@@ -129,7 +150,9 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
         problems.push({ file, pointer, message: 'a rule without a chain' });
         return;
       }
-      noteChanges(expr, tableOf(object, 'table'));
+      const table = tableOf(object, 'table');
+      noteChanges(expr, table);
+      if (table !== null && handle !== null) table.firstRule = Math.min(table.firstRule, handle);
       chain.rules.push({ expr, evidence: evidence(`${chain.evidence.text.slice(6)}: ${JSON.stringify(expr)}`) });
     } else if (kind === 'flowtable') {
       const table = tableOf(object, 'table');
@@ -154,6 +177,7 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
       });
     }
   });
+  for (const { chain, table, handle } of made) if (handle > table.firstRule) chain.order = null;
   return { file, tables: [...tables.values()], problems };
 }
 

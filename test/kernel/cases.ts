@@ -10,6 +10,7 @@ import { CHAINS } from './cases/chains.js';
 import { POLICY_RULES } from './cases/rules.js';
 import { REJECTIONS } from './cases/rejections.js';
 import { SOURCES } from './cases/sources.js';
+import { CORNERS } from './cases/corners.js';
 import { CONNTRACK } from './cases/conntrack.js';
 import { NAT } from './cases/nat.js';
 import { ROUTING } from './cases/routing.js';
@@ -38,4 +39,5 @@ export const CASES: readonly KernelCase[] = [
   ...SOURCES,
   ...POLICY_RULES,
   ...REJECTIONS,
+  ...CORNERS,
 ];

@@ -18,7 +18,7 @@ const DIRECTIONS: Readonly<Record<string, 'ingress' | 'egress' | undefined>> = {
  */
 export function linkChains(ruleset: NftRuleset): readonly LinkChain[] {
   return ruleset.tables.flatMap((table) =>
-    table.dormant ? [] : table.chains.flatMap((chain) => linksOf(table, chain)),
+    table.dormant === true ? [] : table.chains.flatMap((chain) => linksOf(table, chain)),
   );
 }
 
@@ -71,6 +71,6 @@ export function usedFlowtables(ruleset: NftRuleset): readonly Flowtable[] {
     const used = table.chains.some(({ rules }) =>
       rules.some(({ expr }) => expr.some((statement) => isObject(statement) && 'flow' in statement)),
     );
-    return table.dormant || !used ? [] : table.flowtables;
+    return table.dormant === true || !used ? [] : table.flowtables;
   });
 }

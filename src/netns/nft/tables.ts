@@ -4,7 +4,7 @@ import type { Family } from '../address.js';
 import { Chain, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
 import { CONTINUE, DROP, type Action, type Flow, type HookName, type Verdict } from '../flow.js';
-import { split, type Test } from '../head.js';
+import { ANY, split, type Test } from '../head.js';
 import type { BaseChain } from '../hooks.js';
 import type { Runtime } from '../runtime.js';
 import type { NftContext } from './context.js';
@@ -40,14 +40,16 @@ export class CompiledNftTable {
   }
 
   baseChains(): readonly BaseChain[] {
-    if (this.table.dormant) return [];
+    if (this.table.dormant === true) return [];
     return this.table.chains.flatMap((chain): readonly BaseChain[] => {
       const { base } = chain;
       const hook = base === null ? undefined : HOOKS[base.hook];
       if (base === null || hook === undefined) return [];
       const type = base.type === 'nat' || base.type === 'route' ? base.type : 'filter';
       const label = `${this.table.family} ${this.table.name} ${chain.name}`;
-      const rules = this.chain(chain.name);
+      const chained = this.chain(chain.name);
+      const policy = base.policy === 'drop' ? dropped(chain) : null;
+      const known = this.table.dormant !== null;
       return [
         {
           hook,
@@ -55,11 +57,27 @@ export class CompiledNftTable {
           type,
           order: chain.order,
           label,
-          rules,
-          otherwise: base.policy === 'drop' ? dropped(chain) : null,
+          rules: known ? chained : this.perhaps(chained, policy),
+          otherwise: known ? policy : null,
         },
       ];
     });
+  }
+
+  /** The same, where nobody can say whether the table is dormant. */
+  private perhaps(rules: Chain, otherwise: Action | null): Chain {
+    const { family, name } = this.table;
+    const awake = `table ${family} ${name} is not dormant`;
+    const unknown = {
+      fact: `flags of table ${family} ${name}`,
+      reason: 'nft before 1.0.9 prints a single flag wrongly',
+    };
+    const act: Action = (flow) => {
+      const verdict = rules.run(flow);
+      return verdict === CONTINUE && otherwise !== null ? otherwise(flow) : verdict;
+    };
+    const rest = (flow: Flow): boolean => flow.choices.either(awake, awake, unknown);
+    return new Chain(1, () => [{ head: ANY, rest, act, protocol: null, dst: null, jumpsTo: null }]);
   }
 
   private chain(name: string): Chain {
