@@ -20,7 +20,7 @@ export interface BaseChain {
   readonly hook: HookName;
   readonly priority: number;
   readonly type: 'filter' | 'nat' | 'route';
-  /** Registration order as far as it can be seen; null for a legacy table, which no listing places among nft's. */
+  /** Registration order as far as it can be seen; null for a legacy table, and a chain added later: no listing places them among nft's. */
   readonly order: number | null;
   /** "iptables nat OUTPUT", "inet istio-ambient-nat output". */
   readonly label: string;
@@ -56,7 +56,7 @@ const MANIP: Readonly<Record<HookName, Manip | null>> = {
   POSTROUTING: 'SRC',
 };
 
-/** Chains in the order in which they run; two where no file tells whether the legacy ones come first. */
+/** Chains in the order in which they run; two where no file tells whether those without a place in the listing come first. */
 interface Ordered {
   readonly mixed: boolean;
   readonly legacyFirst: readonly BaseChain[];
@@ -82,8 +82,9 @@ function ordered(chains: readonly BaseChain[]): Ordered {
 }
 
 function legacyIsFirst(flow: Flow): boolean {
-  return flow.choices.either('legacy first', 'the legacy iptables rules run before those of nft at the same priority', {
-    fact: 'registration order of the iptables-legacy and nft tables',
+  const words = 'the legacy iptables rules, and chains added later, run before the others of their priority';
+  return flow.choices.either('legacy first', words, {
+    fact: 'registration order of the iptables-legacy and nft tables, and of chains added later',
     reason: 'no tool prints it',
   });
 }

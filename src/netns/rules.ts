@@ -181,7 +181,7 @@ function addTables(
         hook,
         priority: shown?.base?.priority ?? usual,
         type: table.name === 'nat' ? 'nat' : table.name === 'mangle' && hook === 'OUTPUT' ? 'route' : 'filter',
-        order: backend === 'nft' ? (shown?.order ?? 0) : null,
+        order: backend === 'nft' ? (shown === undefined ? 0 : shown.order) : null,
         label: `${tool} ${table.name} ${hook}`,
         ...compiled.builtin(hook),
       });

@@ -12,6 +12,18 @@ function prerouting(ipset: string, ...rules: readonly string[]): RuleSet {
 
 export const IPTABLES_FORMS: readonly Form[] = [
   { name: 'no packet is a fragment', rules: prerouting('', '-f -j DROP', `! -f ${MARK}`), flows: ALL },
+  ...[IN, ...ALL.slice(1, 2)].map((flow): Form => ({
+    name: `a chain of iptables added after the table of another program, ${flow.protocol}`,
+    rules: {
+      shell: `iptables-nft -t nat -A POSTROUTING -j RETURN
+nft add table ip other
+nft 'add chain ip other p { type nat hook prerouting priority -100; }'
+nft add rule ip other p dnat to 10.244.1.5
+iptables-nft -t nat -A PREROUTING -j DNAT --to-destination 10.1.0.77`,
+    },
+    flows: [flow],
+    open: true,
+  })),
   {
     name: 'no port of a bridge',
     rules: prerouting(
