@@ -8,6 +8,7 @@ import { compileExpression, unsupportedExpression } from './expression.js';
 import { sorted } from './draw.js';
 import { carries } from './payload.js';
 import { compileSetMembers, type Members } from './sets.js';
+import { readsUnseen } from './unseen.js';
 import { literal, pattern, type Kind, type Pattern, type Value, type ValueTest } from './value.js';
 
 /** The test of a match statement; null where the statement is of another kind. */
@@ -23,7 +24,8 @@ export function compileNftMatch(json: JsonObject, context: NftContext): Test {
 function fork(json: JsonObject, context: NftContext): Predicate {
   const words = JSON.stringify({ match: json });
   const condition = `${words} at ${placeOf(context.evidence)} matches`;
-  const unknown = unsupportedExpression({ match: json }, context.evidence);
+  const foreign = unsupportedExpression({ match: json }, context.evidence);
+  const unknown = readsUnseen(json['left']) ? { ...foreign, reason: 'neither the packet nor a file says' } : foreign;
   const possible = carries(json['left'], context.runtime);
   return (flow) =>
     possible(flow) && flow.choices.either(`nft ${placeOf(context.evidence)} ${words}`, condition, unknown);

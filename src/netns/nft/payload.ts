@@ -31,6 +31,8 @@ export function payload(json: JsonObject, family: Family): Expression | null {
         };
       }
       if (field === 'protocol' || field === 'nexthdr') return { get: (flow) => flow.protocol, kinds: ['proto'] };
+      // without options
+      if (field === 'hdrlength') return { get: () => 5, kinds: ['int'] };
       if (field === 'version') return { get: () => (family === 4 ? 4 : 6), kinds: ['int'] };
       return null;
     }
@@ -77,10 +79,13 @@ export function payload(json: JsonObject, family: Family): Expression | null {
   }
 }
 
-/** `@nh,96,32`, `@th,16,16`: bits of a header, as far as they are an IPv4 address or a port. */
+/** `@nh,96,32`, `@th,16,16`: bits of a header, as far as they are an IPv4 address, the protocol or a port. */
 function raw({ base, offset, len }: JsonObject, family: Family): Expression | null {
   if (base === 'nh' && family === 4 && len === 32 && (offset === 96 || offset === 128)) {
     return { get: ({ src, dst }) => (offset === 96 ? src : dst), kinds: ['addr'] };
+  }
+  if (base === 'nh' && family === 4 && len === 8 && offset === 72) {
+    return { get: ({ protocol }) => protocol, kinds: ['int'] };
   }
   if (base !== 'th' || len !== 16 || (offset !== 0 && offset !== 16)) return null;
   return payload({ protocol: 'th', field: offset === 0 ? 'sport' : 'dport' }, family);
