@@ -17,7 +17,9 @@ export function track(flow: Flow): void {
   if (flow.known.length > 0 && belongs(flow)) return;
   // an echo request is never a reply, whatever connection its addresses look like
   const question = assumed?.ctdir === 'REPLY' && (flow.protocol === ICMP || flow.protocol === ICMPV6);
-  if (assumed !== null && flow.zone === 0 && (!question || flow.src === flow.dst)) {
+  // resolve_normal_ct looks a reply up in the zone of replies
+  const zone = assumed?.ctdir === 'REPLY' && !question ? flow.zoneReply : flow.zone;
+  if (assumed !== null && zone === 0 && (!question || flow.src === flow.dst)) {
     assume(flow, question ? { ...assumed, ctdir: 'ORIGINAL' } : assumed);
     return;
   }

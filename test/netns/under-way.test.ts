@@ -22,9 +22,10 @@ const FILES = {
   'nft-ruleset.json': '{"nftables":[]}',
 };
 
-function verdicts(rule: string, ctstate: string, dst: string): readonly string[] {
-  const netns = namespaceOf({ ...FILES, 'iptables-save.txt': `*mangle\n:PREROUTING ACCEPT\n${rule}\nCOMMIT\n` });
-  const question = { id: 1, direction: 'in', iif: 'eth0', protocol: 'tcp', src: '10.0.0.9:40000', dst, ctstate };
+function verdicts(rule: string, ctstate: string, dst: string, ctdir = 'ORIGINAL', raw = ''): readonly string[] {
+  const table = (name: string, rules: string): string => `*${name}\n:PREROUTING ACCEPT\n${rules}COMMIT\n`;
+  const netns = namespaceOf({ ...FILES, 'iptables-save.txt': table('raw', raw) + table('mangle', `${rule}\n`) });
+  const question = { id: 1, direction: 'in', iif: 'eth0', protocol: 'tcp', src: '10.0.0.9:40000', dst, ctstate, ctdir };
   const answer = answerLine(netns, JSON.stringify(question));
   return 'error' in answer ? [answer.error] : answer.outcomes.map(({ verdict }) => verdict).sort();
 }
@@ -43,5 +44,15 @@ describe('-m socket', () => {
 
   it('its listener matches whoever owns it', () => {
     expect(verdicts(plain, 'ESTABLISHED', '10.0.0.5:80')).toEqual(['dropped']);
+  });
+});
+
+describe('zones', () => {
+  const fresh = '-A PREROUTING -m conntrack --ctstate NEW -j DROP';
+
+  it('a reply is looked up in the zone of replies, another packet in the other one', () => {
+    const original = '-A PREROUTING -j CT --zone-orig 5\n';
+    expect(verdicts(fresh, 'ESTABLISHED', '10.0.0.5:15006', 'REPLY', original)).toEqual(['delivered']);
+    expect(verdicts(fresh, 'ESTABLISHED', '10.0.0.5:15006', 'ORIGINAL', original)).toEqual(['dropped']);
   });
 });
