@@ -29,6 +29,8 @@ export interface Draw {
   readonly offset: number;
   /** Where the counter stands in the rules; null: by chance. */
   readonly counter: string | null;
+  /** Whether the packet has what is hashed; of another one the rule breaks off. */
+  readonly readable: (flow: Flow) => boolean;
 }
 
 export interface NftContext {

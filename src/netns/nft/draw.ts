@@ -3,7 +3,8 @@ import { numberOf, stringOf, type JsonObject } from '../../formats/netns-json.js
 import { FactMissing } from '../choices.js';
 import type { Flow } from '../flow.js';
 import { placeOf } from '../runtime.js';
-import type { Draw, Expression, Getter } from './context.js';
+import { carries } from './payload.js';
+import type { Draw, Expression, Getter, NftContext } from './context.js';
 import type { Value } from './value.js';
 
 /** More members than this are not followed one by one, nor sorted by what is done with them. */
@@ -11,21 +12,21 @@ const MAX_MEMBERS = 64;
 const MAX_SORTED = 65536;
 
 /** By chance, or by a counter. */
-export function numgen(json: JsonObject, evidence: Evidence): Expression | null {
-  return drawn(json, stringOf(json['mode']) === 'inc' ? placeOf(evidence) : null, evidence);
+export function numgen(json: JsonObject, context: NftContext): Expression | null {
+  return drawn(json, stringOf(json['mode']) === 'inc' ? placeOf(context.evidence) : null, context);
 }
 
 /** A hash over the packet: one connection always draws the same. */
-export function hashed(json: JsonObject, evidence: Evidence): Expression | null {
-  return drawn(json, null, evidence);
+export function hashed(json: JsonObject, context: NftContext): Expression | null {
+  return drawn(json, null, context);
 }
 
-function drawn(json: JsonObject, counter: string | null, evidence: Evidence): Expression | null {
+function drawn(json: JsonObject, counter: string | null, { evidence, runtime }: NftContext): Expression | null {
   const mod = numberOf(json['mod']);
   const offset = numberOf(json['offset']) ?? 0;
   if (mod === null || mod < 1) return null;
-  const draw: Draw = { mod, offset, counter };
-  return { get: (flow) => one(flow, draw, evidence), kinds: ['int'], draw };
+  const draw: Draw = { mod, offset, counter, readable: carries(json['expr'], runtime) };
+  return { get: (flow) => (draw.readable(flow) ? one(flow, draw, evidence) : null), kinds: ['int'], draw };
 }
 
 function one(flow: Flow, { mod, offset, counter }: Draw, evidence: Evidence): number {
@@ -59,6 +60,7 @@ export function sorted(expression: Expression, use: (value: Value, flow: Flow) =
   if (draw === undefined || draw.mod <= MAX_MEMBERS || draw.mod > MAX_SORTED) return get;
   let sorts: readonly Sort[] | null = null;
   return (flow) => {
+    if (!draw.readable(flow)) return null;
     sorts ??= sort(draw, (value) => use(value, flow));
     const options = sorts.map(({ count, words }) => ({
       probability: count / draw.mod,

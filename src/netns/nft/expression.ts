@@ -25,9 +25,9 @@ export function compileExpression(json: unknown, context: NftContext, kind: Kind
   if (isObject(json['ct'])) return conntrack(json['ct'], context.family);
   if (isObject(json['fib'])) return fib(json['fib'], context);
   if (isObject(json['socket'])) return socket(json['socket'], context);
-  if (isObject(json['numgen'])) return numgen(json['numgen'], context.evidence);
-  if (isObject(json['jhash'])) return hashed(json['jhash'], context.evidence);
-  if (isObject(json['symhash'])) return hashed(json['symhash'], context.evidence);
+  if (isObject(json['numgen'])) return numgen(json['numgen'], context);
+  if (isObject(json['jhash'])) return hashed(json['jhash'], context);
+  if (isObject(json['symhash'])) return hashed(json['symhash'], context);
   if (isObject(json['map'])) return mapped(json['map'], context);
   if (Array.isArray(json['concat'])) return concat(json['concat'], context);
   for (const operator of OPERATORS) {

@@ -153,6 +153,15 @@ export const NFT_FORMS: readonly Form[] = [
     flows: ALL,
   },
   {
+    name: 'a hash of what the packet does not have',
+    rules: prerouting(
+      '',
+      'meta mark set jhash ip saddr . tcp sport mod 1 offset 7',
+      'ip6 saddr fd00::/8 meta mark set 0x9',
+    ),
+    flows: ALL,
+  },
+  {
     name: 'bits of headers',
     rules: prerouting('', `@nh,96,32 0x0af40101 ${MARK}`, '@th,16,16 443 meta mark set mark or 1'),
     flows: [IN, UDP],
