@@ -90,6 +90,7 @@ const SOCKETS = [
   '-m socket --transparent',
   '-m socket --transparent --nowildcard',
 ];
+/** The sockets of nft are asked from another port: what waits for an answer would be found in place of the listener. */
 const NFT_SOCKETS = ['socket transparent 1', 'socket transparent 0', 'socket wildcard 1', 'socket wildcard 0'];
 const TARGETS: readonly Flow[] = [
   ...[8080, 7070, 9090, 15053, 443].flatMap((dport) =>
@@ -104,6 +105,28 @@ const TARGETS6: readonly Flow[] = [80, 8080, 15053].flatMap((dport) =>
 
 /** Senders, ways back, and sockets. */
 export const SENDERS: readonly KernelCase[] = [
+  ...iptables('raw PREROUTING', {
+    name: 'rpfilter of who has no address',
+    flows: ['224.0.0.1', '224.0.1.1', '255.255.255.255', '10.1.0.5'].map((dst) => ({
+      ...IN,
+      protocol: 'udp',
+      src: '0.0.0.0',
+      dst,
+      dport: 53,
+    })),
+    tests: RPFILTERS,
+  }),
+  ...iptables('raw PREROUTING', {
+    name: 'rpfilter where protocols have their own routes',
+    flows: [...all({ ...IN6, src: '2001:db8::77' }), ...all({ ...IN6, iif: 'eth1', src: '2001:db8::77' })],
+    tests: RPFILTERS,
+    pieces: {
+      shell: [
+        'ip -6 route replace 2001:db8::77 via fd00:1::1 dev eth1 table 101 proto 99',
+        'ip -6 rule add pref 500 ipproto tcp lookup 101',
+      ],
+    },
+  }),
   ...iptables('mangle OUTPUT', {
     name: 'owners',
     flows: [...all({ ...OUT, dport: 8080 }), { ...OUT, uid: 0, gid: 33 }, { ...OUT, uid: 1337, gid: 1000 }],
@@ -137,7 +160,7 @@ export const SENDERS: readonly KernelCase[] = [
   ...iptables('mangle PREROUTING', { name: 'sockets of IPv6', flows: TARGETS6, tests: SOCKETS }),
   ...nftables('pre_m', 'type filter hook prerouting priority -150; policy accept;', {
     name: 'sockets of nft',
-    flows: [...TARGETS, ...TARGETS6],
+    flows: [...TARGETS, ...TARGETS6].map((flow) => ({ ...flow, sport: 24001 })),
     tests: NFT_SOCKETS,
   }),
 ];

@@ -125,4 +125,45 @@ export const CONNTRACK: readonly KernelCase[] = [
       ),
     ),
   ),
+  ...['CT --zone 5', 'CT --notrack', 'CT --zone-reply 5'].flatMap((target) =>
+    ['-m conntrack --ctstate NEW', '-m conntrack --ctstate UNTRACKED', '-m conntrack --ctorigdst 10.1.0.5'].flatMap(
+      (test) =>
+        [
+          [`raw PREROUTING -j ${target}`],
+          ['raw OUTPUT -j CT --notrack', `raw PREROUTING -j ${target}`],
+          ['raw OUTPUT -j CT --zone 7', `raw PREROUTING -j ${target}`],
+        ].map((rules, at) =>
+          made(
+            `over lo, ${target} after ${at}, then ${test}`,
+            { ...OUT, dport: 8080 },
+            {
+              rules4: [
+                ...rules,
+                `raw PREROUTING ${test} -j MARK --set-xmark 0x4000/0x4000`,
+                `mangle INPUT ${test} -j MARK --set-xmark 0x2000/0x2000`,
+              ],
+              nft: [
+                nft(
+                  'in_f',
+                  'type filter hook input priority 0; policy accept;',
+                  'ct zone 5 meta mark set meta mark | 0x1',
+                  'ct zone 7 meta mark set meta mark | 0x2',
+                ),
+              ],
+            },
+          ),
+        ),
+    ),
+  ),
+  ...['orig', 'repl'].flatMap((way) =>
+    ['2048', '32768', '32769', '33024', '33025', '0', '1'].map((port) =>
+      made(
+        `the type of an ICMPv6 echo as --ct${way}dstport ${port}`,
+        { ...IN6, protocol: 'icmp' },
+        {
+          rules6: [`mangle PREROUTING -m conntrack --ct${way}dstport ${port} -j MARK --set-xmark 0x1/0x1`],
+        },
+      ),
+    ),
+  ),
 ];
