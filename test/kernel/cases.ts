@@ -11,6 +11,7 @@ import { POLICY_RULES } from './cases/rules.js';
 import { REJECTIONS } from './cases/rejections.js';
 import { SOURCES } from './cases/sources.js';
 import { CORNERS } from './cases/corners.js';
+import { LEFTOVERS } from './cases/leftovers.js';
 import { CONNTRACK } from './cases/conntrack.js';
 import { NAT } from './cases/nat.js';
 import { ROUTING } from './cases/routing.js';
@@ -40,4 +41,5 @@ export const CASES: readonly KernelCase[] = [
   ...POLICY_RULES,
   ...REJECTIONS,
   ...CORNERS,
+  ...LEFTOVERS,
 ];

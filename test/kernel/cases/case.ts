@@ -68,3 +68,4 @@ export const overLo = (protocol: Flow['protocol']): Partial<Flow> => ({
 export const THROUGH: Flow = { ...IN, dst: '10.1.0.77' };
 /** Made here, out of eth0. */
 export const SENT: Flow = { ...OUT, src: '10.244.1.5', dst: '10.244.2.9' };
+export const THROUGH6: Flow = { ...IN6, src: 'fd00:244:1::9', dst: 'fd00:1::77' };

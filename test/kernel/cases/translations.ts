@@ -1,6 +1,5 @@
-import type { Flow } from '../bench.js';
 import type { Pieces } from '../generate.js';
-import { each, IN, IN6, nft, SENT, THROUGH, type KernelCase } from './case.js';
+import { each, IN, nft, SENT, THROUGH, THROUGH6, type KernelCase } from './case.js';
 
 const DNAT6 = [
   '-j DNAT --to-destination [fd00:1::5]:80',
@@ -115,7 +114,6 @@ const outNat = (rule: string): Partial<Pieces> => ({
 const inNat = (rule: string): Partial<Pieces> => ({
   nft: [nft('in_n', 'type nat hook input priority 100; policy accept;', rule)],
 });
-const THROUGH6: Flow = { ...IN6, src: 'fd00:244:1::9', dst: 'fd00:1::77' };
 
 /** DNAT, SNAT and their kin, of iptables and nft, in all that they can be written. */
 export const TRANSLATIONS: readonly KernelCase[] = [
