@@ -236,6 +236,11 @@ export class Flow {
     if (this.steps !== null) this.steps.push(stepOf(this, kind, summary, cause));
   }
 
+  /** A route was chosen. */
+  noteRoute({ summary, evidence }: RouteResult): void {
+    this.note('route', summary, evidence);
+  }
+
   /** It ends here. */
   end(verdict: NetnsVerdict): this {
     this.verdict = verdict;

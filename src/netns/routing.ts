@@ -1,12 +1,13 @@
 import type { Evidence } from '../formats/evidence.js';
-import { cidrContains, type Cidr } from '../formats/ip.js';
+import { cidrContains } from '../formats/ip.js';
 import type { IpAddresses } from '../formats/ip-address.js';
 import type { IpRoute, IpRoutes, Nexthop } from '../formats/ip-route.js';
-import type { IpRule, IpRules, Range } from '../formats/ip-rule.js';
-import { ipOf, textOf, type Addr, type Family } from './address.js';
+import type { IpRule, IpRules } from '../formats/ip-rule.js';
+import { textOf, type Addr, type Family } from './address.js';
 import type { Choices } from './choices.js';
+import type { Flow } from './flow.js';
 import { need, type Fact, type NetnsFacts } from './facts.js';
-import { protocolNumber } from './protocols.js';
+import { compileRule, isCustom, ruleMatches, type CompiledRule } from './policy-rules.js';
 import { RouteTable, tableName } from './route-table.js';
 
 /**
@@ -40,18 +41,6 @@ export interface RouteResult {
   readonly evidence: readonly Evidence[];
 }
 
-/** A policy rule, ready to be asked. */
-interface CompiledRule {
-  readonly rule: IpRule;
-  /** It has no condition at all: the three rules of every namespace. */
-  readonly always: boolean;
-  readonly protocol: number | null;
-  /** The table that it looks up; null where there is none of that name, or another action. */
-  readonly table: RouteTable | null;
-  /** Where a `goto` continues, as an index; Infinity: nowhere. Null: no goto. */
-  readonly target: number | null;
-}
-
 /** Rules and tables of one family, read when a packet first needs a route. */
 interface Loaded {
   readonly rules: readonly IpRule[];
@@ -73,6 +62,18 @@ export class Routing {
   private readonly addressesFact: () => Fact<IpAddresses>;
   private readonly linkdownMatters: (device: string) => boolean;
   private loaded: Loaded | null = null;
+  /** Written anew for each packet. */
+  private readonly key: { -readonly [Field in keyof RouteKey]: RouteKey[Field] } = {
+    dst: 0,
+    src: 0,
+    iif: '',
+    oif: null,
+    mark: 0,
+    uid: null,
+    protocol: 0,
+    sport: 0,
+    dport: 0,
+  };
 
   constructor(family: Family, facts: NetnsFacts, linkdownMatters: (device: string) => boolean) {
     this.family = family;
@@ -180,6 +181,21 @@ export class Routing {
     return this.search(key, choices, this.balanced);
   }
 
+  /** The way of a packet by its own fields; `src` and `uid` are not always its own. */
+  lookupFor(flow: Flow, src: Addr, iif: string, oif: string | null, uid: number | null): RouteResult {
+    const { key } = this;
+    key.dst = flow.dst;
+    key.src = src;
+    key.iif = iif;
+    key.oif = oif;
+    key.mark = flow.mark;
+    key.uid = uid;
+    key.protocol = flow.protocol;
+    key.sport = flow.sport;
+    key.dport = flow.dport;
+    return this.search(key, flow.choices, this.balanced);
+  }
+
   /** A bare fib_lookup, for questions about a route: among several next hops it names the first that can be used. */
   routeOf(key: RouteKey, choices: Choices): RouteResult {
     return this.search(key, choices, this.first);
@@ -189,7 +205,7 @@ export class Routing {
     const { compiled } = this.current(choices);
     for (let at = 0; at < compiled.length; at++) {
       const one = compiled[at];
-      if (one === undefined || !(one.always || this.ruleMatches(one, key, choices))) continue;
+      if (one === undefined || !(one.always || ruleMatches(one, this.family, key, choices))) continue;
       const { rule } = one;
       const { action } = rule;
       if (action.kind === 'nop') continue;
@@ -276,63 +292,6 @@ export class Routing {
     const index = choices.decide(`nexthop ${route.evidence.pointer ?? ''} ${names} to ${to}`, options, null);
     return hops[index] ?? null;
   };
-
-  private ruleMatches({ rule, protocol }: CompiledRule, key: RouteKey, choices: Choices): boolean {
-    let matches =
-      (rule.src === null || prefixHas(rule.src, this.family, key.src)) &&
-      (rule.dst === null || prefixHas(rule.dst, this.family, key.dst)) &&
-      (rule.iif === null || rule.iif === key.iif) &&
-      (rule.oif === null || rule.oif === key.oif) &&
-      (rule.fwmark === null || ((key.mark ^ rule.fwmark.value) & rule.fwmark.mask) === 0) &&
-      !rule.tos &&
-      (rule.protocol === null || protocol === key.protocol) &&
-      inRange(rule.sport, key.sport) &&
-      inRange(rule.dport, key.dport);
-    if (matches && rule.uid !== null) {
-      const { from, to } = rule.uid;
-      matches =
-        key.uid === null
-          ? choices.either(`uid ${from}-${to}`, `the sending process has a uid in ${from}-${to}`, null)
-          : key.uid >= from && key.uid <= to;
-    }
-    // l3mdev_fib_rule_match: only of packets in a VRF, which end before they come here
-    if (rule.l3mdev) matches = false;
-    if (matches && rule.unsupported.length > 0) {
-      const words = rule.unsupported.join(', ');
-      const unknown = { fact: `meaning of ${words} in rule ${rule.priority}`, reason: 'not supported' };
-      matches = choices.either(`rule ${rule.priority}`, `rule ${rule.priority} matches (${words})`, unknown);
-    }
-    return matches !== rule.not;
-  }
-}
-
-function compileRule(
-  rule: IpRule,
-  at: number,
-  rules: readonly IpRule[],
-  tables: ReadonlyMap<string, RouteTable>,
-): CompiledRule {
-  const { action } = rule;
-  let target: number | null = null;
-  if (action.kind === 'goto' && action.resolved) {
-    const index = rules.findIndex((other, place) => place > at && other.priority >= action.priority);
-    target = index < 0 ? Infinity : index;
-  }
-  return {
-    rule,
-    always: isUnconditional(rule),
-    protocol: rule.protocol === null ? null : protocolNumber(rule.protocol),
-    table: action.kind === 'table' ? (tables.get(tableName(action.table)) ?? null) : null,
-    target,
-  };
-}
-
-function isUnconditional(rule: IpRule): boolean {
-  const { src, dst, iif, oif, fwmark, uid, protocol, sport, dport } = rule;
-  const conditions = [src, dst, iif, oif, fwmark, uid, protocol, sport, dport];
-  return (
-    conditions.every((one) => one === null) && !rule.tos && !rule.l3mdev && !rule.not && rule.unsupported.length === 0
-  );
 }
 
 /** Types of routes that inet_addr_type tells apart. */
@@ -344,28 +303,6 @@ function differApart(groups: Loaded['groups']): boolean {
   return (groups.get('main') ?? []).some(
     ({ type, dst }) =>
       ADDRESS_TYPES.has(type) || local.some((one) => one.dst.prefix < dst.prefix && cidrContains(one.dst, dst.ip)),
-  );
-}
-
-const DEFAULT_RULES: ReadonlySet<string> = new Set(['0 local', '32766 main', '32767 default']);
-
-/** Rules beyond the three that every namespace has. */
-function isCustom(rules: readonly IpRule[]): boolean {
-  return rules.some(
-    ({ priority, action, src, dst, iif, oif, fwmark, uid, protocol, sport, dport, not, suppressPrefixLength }) =>
-      action.kind !== 'table' ||
-      !DEFAULT_RULES.has(`${priority} ${tableName(action.table)}`) ||
-      src !== null ||
-      dst !== null ||
-      iif !== null ||
-      oif !== null ||
-      fwmark !== null ||
-      uid !== null ||
-      protocol !== null ||
-      sport !== null ||
-      dport !== null ||
-      not ||
-      suppressPrefixLength !== null,
   );
 }
 
@@ -389,14 +326,6 @@ function kindOf(route: IpRoute): RouteResult['kind'] {
 /** "promote them to reject routes": no true routes of IPv6 over lo (ip6_route_info_create, linux net/ipv6/route.c, v6.12). */
 function leadsToLoopback6({ family, dst, nexthops }: IpRoute): boolean {
   return family === 6 && dst.ip.value !== 1n && nexthops.length > 0 && nexthops.every(({ device }) => device === 'lo');
-}
-
-function prefixHas(cidr: Cidr, family: Family, addr: Addr): boolean {
-  return cidrContains(cidr, ipOf(family, addr));
-}
-
-function inRange(range: Range | null, value: number): boolean {
-  return range === null || (value >= range.from && value <= range.to);
 }
 
 /** Group 0 has a name of its own (/etc/iproute2/group). */
