@@ -44,15 +44,29 @@ function isConnected({ protocol, choices }: Flow): boolean {
 }
 
 /**
- * Whether a look-up of established sockets by the packet's addresses finds the connection's own: only if no translation of
- * the destination still stands before it (TPROXY and -m socket run before nat).
+ * Whether a look-up of established sockets by the packet's addresses finds the connection's own (TPROXY and -m socket run
+ * before nat): the packet must come from whom the socket speaks with, and name the socket's own address. `local`: where a
+ * look-up asks for another address than the packet's (nf_sk_lookup_slow_v4, of a source that was translated).
  */
-export function findsConnected({ ct, ctReply, dst, dport }: Flow): boolean {
-  if (ct === null) return true;
-  const target = ctReply
-    ? { addr: ct.original.src, port: ct.original.sport }
-    : { addr: ct.reply.src, port: ct.reply.sport };
-  return target.addr === dst && target.port === dport;
+export function findsConnected(flow: Flow, local: Endpoint | null = null): boolean {
+  const { ct, known, src, sport } = flow;
+  const [first] = known;
+  const entry = ct === null || ct.template ? (first?.entry ?? null) : ct;
+  if (entry === null) return true;
+  const reply = entry === ct ? flow.ctReply : entry.reply.src === src && entry.reply.sport === sport;
+  const own = reply
+    ? { addr: entry.original.src, port: entry.original.sport }
+    : { addr: entry.reply.src, port: entry.reply.sport };
+  const peer = reply
+    ? { addr: entry.original.dst, port: entry.original.dport }
+    : { addr: entry.reply.dst, port: entry.reply.dport };
+  const asked = local ?? { addr: flow.dst, port: flow.dport };
+  return own.addr === asked.addr && own.port === asked.port && peer.addr === src && peer.port === sport;
+}
+
+interface Endpoint {
+  readonly addr: Addr;
+  readonly port: number;
 }
 
 /** nf_tproxy_laddr4: without --on-ip the first address of the incoming device, else the destination itself. */

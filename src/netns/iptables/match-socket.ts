@@ -45,7 +45,8 @@ export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion,
   const { connectedSocket } = flow.packet;
   // a reply to what was sent under a translated source: the socket is bound to the original one
   const back = flow.ctReply && flow.ctState === 'ESTABLISHED' && flow.ct?.srcNat === true ? flow.ct.original : null;
-  if (flow.tproxy === null && connectedSocket !== null && (back !== null || findsConnected(flow))) {
+  const local = back === null ? null : { addr: back.src, port: back.sport };
+  if (flow.tproxy === null && connectedSocket !== null && findsConnected(flow, local)) {
     return !ask.transparent || connectedSocket.transparent;
   }
   if (flow.tproxy === null && connectedSocket === null && isUnderWay(flow)) {
