@@ -1,5 +1,6 @@
 import type { ConntrackLine } from '../formats/conntrack.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
+import type { NftSet } from '../formats/nft-ruleset.js';
 import { textOf, type Addr, type Family } from './address.js';
 import type { Choices } from './choices.js';
 import type { ConnectionTable } from './connections.js';
@@ -76,6 +77,13 @@ export interface Connection {
   readonly template: boolean;
 }
 
+/** What -j SET did to an ipset. */
+export interface IpsetChange {
+  /** The dimensions and the packet's values for them. */
+  readonly key: string;
+  readonly added: boolean;
+}
+
 /** A connection that was there before the packet. */
 export interface KnownConnection {
   /** Never written to: a packet that belongs to it takes a copy along. */
@@ -130,6 +138,9 @@ export class Flow {
   declare others: ConnectionTable | null;
   /** The one of conntrack.txt that the packet belongs to. */
   declare listed: ConntrackLine | null;
+  /** What nft rules did to sets while this packet passed, and -j SET to ipsets, by name; null: nothing. */
+  declare setChanges: Map<NftSet, Map<string | number | bigint, boolean>> | null;
+  declare ipsetChanges: Map<string, readonly IpsetChange[]> | null;
   /** Assigned by TPROXY. */
   declare tproxy: LocalSocket | null;
   declare route: RouteResult | null;
@@ -196,6 +207,8 @@ export class Flow {
     this.known = NONE;
     this.others = null;
     this.listed = null;
+    this.setChanges = null;
+    this.ipsetChanges = null;
     this.tproxy = null;
     this.route = null;
     this.rejectsByReset = false;

@@ -10,44 +10,15 @@ import { compileSet, type SetTest } from '../ipset.js';
 import type { Dimension } from '../ipset-fields.js';
 import { Options } from './values.js';
 
-/** What -j SET did to a set for the packet that passes. */
-interface Change {
-  /** The dimensions and the packet's values for them. */
-  readonly key: string;
-  readonly added: boolean;
-}
-
-/** Of one set: its changes, by packet; null as long as there was none. */
-interface Slot {
-  memory: WeakMap<Flow, readonly Change[]> | null;
-}
-
-const slots = new WeakMap<Runtime, Map<string, Slot>>();
-
-function slotOf(runtime: Runtime, name: string): Slot {
-  let ofRuntime = slots.get(runtime);
-  if (ofRuntime === undefined) {
-    ofRuntime = new Map();
-    slots.set(runtime, ofRuntime);
-  }
-  let slot = ofRuntime.get(name);
-  if (slot === undefined) {
-    slot = { memory: null };
-    ofRuntime.set(name, slot);
-  }
-  return slot;
-}
-
 function keyOf({ src, sport, dst, dport }: Flow, dims: readonly string[]): string {
   return `${dims.join()} ${src} ${sport} ${dst} ${dport}`;
 }
 
 /** The test of a set as the packet finds it that may itself have changed it a rule before (set_target_v2, xt_set.c, v6.12). */
 export function afterChanges(runtime: Runtime, name: string, dims: readonly string[], test: SetTest): SetTest {
-  const slot = slotOf(runtime, name);
   const unknown = { fact: `set ${name} after -j SET`, reason: 'the packet itself changed it' };
   return (flow) => {
-    const changes = slot.memory?.get(flow);
+    const changes = flow.ipsetChanges?.get(name);
     if (changes === undefined) return test(flow);
     const key = keyOf(flow, dims);
     const last = changes.at(-1);
@@ -92,14 +63,13 @@ export function setTarget(target: RuleTarget, family: Family, runtime: Runtime, 
 }
 
 function change(runtime: Runtime, family: Family, name: string, dims: readonly string[], added: boolean): Action {
-  const slot = slotOf(runtime, name);
   return (flow) => {
     const set = setOf(runtime, name);
     const other = set !== undefined && (set.options.get('family') === 'inet6') !== (family === 6);
     // ip_set_add: a set of the other family takes nothing
     if (other && /ip|net/.test(set.type)) return CONTINUE;
-    slot.memory ??= new WeakMap();
-    slot.memory.set(flow, [...(slot.memory.get(flow) ?? []), { key: keyOf(flow, dims), added }]);
+    flow.ipsetChanges ??= new Map();
+    flow.ipsetChanges.set(name, [...(flow.ipsetChanges.get(name) ?? []), { key: keyOf(flow, dims), added }]);
     return CONTINUE;
   };
 }
