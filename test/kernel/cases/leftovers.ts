@@ -163,29 +163,23 @@ export const LEFTOVERS: readonly KernelCase[] = [
     ),
   ),
   ...(['in_f', 'fwd_f', 'out_f'] as const).flatMap((chain, at) =>
-    [IN, THROUGH, SENT]
-      .slice(at, at + 1)
-      .flatMap((flow) =>
-        [
-          flow,
-          { ...flow, protocol: 'udp' as const },
-          {
-            ...flow,
-            src: flow.direction === 'out' ? 'fd00:244:1::5' : 'fd00:244:1::9',
-            dst: flow.direction === 'out' ? '2001:db8::8' : at === 0 ? 'fd00:1::5' : 'fd00:1::77',
-          },
-        ].flatMap((one) =>
-          each(`nft refuses in ${chain}`, one, REJECTS, (rule) => ({
-            nft: [
-              nft(
-                chain,
-                `type filter hook ${['input', 'forward', 'output'][at] ?? ''} priority 0; policy accept;`,
-                rule,
-              ),
-            ],
-            shell: ['ip rule add pref 600 ipproto icmp prohibit', 'ip -6 rule add pref 600 ipproto ipv6-icmp prohibit'],
-          })),
-        ),
+    [IN, THROUGH, SENT].slice(at, at + 1).flatMap((flow) =>
+      [
+        flow,
+        { ...flow, protocol: 'udp' as const },
+        {
+          ...flow,
+          src: flow.direction === 'out' ? 'fd00:244:1::5' : 'fd00:244:1::9',
+          dst: flow.direction === 'out' ? '2001:db8::8' : at === 0 ? 'fd00:1::5' : 'fd00:1::77',
+        },
+      ].flatMap((one) =>
+        each(`nft refuses in ${chain}`, one, REJECTS, (rule) => ({
+          nft: [
+            nft(chain, `type filter hook ${['input', 'forward', 'output'][at] ?? ''} priority 0; policy accept;`, rule),
+          ],
+          shell: ['ip rule add pref 600 ipproto icmp prohibit', 'ip -6 rule add pref 600 ipproto ipv6-icmp prohibit'],
+        })),
       ),
+    ),
   ),
 ];
