@@ -4,6 +4,7 @@ import { IPTABLES_TESTS } from './cases/battery-iptables.js';
 import { NFT_TESTS } from './cases/battery-nft.js';
 import { SENDERS } from './cases/battery-senders.js';
 import { MARKS } from './cases/marks.js';
+import { EDGES_NAT } from './cases/edges-nat.js';
 import { TPROXY } from './cases/tproxy.js';
 import { TRANSLATIONS } from './cases/translations.js';
 import { CHAINS } from './cases/chains.js';
@@ -42,4 +43,5 @@ export const CASES: readonly KernelCase[] = [
   ...REJECTIONS,
   ...CORNERS,
   ...LEFTOVERS,
+  ...EDGES_NAT,
 ];
