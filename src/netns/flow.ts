@@ -32,6 +32,7 @@ export const FLAG_BITS: ReadonlyMap<string, number> = new Map([
 ]);
 
 function bitsOf(flags: readonly TcpFlag[]): number {
+  if (flags.length === 1 && flags[0] === 'SYN') return SYN;
   let bits = 0;
   for (const flag of flags) bits |= flag === 'SYN' ? SYN : (FLAG_BITS.get(flag) ?? 0);
   return bits;

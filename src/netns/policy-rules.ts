@@ -14,6 +14,8 @@ export interface CompiledRule {
   readonly protocol: number | null;
   /** The table that it looks up; null where there is none of that name, or another action. */
   readonly table: RouteTable | null;
+  /** Of what its table says some is passed over. */
+  readonly suppresses: boolean;
   /** Where a `goto` continues, as an index; Infinity: nowhere. Null: no goto. */
   readonly target: number | null;
 }
@@ -35,6 +37,7 @@ export function compileRule(
     always: isUnconditional(rule),
     protocol: rule.protocol === null ? null : protocolNumber(rule.protocol),
     table: action.kind === 'table' ? (tables.get(tableName(action.table)) ?? null) : null,
+    suppresses: rule.suppressPrefixLength !== null || rule.suppressGroup !== null,
     target,
   };
 }

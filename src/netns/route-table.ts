@@ -10,11 +10,17 @@ export class TableRoute {
   readonly deviceless: boolean;
   /** Usable where no device is asked for, without a look at sysctls: no TOS, and its first living next hop is linked. */
   readonly plain: boolean;
+  /** Ends the search in this table without a route. */
+  readonly throws: boolean;
+  /** Its next hop, where there is no choice. */
+  readonly only: Nexthop | null;
   /** What the last look-up that ended here said: the same for the same rule and next hop. */
   last: RouteResult | null = null;
 
   constructor(route: IpRoute) {
     this.route = route;
+    this.throws = route.type === 'throw';
+    this.only = route.nexthops.length === 1 ? (route.nexthops[0] ?? null) : null;
     this.deviceless = DEVICELESS.has(route.type);
     const first = route.nexthops.find((hop) => !hop.dead);
     this.plain = !route.tos && (this.deviceless || (first !== undefined && !first.linkdown));

@@ -206,19 +206,21 @@ export class Routing {
     for (let at = 0; at < compiled.length; at++) {
       const one = compiled[at];
       if (one === undefined || !(one.always || ruleMatches(one, this.family, key, choices))) continue;
-      const { rule } = one;
+      const { rule, table } = one;
+      if (table !== null) {
+        const found = this.inTable(table, key, one, choices, pick);
+        if (found !== null) return found;
+        continue;
+      }
       const { action } = rule;
-      if (action.kind === 'nop') continue;
+      // a table that does not exist has no route
+      if (action.kind === 'nop' || action.kind === 'table') continue;
       if (action.kind === 'goto') {
         if (one.target !== null) at = one.target - 1;
         continue;
       }
-      if (action.kind !== 'table') {
-        const summary = `rule ${rule.priority}: ${action.kind}`;
-        return { kind: action.kind, route: null, rule, nexthop: null, summary, evidence: [rule.evidence] };
-      }
-      const found = one.table === null ? null : this.inTable(one.table, key, rule, choices, pick);
-      if (found !== null) return found;
+      const summary = `rule ${rule.priority}: ${action.kind}`;
+      return { kind: action.kind, route: null, rule, nexthop: null, summary, evidence: [rule.evidence] };
     }
     const summary = `no route to ${textOf(key.dst)}`;
     return { kind: 'unreachable', route: null, rule: null, nexthop: null, summary, evidence: [] };
@@ -227,24 +229,28 @@ export class Routing {
   private inTable(
     table: RouteTable,
     key: RouteKey,
-    rule: IpRule,
+    { rule, suppresses }: CompiledRule,
     choices: Choices,
     pick: PickNexthop,
   ): RouteResult | null {
     const found = table.find(key.dst, key.oif, key.src);
-    if (found === null || found.route.type === 'throw') return null;
+    if (found === null || found.throws) return null;
     const { route } = found;
-    const { suppressPrefixLength } = rule;
-    // fib_rules_lookup asks ops->suppress only where the table gave no error: unreachable and its like stand
-    if (suppressPrefixLength !== null && route.dst.prefix <= suppressPrefixLength && !ROUTE_ERRORS.has(route.type)) {
-      return null;
-    }
-    if (rule.suppressGroup !== null && this.inGroup(route.nexthops[0]?.device ?? null, rule, choices)) return null;
-    const nexthop = pick(table, route, key, choices);
+    if (suppresses && this.suppressed(route, rule, choices)) return null;
+    const nexthop = found.only ?? pick(table, route, key, choices);
     const { last } = found;
     if (last !== null && last.rule === rule && last.nexthop === nexthop) return last;
     found.last = this.resultOf(route, rule, nexthop);
     return found.last;
+  }
+
+  private suppressed(route: IpRoute, rule: IpRule, choices: Choices): boolean {
+    const { suppressPrefixLength } = rule;
+    // fib_rules_lookup asks ops->suppress only where the table gave no error: unreachable and its like stand
+    if (suppressPrefixLength !== null && route.dst.prefix <= suppressPrefixLength && !ROUTE_ERRORS.has(route.type)) {
+      return true;
+    }
+    return rule.suppressGroup !== null && this.inGroup(route.nexthops[0]?.device ?? null, rule, choices);
   }
 
   /** fib4_rule_suppress asks for the device of the first next hop. */
@@ -280,7 +286,6 @@ export class Routing {
     route.nexthops.find((hop) => table.hopUsable(hop, key.oif)) ?? null;
 
   private readonly balanced: PickNexthop = (table, route, key, choices) => {
-    if (route.nexthops.length === 1) return route.nexthops[0] ?? null;
     const hops = route.nexthops.filter((hop) => table.hopUsable(hop, key.oif));
     if (hops.length <= 1) return hops[0] ?? null;
     const sum = hops.reduce((total, hop) => total + hop.weight, 0);
