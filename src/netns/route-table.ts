@@ -137,7 +137,9 @@ export class RouteTable {
     if (one.plain && oif === null) return true;
     const { route } = one;
     if (route.tos) return false;
-    return one.deviceless || route.nexthops.some((hop) => this.hopUsable(hop, oif));
+    // those of IPv6 lead over lo: a look-up through another device passes them by (rt6_check_dev, linux net/ipv6/route.c)
+    if (one.deviceless) return this.family === 4 || oif === null || oif === 'lo';
+    return route.nexthops.some((hop) => this.hopUsable(hop, oif));
   }
 
   hopUsable(hop: Nexthop, oif: string | null): boolean {

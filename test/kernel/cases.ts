@@ -20,6 +20,8 @@ import { EXPRESSIONS } from './cases/expressions.js';
 import { GROUPS } from './cases/groups.js';
 import { MATCHES } from './cases/matches.js';
 import { SETS } from './cases/sets.js';
+import { SET_EDGES } from './cases/edges-sets.js';
+import { ROUTING_EDGES } from './cases/edges-routing.js';
 
 /** All cases made by hand, each against the kernel of the machine (cases.test.ts). */
 export const CASES: readonly KernelCase[] = [
@@ -44,4 +46,6 @@ export const CASES: readonly KernelCase[] = [
   ...CORNERS,
   ...LEFTOVERS,
   ...EDGES_NAT,
+  ...SET_EDGES,
+  ...ROUTING_EDGES,
 ];
