@@ -100,11 +100,83 @@ describe('sets of MAC addresses', () => {
   });
 });
 
+describe('members written by hand', () => {
+  it('a range holds its ends and nothing beside them', () => {
+    for (const type of [
+      'hash:ip',
+      'hash:ip counters',
+      'bitmap:ip range 10.0.0.0/24',
+      'hash:ip bitmask 255.255.255.255',
+    ]) {
+      expect(holds(type, ['10.0.0.9-10.0.0.20'], 'src')).toBe(true);
+      expect(holds(type, ['10.0.0.1-10.0.0.9'], 'src')).toBe(true);
+      expect(holds(type, ['10.0.0.10-10.0.0.20'], 'src')).toBe(false);
+      expect(holds(type, ['10.0.0.1-10.0.0.8'], 'src')).toBe(false);
+    }
+    expect(holds('hash:ip bitmask 255.255.255.0', ['10.0.0.0-10.0.0.3'], 'src')).toBe(true);
+    expect(holds('hash:ip,port', ['10.0.0.1-10.0.0.20,tcp:80'], 'src,dst')).toBe(true);
+  });
+
+  it('a port alone is that of any protocol, a range holds its ends', () => {
+    for (const [port, fits] of [
+      ['80', true],
+      ['tcp:80-81', true],
+      ['tcp:79-80', true],
+      ['79-81', true],
+      ['81-82', false],
+      ['78-79', false],
+    ] as const) {
+      expect(holds('hash:ip,port', [`10.0.0.9,${port}`], 'src,dst')).toBe(fits);
+    }
+  });
+
+  it('marks are written as ipset takes them, and have 32 bits', () => {
+    const mark = 0xdead0000;
+    expect(holds('hash:ip,mark', [`10.0.0.9,${mark}`], 'src,src', { mark })).toBe(true);
+    expect(holds('hash:ip,mark', ['10.0.0.9,0xDEAD0000'], 'src,src', { mark })).toBe(true);
+    expect(holds('hash:ip,mark markmask 0xffff0000', ['10.0.0.9,0xdead0000'], 'src,src', { mark: 0xdead1234 })).toBe(
+      true,
+    );
+  });
+});
+
+describe('the MAC address of what has none', () => {
+  it('a packet of this machine matches no set of MAC addresses (skb_mac_header_was_set)', () => {
+    const out = { direction: 'out', iif: null, src: { ip: '10.0.0.5', port: 40000 } } as const;
+    expect(holds('hash:mac', ['00:11:22:33:44:55'], 'src', out)).toBe(false);
+  });
+
+  it('bitmap:ip,mac takes any where none is written (bitmap_ipmac_do_test)', () => {
+    expect(holds('bitmap:ip,mac range 10.0.0.0/24', ['10.0.0.9'], 'src,src')).toBe(true);
+    expect(holds('bitmap:ip,mac range 10.0.0.0/24', ['10.0.0.8'], 'src,src')).toBe(false);
+  });
+});
+
 describe('what is not understood', () => {
   it('a type, a mask or a member that is not known makes the set unknown', () => {
     expect(holds('hash:ip,colour', ['10.0.0.9,red'], 'src,src')).toEqual(['set s (iptables-save.txt:3)']);
     expect(holds('hash:ip bitmask what', ['10.0.0.9'], 'src')).toEqual(['set s (iptables-save.txt:3)']);
     expect(holds('hash:ip netmask what', ['10.0.0.9'], 'src')).toEqual(['set s (iptables-save.txt:3)']);
-    expect(holds('hash:ip,mac', ['10.0.0.9,red'], 'src,src')).toEqual(['set s (iptables-save.txt:3)']);
+    for (const member of ['red', '00:11:22:33:44:55x', 'x00:11:22:33:44:55', '00:11:22:33:44']) {
+      expect(holds('hash:ip,mac', [`10.0.0.9,${member}`], 'src,src')).toEqual(['set s (iptables-save.txt:3)']);
+    }
+    for (const member of [
+      '10.0.0.9,red',
+      '10.0.0.9,0x12x',
+      '10.0.0.9,x12',
+      '10.0.0.9',
+      '10.0.0.9,1,2',
+      '10.0.0.1-x,1',
+    ]) {
+      expect(holds('hash:ip,mark', [member], 'src,src')).toEqual(['set s (iptables-save.txt:3)']);
+    }
+    for (const port of ['colour:80', 'tcp:8/0', 'tcp:http', 'tcp:', '80-', 'tcp:80x']) {
+      expect(holds('hash:ip,port', [`10.0.0.9,${port}`], 'src,dst')).toEqual(['set s (iptables-save.txt:3)']);
+    }
+    expect(holds('hash:ip', ['x-10.0.0.9'], 'src')).toEqual(['set s (iptables-save.txt:3)']);
+    expect(holds('hash', ['10.0.0.9'], 'src')).toEqual(['set s (iptables-save.txt:3)']);
+    expect(holds('hash:net,port netmask what', ['10.0.0.0/8,tcp:80'], 'src,dst')).toEqual([
+      'set s (iptables-save.txt:3)',
+    ]);
   });
 });
