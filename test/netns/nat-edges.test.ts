@@ -220,6 +220,7 @@ describe('statements of nft that no tool prints', () => {
   it.each([
     ['port', 'tcp', 'dport', 80, 12, true],
     ['port', 'tcp', 'dport', 96, 12, false],
+    ['port', 'tcp', 'dport', 336, 12, false],
     ['port', 'tcp', 'dport', 0, 0, true],
     ['port', 'tcp', 'dport', 80, 16, true],
     ['port', 'tcp', 'dport', 81, 16, false],
@@ -231,6 +232,16 @@ describe('statements of nft that no tool prints', () => {
     const match = { match: { op: '==', left, right: { set: [{ prefix: { addr, len } }] } } };
     const chain = { name: 'c', base: { ...base, type: 'filter', prio: 0 }, expr: [match, { drop: null }] };
     expect(verdicts(ask(nft('ip', [chain])))).toBe(holds ? 'dropped' : 'delivered');
+  });
+
+  it('the star of a map stands behind all, wherever it is listed', () => {
+    const end = (...elements: readonly (readonly [unknown, object])[]): string => {
+      const vmap = { key: { payload: { protocol: 'tcp', field: 'dport' } }, data: { set: elements } };
+      return verdicts(ask(nft('ip', [{ name: 'c', base: { ...base, type: 'filter', prio: 0 }, expr: [{ vmap }] }])));
+    };
+    expect(end(['*', { drop: null }], [{ range: [70, 90] }, { accept: null }])).toBe('delivered');
+    expect(end([{ range: [70, 90] }, { accept: null }], ['*', { drop: null }])).toBe('delivered');
+    expect(end(['*', { drop: null }], [{ range: [81, 90] }, { accept: null }])).toBe('dropped');
   });
 
   it('a table that sleeps says nothing', () => {

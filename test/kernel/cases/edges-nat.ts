@@ -1,3 +1,4 @@
+import type { Pieces } from '../generate.js';
 import { nftables, several, to } from './battery.js';
 import { IN, IN6, nft, OUT, SENT, THROUGH, THROUGH6, type KernelCase } from './case.js';
 
@@ -19,12 +20,19 @@ const seen = (
     `type filter hook ${hook} priority ${priority}; policy accept;`,
     ...addresses.map((address, at) => `ip ${what} ${address} meta mark set meta mark | 0x${(from << at).toString(16)}`),
   );
+/** One table at one go, where no nat chain of iptables stands any more: what is registered first hangs on the order here. */
+const together = (chains: Pieces['nft']): string =>
+  `nft '${[
+    'add table ip ties',
+    ...chains.map(({ chain, head }) => `add chain ip ties ${chain} { ${head} }`),
+    ...chains.flatMap(({ chain, rules }) => rules.map((rule) => `add rule ip ties ${chain} ${rule}`)),
+  ].join('; ')}'`;
 const TIES = (['prerouting', 'output', 'postrouting'] as const).flatMap((hook) => {
   const source = hook === 'postrouting';
   const priority = source ? 100 : -100;
   const flow = hook === 'output' ? { ...SENT, dst: '10.244.2.9' } : THROUGH;
   const before = source ? '10.244.1.1' : flow.dst;
-  const rule = source ? 'snat ip to 172.18.5.5' : 'dnat ip to 10.244.2.7';
+  const rule = source ? 'snat to 172.18.5.5' : 'dnat to 10.244.2.7';
   const addresses = [before, source ? '172.18.5.5' : '10.244.2.7'];
   const what = source ? 'saddr' : 'daddr';
   const first = seen('tie_a', hook, priority, what, 1, addresses);
@@ -44,7 +52,9 @@ const TIES = (['prerouting', 'output', 'postrouting'] as const).flatMap((hook) =
     [first, elsewhere, second, nat],
     [first, elsewhere, second],
   ].flatMap((chains) =>
-    several(`chains at the priority of nat, ${chains.map(({ chain }) => chain).join(' ')}`, [flow], { nft: chains }),
+    several(`chains at the priority of nat, ${chains.map(({ chain }) => chain).join(' ')}`, [flow], {
+      shell: ['nft delete table ip nat', 'nft delete table ip6 nat', together(chains)],
+    }),
   );
 });
 
