@@ -149,6 +149,8 @@ describe('source ports that a translation leaves certain, and those that it draw
     expect(rule('10.9.9.7:90-95').map(({ dst, sourcePortRandom }) => [dst.port, sourcePortRandom === true])).toEqual([
       [90, false],
     ]);
+    // in_range of get_unique_tuple is asked of sources alone: a destination in the range is drawn anew
+    expect(rule('10.9.9.8-10.9.9.10').map(({ dst }) => dst.ip)).toEqual(['10.9.9.8', '10.9.9.9', '10.9.9.10']);
     expect(rule('10.9.9.7:80-95').map(({ dst }) => dst.port)).toEqual([80]);
     expect(rule('10.9.9.7:70-80').map(({ dst }) => dst.port)).toEqual([80]);
   });
