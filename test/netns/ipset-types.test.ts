@@ -57,7 +57,9 @@ describe('hash:net,net and hash:net,port,net', () => {
     expect(holds('hash:net,net', members, 'src,dst')).toBe(true);
     expect(holds('hash:net,net', [...members].reverse(), 'src,dst')).toBe(true);
     expect(holds('hash:net,net', ['10.0.0.0/24,10.0.0.0/8 nomatch', '10.0.0.0/8,10.0.0.0/28'], 'src,dst')).toBe(false);
-    expect(holds('hash:net,net', ['10.0.0.0/24,10.0.0.0/28 nomatch', '10.0.0.0/24,10.0.0.0/8'], 'src,dst')).toBe(false);
+    const seconds = ['10.0.0.0/24,10.0.0.0/28 nomatch', '10.0.0.0/24,10.0.0.0/8'];
+    expect(holds('hash:net,net', seconds, 'src,dst')).toBe(false);
+    expect(holds('hash:net,net', [...seconds].reverse(), 'src,dst')).toBe(false);
   });
 
   it('both nets, and the port between them', () => {
@@ -115,6 +117,8 @@ describe('members written by hand', () => {
     }
     expect(holds('hash:ip bitmask 255.255.255.0', ['10.0.0.0-10.0.0.3'], 'src')).toBe(true);
     expect(holds('hash:ip,port', ['10.0.0.1-10.0.0.20,tcp:80'], 'src,dst')).toBe(true);
+    const high = { src: { ip: '203.0.113.9', port: 40000 } };
+    expect(holds('hash:ip bitmask 255.255.255.0', ['203.0.113.0-203.0.113.3'], 'src', high)).toBe(true);
   });
 
   it('a port alone is that of any protocol, a range holds its ends', () => {
@@ -128,6 +132,10 @@ describe('members written by hand', () => {
     ] as const) {
       expect(holds('hash:ip,port', [`10.0.0.9,${port}`], 'src,dst')).toBe(fits);
     }
+    expect(holds('hash:ip,port', ['10.0.0.9,sctp:80'], 'src,dst', { protocol: 'sctp' })).toBe(true);
+    expect(holds('hash:ip,port', ['10.0.0.9,sctp:81'], 'src,dst', { protocol: 'sctp' })).toEqual(['SCTP sockets']);
+    expect(holds('hash:ip,port', ['10.0.0.9,icmp:ping'], 'src,dst', { protocol: 'icmp' })).toBe(true);
+    expect(holds('hash:ip,port', ['10.0.0.9,icmp:pong'], 'src,dst', { protocol: 'icmp' })).toBe(false);
   });
 
   it('marks are written as ipset takes them, and have 32 bits', () => {
@@ -173,6 +181,7 @@ describe('what is not understood', () => {
     for (const port of ['colour:80', 'tcp:8/0', 'tcp:http', 'tcp:', '80-', 'tcp:80x']) {
       expect(holds('hash:ip,port', [`10.0.0.9,${port}`], 'src,dst')).toEqual(['set s (iptables-save.txt:3)']);
     }
+    expect(holds('hash:net,iface', ['10.0.0.0/8'], 'src,src')).toEqual(['set s (iptables-save.txt:3)']);
     expect(holds('hash:ip', ['x-10.0.0.9'], 'src')).toEqual(['set s (iptables-save.txt:3)']);
     expect(holds('hash', ['10.0.0.9'], 'src')).toEqual(['set s (iptables-save.txt:3)']);
     expect(holds('hash:net,port netmask what', ['10.0.0.0/8,tcp:80'], 'src,dst')).toEqual([

@@ -191,4 +191,15 @@ export const SET_EDGES: readonly KernelCase[] = [
       { type: 'list:set', members: ['i6'], dims: ['src --packets-gt 100', 'dst --packets-gt 100'] },
     ],
   ),
+  ...sets(
+    'counters that no rule asks for',
+    'raw PREROUTING',
+    'k',
+    [IN],
+    [
+      { type: 'hash:ip,port counters', members: ['10.244.1.1,tcp:443'], dims: ['src,dst', 'dst,dst'] },
+      { type: 'hash:ip counters', members: ['10.244.1.1'], dims: ['src'] },
+      { type: 'list:set', members: ['k1', 'k0'], dims: ['src --packets-gt 1000', 'dst --packets-gt 1000'] },
+    ],
+  ),
 ];
