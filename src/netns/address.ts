@@ -92,6 +92,16 @@ export function isMulticast(family: Family, addr: Addr): boolean {
   return family === 4 ? Number(addr) >>> 28 === 0xe : BigInt(addr) >> 120n === 0xffn;
 }
 
+/** 224.0.0.0/24: groups of the link, which nobody forwards (ipv4_is_local_multicast). */
+export function isLinkGroup4(addr: Addr): boolean {
+  return Number(addr) >>> 8 === 0xe00000;
+}
+
+/** The network of a prefix that holds the address. */
+export function networkOf(family: Family, addr: Addr, prefix: number): Addr {
+  return family === 4 ? (Number(addr) & ipv4Mask(prefix)) >>> 0 : BigInt(addr) & prefixMask6(prefix);
+}
+
 export function isLinkLocal6(addr: Addr): boolean {
   return BigInt(addr) >> 118n === 0x3fan;
 }

@@ -153,6 +153,11 @@ export class Devices {
     return this.local[family].has(addr);
   }
 
+  /** Whether the device has the address. */
+  holds(device: string, addr: Addr): boolean {
+    return this.get(device)?.addresses.some(({ ip }) => ip.value === addr) === true;
+  }
+
   /** A number under `net.<key>`; ends the flow where sysctl.txt does not say. */
   sysctl(key: string): number {
     let value = this.sysctlCache.get(key);

@@ -57,6 +57,15 @@ export interface CtTuple {
   dport: number;
 }
 
+export function sameTuple(a: Readonly<CtTuple>, b: Readonly<CtTuple>): boolean {
+  return a.src === b.src && a.dst === b.dst && a.sport === b.sport && a.dport === b.dport;
+}
+
+/** Protocols whose ports translations and virtual servers know. */
+export function isTranslatedByPort({ protocol }: Flow): boolean {
+  return protocol === TCP || protocol === UDP || protocol === SCTP;
+}
+
 /** The connection as conntrack sees it, while one packet passes (struct nf_conn). */
 export interface Connection {
   original: CtTuple;

@@ -1,4 +1,4 @@
-import { isMulticast, scope6, textOf } from './address.js';
+import { isLinkGroup4, isMulticast, scope6, textOf } from './address.js';
 import { FactMissing } from './choices.js';
 import type { Devices } from './facts.js';
 import type { Flow } from './flow.js';
@@ -10,7 +10,7 @@ import type { Flow } from './flow.js';
 function isRouted({ family, dst, iif }: Flow, devices: Devices): boolean {
   if (family === 4) {
     const keys = ['all', iif ?? 'lo'].map((name) => `net.ipv4.conf.${name.replaceAll('.', '/')}.mc_forwarding`);
-    return Number(dst) >>> 8 !== 0xe00000 && keys.every((key) => devices.isSet(key));
+    return !isLinkGroup4(dst) && keys.every((key) => devices.isSet(key));
   }
   const scope = scope6(dst);
   return scope !== 'loopback' && scope !== 'link' && devices.isSet('net.ipv6.conf.all.mc_forwarding');

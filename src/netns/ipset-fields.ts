@@ -1,6 +1,6 @@
 import { ipv4Mask, parseCidr, parseIp, type Cidr } from '../formats/ip.js';
 import type { Ipset } from '../formats/ipset-save.js';
-import { prefixMask6, type Addr, type Family } from './address.js';
+import { networkOf, prefixMask6, type Addr, type Family } from './address.js';
 import { ICMP, ICMPV6, SCTP, TCP, UDP, type Flow } from './flow.js';
 import { protocolNumber } from './protocols.js';
 
@@ -163,6 +163,5 @@ function masked(addr: Addr, mask: Addr | null): Addr {
 }
 
 function inNet(family: Family, addr: Addr, { ip, prefix }: Cidr): boolean {
-  if (family === 4) return ((Number(addr) ^ Number(ip.value)) & ipv4Mask(prefix)) === 0;
-  return ((BigInt(addr) ^ BigInt(ip.value)) & prefixMask6(prefix)) === 0n;
+  return networkOf(family, addr, prefix) === networkOf(family, ip.value, prefix);
 }

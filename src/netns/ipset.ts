@@ -1,6 +1,5 @@
-import { ipv4Mask } from '../formats/ip.js';
 import type { Ipset, IpsetEntry, IpsetSave } from '../formats/ipset-save.js';
-import { prefixMask6, type Addr, type Family } from './address.js';
+import { networkOf, type Addr, type Family } from './address.js';
 import type { Flow } from './flow.js';
 import {
   addressOf,
@@ -196,8 +195,6 @@ function addressFinder(members: readonly Member[], family: Family, dim: Dimensio
   const byLength = new Map<number, Map<Addr, Found>>();
   const ranges: { from: Addr; to: Addr }[] = [];
   const netmask = width === null ? 128 : lengthOf(width);
-  const mask = (addr: Addr, length: number): Addr =>
-    family === 4 ? (Number(addr) & ipv4Mask(length)) >>> 0 : BigInt(addr) & prefixMask6(length);
   for (const { fields, entry } of members) {
     const field = fields[0];
     if (field?.kind === 'range') ranges.push(field);
@@ -208,13 +205,13 @@ function addressFinder(members: readonly Member[], family: Family, dim: Dimensio
       table = new Map();
       byLength.set(length, table);
     }
-    table.set(mask(field.cidr.ip.value, length), entry.nomatch ? 'except' : 'yes');
+    table.set(networkOf(family, field.cidr.ip.value, length), entry.nomatch ? 'except' : 'yes');
   }
   const lengths = [...byLength.keys()].sort((a, b) => b - a);
   return (flow) => {
     const addr = addressOf(flow, dim);
     for (const length of lengths) {
-      const found = byLength.get(length)?.get(mask(addr, length));
+      const found = byLength.get(length)?.get(networkOf(family, addr, length));
       if (found !== undefined) return found;
     }
     return ranges.some(({ from, to }) => addr >= from && addr <= to) ? 'yes' : 'no';

@@ -1,7 +1,7 @@
 import type { ConnectionTable } from './connections.js';
 import type { Addr } from './address.js';
 import { FactMissing } from './choices.js';
-import { SCTP, TCP, UDP, type Connection, type Flow, type KnownConnection } from './flow.js';
+import { isTranslatedByPort, sameTuple, type Connection, type Flow, type KnownConnection } from './flow.js';
 import { placeOf } from './runtime.js';
 
 /**
@@ -17,20 +17,16 @@ function isStillThere(flow: Flow, { listed }: KnownConnection): boolean {
   });
 }
 
-function hasPorts({ protocol }: Flow): boolean {
-  return protocol === TCP || protocol === UDP || protocol === SCTP;
-}
-
 /**
  * nf_nat_used_tuple: where the reply of the connection is that of another one, the kernel picks another source port by
  * chance. Asked when its source is settled, whether a rule did that or none (nf_nat_alloc_null_binding).
  */
 export function keepUnique(flow: Flow, ct: Connection, others: ConnectionTable): void {
-  if (flow.ctState !== 'NEW' || ct.randomPort || ct.template || !hasPorts(flow)) return;
+  if (flow.ctState !== 'NEW' || ct.randomPort || ct.template || !isTranslatedByPort(flow)) return;
   const { original, reply } = ct;
   const taken = others.withTuple(flow.protocol, reply).find(({ entry }) => {
-    if (isSame(entry.original, original)) return false;
-    return isSame(entry.original, reply) ? entry.zone === ct.zone : entry.zoneReply === ct.zoneReply;
+    if (sameTuple(entry.original, original)) return false;
+    return sameTuple(entry.original, reply) ? entry.zone === ct.zone : entry.zoneReply === ct.zoneReply;
   });
   if (taken === undefined || !isStillThere(flow, taken)) return;
   if (reply.dport !== original.sport) {
@@ -56,17 +52,14 @@ export function mappedSource(
   from: Addr,
   to: Addr,
 ): { readonly addr: Addr; readonly port: number } | null {
-  if (flow.ctState !== 'NEW' || !hasPorts(flow)) return null;
+  if (flow.ctState !== 'NEW' || !isTranslatedByPort(flow)) return null;
   const { src, sport } = ct.original;
   for (const known of others.fromSource(flow.protocol, src, sport)) {
     const { dst: addr, dport: port } = known.entry.reply;
-    if (known.entry.zone !== ct.zone || addr < from || addr > to || isSame(known.entry.original, ct.original)) continue;
+    if (known.entry.zone !== ct.zone || addr < from || addr > to || sameTuple(known.entry.original, ct.original))
+      continue;
     if (from === to && port === sport) continue;
     if (isStillThere(flow, known)) return { addr, port };
   }
   return null;
-}
-
-function isSame(a: Connection['original'], b: Connection['original']): boolean {
-  return a.src === b.src && a.dst === b.dst && a.sport === b.sport && a.dport === b.dport;
 }

@@ -3,7 +3,7 @@ import { joinHostPort } from '../formats/ip.js';
 import { scope6, textOf, withPrefix, type Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import type { Devices } from './facts.js';
-import { ACCEPT, DROP, SCTP, TCP, UDP, type Connection, type Flow, type Verdict, type Words } from './flow.js';
+import { ACCEPT, DROP, isTranslatedByPort, type Connection, type Flow, type Verdict, type Words } from './flow.js';
 import { mappedSource } from './nat-unique.js';
 import { selectAddress4, selectAddress6 } from './source-address.js';
 
@@ -42,7 +42,7 @@ export function setupNat(flow: Flow, manip: Manip, range: NatRange, address: Add
   const { ports } = range;
   const kept = manip === 'SRC' && flow.others !== null && ports === null ? keptSource(flow, ct, range, address) : null;
   const newAddr = kept?.addr ?? address ?? chooseAddress(flow, manip, range, addr, port);
-  const hasPorts = flow.protocol === TCP || flow.protocol === UDP || flow.protocol === SCTP;
+  const hasPorts = isTranslatedByPort(flow);
   const newPort = kept?.port ?? (hasPorts ? choosePort(flow, manip, range, port) : port);
   const spread = ports !== null && ports.from !== ports.to && range.basePort === null;
   const inside = ports !== null && port >= ports.from && port <= ports.to;

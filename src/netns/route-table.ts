@@ -1,6 +1,6 @@
 import { ipv4Mask, parseCidr, type Cidr } from '../formats/ip.js';
 import type { IpRoute, Nexthop } from '../formats/ip-route.js';
-import { prefixMask6, prefixTest, type Addr, type Family } from './address.js';
+import { networkOf, prefixTest, type Addr, type Family } from './address.js';
 import type { RouteResult } from './routing.js';
 
 /** A route with what look-ups ask of it again and again. */
@@ -77,7 +77,7 @@ export class RouteTable {
   }
 
   private mask(addr: Addr, prefix: number): Addr {
-    return this.family === 4 ? (Number(addr) & ipv4Mask(prefix)) >>> 0 : BigInt(addr) & prefixMask6(prefix);
+    return networkOf(this.family, addr, prefix);
   }
 
   /** False where the source is no prefix. */

@@ -338,6 +338,13 @@ function groupName(group: string): string {
   return group === '0' ? 'default' : group;
 }
 
+/** Whether one of the route's next hops leads out of the device. */
+export function usesDevice({ route }: RouteResult, device: string | null): boolean {
+  if (route === null) return false;
+  for (const hop of route.nexthops) if (hop.device === device) return true;
+  return false;
+}
+
 /** A route that refuses. */
 export function isRouteError({ kind }: RouteResult): boolean {
   return kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole';

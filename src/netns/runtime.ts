@@ -1,6 +1,6 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { IpsetSave } from '../formats/ipset-save.js';
-import type { Addr, Family } from './address.js';
+import { isMulticast, type Addr, type Family } from './address.js';
 import { ConnectionTable } from './connections.js';
 import { Devices, type Fact, type NetnsFacts } from './facts.js';
 import { isSubnetRouters, Routing, type RouteResult } from './routing.js';
@@ -53,7 +53,7 @@ export function createRuntime(facts: NetnsFacts): Runtime {
       if (family === 4) {
         const value = Number(addr);
         if (value === 0xffffffff || value === 0) return 'broadcast';
-        if (value >>> 28 === 0xe) return 'multicast';
+        if (isMulticast(4, addr)) return 'multicast';
         return routing[4].addressType(addr, device, flow.choices);
       }
       const key = { dst: addr, src: 0n, iif: 'lo', oif: device, mark: 0, uid: 0, protocol: 0, sport: 0, dport: 0 };

@@ -1,5 +1,5 @@
 import type { ConntrackLine } from '../formats/conntrack.js';
-import { ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP, type Connection, type Flow } from './flow.js';
+import { ACK, FIN, ICMP, ICMPV6, RST, sameTuple, SYN, TCP, type Connection, type Flow } from './flow.js';
 
 /** nf_conntrack_in: finds or makes the connection. What raw said of zones and NOTRACK is known by now. */
 export function track(flow: Flow): void {
@@ -88,8 +88,8 @@ function assume(flow: Flow, assumed: NonNullable<Flow['packet']['assumed']>): vo
 /** Takes the connection that the packet belongs to (resolve_normal_ct, with what tcp_packet says); false: it is a first packet. */
 function belongs(flow: Flow): boolean {
   for (const { entry, listed } of flow.known) {
-    const original = isTuple(entry.original, flow);
-    if (!original && !isTuple(entry.reply, flow)) continue;
+    const original = sameTuple(entry.original, flow);
+    if (!original && !sameTuple(entry.reply, flow)) continue;
     if (original ? entry.zone !== flow.zone : entry.zoneReply !== flow.zoneReply) continue;
     const fate = flow.protocol === TCP ? tcpFate(flow, entry, listed, original) : 'goes on';
     if (fate === 'begins anew') return false;
@@ -111,10 +111,6 @@ function belongs(flow: Flow): boolean {
 /** A question that calls the connection established knows more than the list, which is older; and says nothing of flags. */
 function isOpen({ packet }: Flow): boolean {
   return packet.assumed?.ctstate === 'ESTABLISHED';
-}
-
-function isTuple(tuple: Connection['original'], { src, dst, sport, dport }: Flow): boolean {
-  return tuple.src === src && tuple.dst === dst && tuple.sport === sport && tuple.dport === dport;
 }
 
 /** tcp_conntracks and tcp_packet, linux net/netfilter/nf_conntrack_proto_tcp.c, v6.12; windows are not looked at. */

@@ -1,7 +1,7 @@
-import { isLoopback } from './address.js';
+import { isLinkGroup4, isLoopback, isMulticast } from './address.js';
 import type { Flow } from './flow.js';
 import type { Runtime } from './runtime.js';
-import type { RouteResult } from './routing.js';
+import { usesDevice, type RouteResult } from './routing.js';
 
 /**
  * Martians and reverse-path filtering of IPv4 input (ip_route_input_slow in linux net/ipv4/route.c, fib_validate_source in
@@ -10,10 +10,10 @@ import type { RouteResult } from './routing.js';
 export function martian(flow: Flow, runtime: Runtime): string | null {
   const src = Number(flow.src);
   const dst = Number(flow.dst);
-  if (src >>> 28 === 0xe || src === 0xffffffff) return 'a multicast or broadcast address as source';
+  if (isMulticast(4, src) || src === 0xffffffff) return 'a multicast or broadcast address as source';
   if (dst === 0xffffffff || (src === 0 && dst === 0)) return null;
   // of 0.0.0.0/8 only this one address is special (ipv4_is_zeronet since v5.3); a group of the link takes it (ip_mc_validate_source)
-  if (src === 0 && dst >>> 8 !== 0xe00000) return 'the source 0.0.0.0';
+  if (src === 0 && !isLinkGroup4(dst)) return 'the source 0.0.0.0';
   if (dst === 0) return 'the destination 0.0.0.0';
   const device = flow.iif ?? 'lo';
   if (isLoopback(4, dst) && !runtime.devices.ipv4(device).routeLocalnet) {
@@ -26,7 +26,7 @@ export function martian(flow: Flow, runtime: Runtime): string | null {
   return null;
 }
 
-function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number, bound: string | null): RouteResult {
+function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number): RouteResult {
   const routing = runtime.routing(4);
   const ports = routing.dissects();
   return routing.routeOf(
@@ -34,7 +34,7 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number,
       dst: flow.src,
       src: flow.dst,
       iif: oif ?? 'lo',
-      oif: bound,
+      oif: null,
       mark,
       uid: 0,
       protocol: ports ? flow.protocol : 0,
@@ -43,12 +43,6 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number,
     },
     flow.choices,
   );
-}
-
-function usesDevice({ route }: RouteResult, device: string): boolean {
-  if (route === null) return false;
-  for (const hop of route.nexthops) if (hop.device === device) return true;
-  return false;
 }
 
 /**
@@ -67,8 +61,8 @@ function looksFurther({ src, choices }: Flow, runtime: Runtime): boolean {
 export function rejectsSource(flow: Flow, runtime: Runtime, oif: string | null): string | null {
   const device = flow.iif ?? 'lo';
   if (runtime.facts.sysctls().kind === 'unknown') {
-    const back = reverse(flow, runtime, oif, 0, null);
-    const marked = reverse(flow, runtime, oif, flow.mark, null);
+    const back = reverse(flow, runtime, oif, 0);
+    const marked = reverse(flow, runtime, oif, flow.mark);
     const fine = [back, marked].every((result) => result.kind === 'unicast' && usesDevice(result, device));
     if (fine && !runtime.devices.isOwn(4, flow.src)) return null;
   }
@@ -83,7 +77,7 @@ export function rejectsSource(flow: Flow, runtime: Runtime, oif: string | null):
     }
   }
   const mark = settings.srcValidMark ? flow.mark : 0;
-  const back = reverse(flow, runtime, oif, mark, null);
+  const back = reverse(flow, runtime, oif, mark);
   if (back.kind === 'unreachable' || back.kind === 'prohibit' || back.kind === 'blackhole') {
     return rpf === 0 ? null : `rp_filter: no route back (${back.summary})`;
   }

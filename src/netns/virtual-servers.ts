@@ -1,7 +1,7 @@
 import type { Unknown } from '../formats/evidence.js';
 import type { Addr } from './address.js';
 import { FactMissing } from './choices.js';
-import { ACCEPT, SCTP, TCP, UDP, type Action, type Flow, type HookName } from './flow.js';
+import { ACCEPT, isTranslatedByPort, type Action, type Flow, type HookName } from './flow.js';
 import { Chain, type Rule } from './chain.js';
 import { ANY } from './head.js';
 import { DNAT_PRIORITY, SNAT_PRIORITY, type BaseChain } from './hooks.js';
@@ -20,12 +20,12 @@ const NODE_PORTS = /^KUBE-(6-)?NODE-PORT-/;
 export function virtualServers(runtime: Runtime): readonly BaseChain[] {
   if (runtime.facts.addresses().kind === 'unknown' || runtime.devices.get(DEVICE) === null) return [];
   const replies: Action = (flow) => {
-    if (isServed(flow) && isUntold(flow) && !flow.choices.either('ipvs', NOT_SERVED, UNKNOWN))
+    if (isTranslatedByPort(flow) && isUntold(flow) && !flow.choices.either('ipvs', NOT_SERVED, UNKNOWN))
       throw new FactMissing(UNKNOWN);
     return ACCEPT;
   };
   const requests: Action = (flow) => {
-    if (isServed(flow) && isTaken(flow, runtime)) throw new FactMissing(UNKNOWN);
+    if (isTranslatedByPort(flow) && isTaken(flow, runtime)) throw new FactMissing(UNKNOWN);
     return ACCEPT;
   };
   return [
@@ -43,10 +43,6 @@ function hooked(hook: HookName, priority: number, label: string, run: Action): B
   return { hook, priority, type: 'filter', order: Infinity, label, rules: new Chain(1, () => [rule]), otherwise: null };
 }
 
-function isServed({ protocol }: Flow): boolean {
-  return protocol === TCP || protocol === UDP || protocol === SCTP;
-}
-
 /** A reply of a connection of which nothing is known but that: of others the entry says how it is translated. */
 function isUntold({ ctReply, ctState, known }: Flow): boolean {
   return ctReply && ctState === 'ESTABLISHED' && known.length === 0;
@@ -55,7 +51,7 @@ function isUntold({ ctReply, ctState, known }: Flow): boolean {
 /** A packet for this machine: to a Service's address, a node port, or a port where nobody listens. */
 function isTaken(flow: Flow, runtime: Runtime): boolean {
   if (flow.hook === 'OUTPUT' && flow.routed !== 'lo') return false;
-  const own = runtime.devices.get(DEVICE)?.addresses.some(({ ip }) => ip.value === flow.dst) === true;
+  const own = runtime.devices.holds(DEVICE, flow.dst);
   return own || isNodePort(runtime, flow.dport) || !hasListener(flow, runtime, flow.dst);
 }
 

@@ -1,6 +1,6 @@
 import { ipv4Mask, parseCidr, parseIp } from '../../formats/ip.js';
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
-import { maskTest, prefixTest, type Addr, type AddrTest, type Family } from '../address.js';
+import { isMulticast, maskTest, prefixTest, type Addr, type AddrTest, type Family } from '../address.js';
 import { TCP, UDP, type Flow, type Predicate } from '../flow.js';
 import type { RouteResult } from '../routing.js';
 import { protocolNumber } from '../protocols.js';
@@ -165,17 +165,13 @@ function addrtype6(
   mask: ReadonlySet<string>,
   flow: Flow,
 ): boolean {
-  const value = BigInt(addr);
-  const multicast = value >> 120n === 0xffn;
-  const unspecified = value === 0n;
+  const multicast = isMulticast(6, addr);
+  const unspecified = addr === 0n;
   if (mask.has('MULTICAST') && !multicast) return false;
   if (mask.has('UNICAST') && (multicast || unspecified)) return false;
   if (mask.has('UNSPEC') && !unspecified) return false;
   if (!mask.has('LOCAL') && !mask.has('ANYCAST') && !mask.has('UNREACHABLE')) return true;
-  if (device !== null && mask.has('LOCAL')) {
-    const own = runtime.devices.get(device)?.addresses ?? [];
-    if (own.some(({ ip }) => ip.family === 6 && ip.value === addr)) return true;
-  }
+  if (device !== null && mask.has('LOCAL') && runtime.devices.holds(device, addr)) return true;
   const kind = runtime.addressType(6, addr, device, flow);
   if (kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole') return mask.has('UNREACHABLE');
   if (kind === 'anycast') return mask.has('ANYCAST');

@@ -1,5 +1,6 @@
 import type { Choices } from '../choices.js';
-import type { RouteKey, RouteResult, Routing } from '../routing.js';
+import { isLinkGroup4, isLinkLocal6, isMulticast } from '../address.js';
+import { usesDevice, type RouteKey, type RouteResult, type Routing } from '../routing.js';
 import type { MatchCompiler } from './compiler.js';
 import { Options } from './values.js';
 
@@ -15,17 +16,15 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
     if (flow.iif === 'lo') return !invert;
     if (family === 4) {
       const src = Number(flow.src);
-      if (src >>> 28 === 0xe) return invert;
+      if (isMulticast(4, src)) return invert;
       if (src === 0) {
-        const dst = Number(flow.dst);
-        if (dst === 0xffffffff || dst >>> 8 === 0xe00000) return !invert;
+        if (flow.dst === 0xffffffff || isLinkGroup4(flow.dst)) return !invert;
       }
     } else {
-      const value = BigInt(flow.src);
-      if (value >> 120n === 0xffn) return invert;
-      if (value === 0n) return !invert;
+      if (isMulticast(6, flow.src)) return invert;
+      if (flow.src === 0n) return !invert;
     }
-    const linkLocal = family === 6 && BigInt(flow.src) >> 118n === 0x3fan;
+    const linkLocal = family === 6 && isLinkLocal6(flow.src);
     const key: RouteKey = {
       dst: flow.src,
       src: flow.dst,
@@ -45,7 +44,7 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
         : routing.routeOf(key, flow.choices);
     const local = back.kind === 'local';
     if (back.kind !== 'unicast' && !(local && acceptLocal)) return invert;
-    const uses = back.route?.nexthops.some((hop) => hop.device === flow.iif) ?? false;
+    const uses = usesDevice(back, flow.iif);
     return (uses || loose || (local && acceptLocal && family === 6)) !== invert;
   };
 };

@@ -3,7 +3,7 @@ import { compileSet, type SetQuestion, type SetTest } from '../ipset.js';
 import type { Dimension } from '../ipset-fields.js';
 import { placeOf, type Runtime } from '../runtime.js';
 import type { MatchCompiler } from './compiler.js';
-import { afterChanges } from './set-target.js';
+import { afterChanges, setKey } from './set-target.js';
 import { Options } from './values.js';
 
 /** What they compare is a member's counters, at the time of the packet. */
@@ -50,7 +50,7 @@ function setTest(runtime: Runtime, question: SetQuestion, evidence: Evidence): S
     reason: compiled.reason,
   };
   return (flow) => {
-    const key = `set ${name} ${dims.join()} ${flow.src} ${flow.sport} ${flow.dst} ${flow.dport}`;
+    const key = `set ${name} ${setKey(flow, dims)}`;
     return flow.choices.either(key, `set ${name} holds the packet's ${dims.join(',')}`, unknown);
   };
 }

@@ -10,7 +10,8 @@ import { compileSet, type SetTest } from '../ipset.js';
 import type { Dimension } from '../ipset-fields.js';
 import { Options } from './values.js';
 
-function keyOf({ src, sport, dst, dport }: Flow, dims: readonly string[]): string {
+/** What tells one question of a packet about a set from another. */
+export function setKey({ src, sport, dst, dport }: Flow, dims: readonly string[]): string {
   return `${dims.join()} ${src} ${sport} ${dst} ${dport}`;
 }
 
@@ -20,7 +21,7 @@ export function afterChanges(runtime: Runtime, name: string, dims: readonly stri
   return (flow) => {
     const changes = flow.ipsetChanges?.get(name);
     if (changes === undefined) return test(flow);
-    const key = keyOf(flow, dims);
+    const key = setKey(flow, dims);
     const last = changes.at(-1);
     if (last?.key === key && (last.added || !test(flow) || holdsSingles(runtime, name))) return last.added;
     return flow.choices.either(`${name} ${key}`, `set ${name} holds the packet's ${dims.join()} by now`, unknown);
@@ -69,7 +70,7 @@ function change(runtime: Runtime, family: Family, name: string, dims: readonly s
     // ip_set_add: a set of the other family takes nothing
     if (other && /ip|net/.test(set.type)) return CONTINUE;
     flow.ipsetChanges ??= new Map();
-    flow.ipsetChanges.set(name, [...(flow.ipsetChanges.get(name) ?? []), { key: keyOf(flow, dims), added }]);
+    flow.ipsetChanges.set(name, [...(flow.ipsetChanges.get(name) ?? []), { key: setKey(flow, dims), added }]);
     return CONTINUE;
   };
 }

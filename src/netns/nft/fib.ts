@@ -1,20 +1,10 @@
 import { stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
-import { isLinkLocal6, isMulticast, type Family } from '../address.js';
+import { isLinkGroup4, isLinkLocal6, isMulticast, type Family } from '../address.js';
 import type { Flow } from '../flow.js';
-import { isRouteError, isSubnetRouters, type RouteKey, type RouteResult } from '../routing.js';
+import { isRouteError, isSubnetRouters, usesDevice, type RouteKey, type RouteResult } from '../routing.js';
 import type { Runtime } from '../runtime.js';
 import type { Expression, NftContext } from './context.js';
-
-const RTN: Readonly<Record<RouteResult['kind'], number>> = {
-  unicast: 1,
-  local: 2,
-  broadcast: 3,
-  anycast: 4,
-  multicast: 5,
-  blackhole: 6,
-  unreachable: 7,
-  prohibit: 8,
-};
+import { RTN } from './value.js';
 
 /** nft_fib4_eval, nft_fib6_eval and their _type kin (linux net/ipv4/netfilter/nft_fib_ipv4.c, v6.12). */
 export function fib(json: JsonObject, { family, runtime }: NftContext): Expression | null {
@@ -66,10 +56,7 @@ function fibKey(flow: Flow, flags: ReadonlySet<string>, iif: string): RouteKey {
 
 function fibType6(runtime: Runtime, key: RouteKey, device: string | null, flow: Flow): number {
   const addr = key.dst;
-  if (device !== null) {
-    const own = runtime.devices.get(device)?.addresses ?? [];
-    if (own.some(({ ip }) => ip.family === 6 && ip.value === addr)) return RTN.local;
-  }
+  if (device !== null && runtime.devices.holds(device, addr)) return RTN.local;
   const found = runtime.routing(6).routeOf(key, flow.choices);
   const { kind } = found;
   if (kind === 'blackhole' || kind === 'prohibit' || kind === 'unreachable') return RTN[kind];
@@ -84,7 +71,7 @@ function fibDevice(flow: Flow, runtime: Runtime, flags: ReadonlySet<string>, dev
   const early = flow.hook === 'PREROUTING' || flow.hook === 'INPUT';
   if (early && flow.iif === 'lo' && flow.tproxy === null) return 'lo';
   // who has no address yet asks all that are on the link
-  if (early && flow.src === 0 && (flow.dst === 0xffffffff || Number(flow.dst) >>> 8 === 0xe00000)) return flow.iif;
+  if (early && flow.src === 0 && (flow.dst === 0xffffffff || isLinkGroup4(flow.dst))) return flow.iif;
   const passing = flow.hook === 'FORWARD' && flags.has('iif') && !flags.has('daddr');
   const key = fibKey(flow, flags, passing ? (flow.oif ?? 'lo') : 'lo');
   const routing = runtime.routing(flow.family);
@@ -92,7 +79,7 @@ function fibDevice(flow: Flow, runtime: Runtime, flags: ReadonlySet<string>, dev
   const back = flow.family === 4 ? routing.routeOf(key, flow.choices) : routing.lookup(key, flow.choices);
   if (!leadsOut(back, flow.family)) return null;
   if (device === null) return back.nexthop?.device ?? null;
-  return back.route?.nexthops.some((hop) => hop.device === device) === true ? device : null;
+  return usesDevice(back, device) ? device : null;
 }
 
 /** nft_fib4_eval passes over local addresses alone (and look-ups that fail), nft_fib6_eval over RTF_ANYCAST, too. */

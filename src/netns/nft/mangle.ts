@@ -17,9 +17,9 @@ export function mangle(body: JsonObject, context: NftContext): Statement | null 
   const metaKey = isObject(key['meta']) ? stringOf(key['meta']['key']) : null;
   const ctKey = isObject(key['ct']) ? stringOf(key['ct']['key']) : null;
   if (metaKey !== null && metaKey !== 'mark') return withoutEffect(body['value'], context);
-  if (isObject(key['payload'])) {
-    const field = stringOf(key['payload']['field']);
+  if (isObject(key['payload']) || 'tcp option' in key || 'exthdr' in key) {
     const has = carries(key, context.runtime);
+    const field = isObject(key['payload']) ? stringOf(key['payload']['field']) : 'option';
     if (field === null || ['saddr', 'daddr', 'sport', 'dport'].includes(field)) {
       const open = unsupported(`nft statement ${JSON.stringify({ mangle: body })}`, evidence);
       return (flow) => {
@@ -27,10 +27,6 @@ export function mangle(body: JsonObject, context: NftContext): Statement | null 
         throw new FactMissing(open);
       };
     }
-    return (flow) => (has(flow) ? NEXT : BREAK);
-  }
-  if ('tcp option' in key || 'exthdr' in key) {
-    const has = carries(key, context.runtime);
     return (flow) => (has(flow) ? NEXT : BREAK);
   }
   if (ctKey === 'event' || ctKey === 'label' || ctKey === 'secmark') return withoutEffect(body['value'], context);

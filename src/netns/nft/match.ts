@@ -9,7 +9,7 @@ import { sorted } from './draw.js';
 import { carries } from './payload.js';
 import { compileSetMembers, type Members } from './sets.js';
 import { readsUnseen } from './unseen.js';
-import { literal, pattern, type Kind, type Pattern, type Value, type ValueTest } from './value.js';
+import { literal, pattern, type Pattern, type Value, type ValueTest } from './value.js';
 
 /** The test of a match statement; null where the statement is of another kind. */
 export function matchOf(json: unknown, context: NftContext): Test | null {
@@ -37,8 +37,8 @@ function understood(json: JsonObject, context: NftContext): Test | null {
   if (left === null || op === null) return null;
   const { right } = json as { right?: unknown };
   if (op === '<' || op === '>' || op === '<=' || op === '>=') return orNull(ordered(op, left, right, context));
-  if (op === 'in' || isFlagTest(op, left, right)) return orNull(bits(left, right, context));
-  if (op === '!') return orNull(noBits(left, right, context));
+  if (op === 'in' || isFlagTest(op, left, right)) return orNull(bits(left, right, false, context));
+  if (op === '!') return orNull(bits(left, right, true, context));
   if (op !== '==' && op !== '!=') return null;
   const negated = op === '!=';
   const set = setOf(right);
@@ -53,15 +53,7 @@ function understood(json: JsonObject, context: NftContext): Test | null {
       return ownerTest(left.owner, test.value, negated, false, context.evidence);
     return asTest(ownersTest(left.owner, testOf(test), negated, right, context));
   }
-  if (test.kind === 'exact') {
-    const wanted = test.value;
-    if (left.equals !== undefined) return left.equals(wanted, negated);
-    const get = sorted(left, (value) => value === wanted);
-    return asTest((flow) => {
-      const value = get(flow);
-      return value !== null && (value === wanted) !== negated;
-    });
-  }
+  if (test.kind === 'exact' && left.equals !== undefined) return left.equals(test.value, negated);
   const fits = testOf(test);
   return asTest(compare(sorted(left, fits), fits, negated));
 }
@@ -157,41 +149,23 @@ function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, 
   };
 }
 
-/** `in`: any of the bits. */
-function bits(left: Expression, right: unknown, context: NftContext): Predicate | null {
+/** `in`: any of the bits; `!`: none of them. A packet without the value fits neither. */
+function bits(left: Expression, right: unknown, negated: boolean, context: NftContext): Predicate | null {
   const kind = left.kinds[0] ?? 'int';
   const mask = literal(right, kind, context.family);
   if (typeof mask !== 'number' || left.kinds.length !== 1) return null;
-  const assured = hasAssured(kind, mask);
+  // IPS_ASSURED, which the bits of a connection do not say here
+  const assured = kind === 'ctstatus' && (mask & 4) !== 0;
   return (flow) => {
     const value = left.get(flow);
     if (typeof value !== 'number') return false;
-    if ((value & mask) !== 0) return true;
-    return assured && isAssured(flow, value);
+    return ((value & mask) !== 0 || (assured && isAssured(flow, value))) !== negated;
   };
-}
-
-/** IPS_ASSURED, which the bits of a connection do not say here. */
-function hasAssured(kind: Kind, mask: number): boolean {
-  return kind === 'ctstatus' && (mask & 4) !== 0;
 }
 
 function isAssured(flow: Flow, status: number): boolean {
   if ((status & 2) === 0) return false;
   return flow.choices.either('assured', 'conntrack has seen enough to call the connection assured', null);
-}
-
-/** `!`: none of the bits. */
-function noBits(left: Expression, right: unknown, context: NftContext): Predicate | null {
-  const kind = left.kinds[0] ?? 'int';
-  const mask = literal(right, kind, context.family);
-  if (typeof mask !== 'number' || left.kinds.length !== 1) return null;
-  const assured = hasAssured(kind, mask);
-  return (flow) => {
-    const value = left.get(flow);
-    if (typeof value !== 'number' || (value & mask) !== 0) return false;
-    return !(assured && isAssured(flow, value));
-  };
 }
 
 /** Several users or groups. A packet without a process has none, and the rule does not match. */

@@ -32,21 +32,24 @@ export type Kind =
   | 'pkttype'
   | 'bool';
 
+/** RTN_* of linux/rtnetlink.h: the types of addresses and routes. */
+export const RTN = {
+  unspec: 0,
+  unicast: 1,
+  local: 2,
+  broadcast: 3,
+  anycast: 4,
+  multicast: 5,
+  blackhole: 6,
+  unreachable: 7,
+  prohibit: 8,
+} as const;
+
 const WORDS: Readonly<Partial<Record<Kind, Readonly<Record<string, number>>>>> = {
   ctstate: { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 },
   ctdir: { original: 0, reply: 1 },
   ctstatus: { expected: 1, 'seen-reply': 2, assured: 4, confirmed: 8, snat: 16, dnat: 32, dying: 512 },
-  fibtype: {
-    unspec: 0,
-    unicast: 1,
-    local: 2,
-    broadcast: 3,
-    anycast: 4,
-    multicast: 5,
-    blackhole: 6,
-    unreachable: 7,
-    prohibit: 8,
-  },
+  fibtype: RTN,
   iftype: { ether: 1, ppp: 512, ipip: 768, ipip6: 769, loopback: 772, sit: 776, ipgre: 778 },
   nfproto: { ipv4: 2, ipv6: 10 },
   ethertype: { ip: 0x0800, ip6: 0x86dd, arp: 0x0806, vlan: 0x8100 },
