@@ -21,6 +21,8 @@ export interface RouteKey {
   /** `lo` for what is made here. */
   readonly iif: string;
   readonly oif: string | null;
+  /** Through which device the route must lead where that is not what rules are asked with: null: any; else as `oif`. */
+  readonly through?: string | null;
   readonly mark: number;
   /** Null: unknown. */
   readonly uid: number | null;
@@ -68,6 +70,7 @@ export class Routing {
     src: 0,
     iif: '',
     oif: null,
+    through: null,
     mark: 0,
     uid: null,
     protocol: 0,
@@ -181,13 +184,16 @@ export class Routing {
     return this.search(key, choices, this.balanced);
   }
 
-  /** The way of a packet by its own fields; `src` and `uid` are not always its own. */
-  lookupFor(flow: Flow, src: Addr, iif: string, oif: string | null, uid: number | null): RouteResult {
+  /**
+   * The way of a packet by its own fields; `src` and `uid` are not always its own. `through`: of its routes only, as rules
+   * see no device that a packet leaves through yet (ip6_pol_route_input, linux net/ipv6/route.c, v6.12).
+   */
+  lookupFor(flow: Flow, src: Addr, iif: string, through: string | null, uid: number | null): RouteResult {
     const { key } = this;
     key.dst = flow.dst;
     key.src = src;
     key.iif = iif;
-    key.oif = oif;
+    key.through = through;
     key.mark = flow.mark;
     key.uid = uid;
     key.protocol = flow.protocol;
@@ -233,7 +239,7 @@ export class Routing {
     choices: Choices,
     pick: PickNexthop,
   ): RouteResult | null {
-    const found = table.find(key.dst, key.oif, key.src);
+    const found = table.find(key.dst, throughOf(key), key.src);
     if (found === null || found.throws) return null;
     const { route } = found;
     if (suppresses && this.suppressed(route, rule, choices)) return null;
@@ -283,10 +289,10 @@ export class Routing {
   }
 
   private readonly first: PickNexthop = (table, route, key) =>
-    route.nexthops.find((hop) => table.hopUsable(hop, key.oif)) ?? null;
+    route.nexthops.find((hop) => table.hopUsable(hop, throughOf(key))) ?? null;
 
   private readonly balanced: PickNexthop = (table, route, key, choices) => {
-    const hops = route.nexthops.filter((hop) => table.hopUsable(hop, key.oif));
+    const hops = route.nexthops.filter((hop) => table.hopUsable(hop, throughOf(key)));
     if (hops.length <= 1) return hops[0] ?? null;
     const sum = hops.reduce((total, hop) => total + hop.weight, 0);
     const options = hops.map((hop) => ({ probability: hop.weight / sum, condition: null }));
@@ -297,6 +303,10 @@ export class Routing {
     const index = choices.decide(`nexthop ${route.evidence.pointer ?? ''} ${names} to ${to}`, options, null);
     return hops[index] ?? null;
   };
+}
+
+function throughOf({ oif, through }: RouteKey): string | null {
+  return through === undefined ? oif : through;
 }
 
 /** Types of routes that inet_addr_type tells apart. */

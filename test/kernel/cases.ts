@@ -22,6 +22,7 @@ import { MATCHES } from './cases/matches.js';
 import { SETS } from './cases/sets.js';
 import { SET_EDGES } from './cases/edges-sets.js';
 import { ROUTING_EDGES } from './cases/edges-routing.js';
+import { LEFTOVER_EDGES } from './cases/edges-leftovers.js';
 
 /** All cases made by hand, each against the kernel of the machine (cases.test.ts). */
 export const CASES: readonly KernelCase[] = [
@@ -48,4 +49,5 @@ export const CASES: readonly KernelCase[] = [
   ...EDGES_NAT,
   ...SET_EDGES,
   ...ROUTING_EDGES,
+  ...LEFTOVER_EDGES,
 ];

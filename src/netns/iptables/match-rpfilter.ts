@@ -54,7 +54,7 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
  * chooses among the routes of the longest prefix, but never leads to a shorter one.
  */
 function preferDevice(routing: Routing, key: RouteKey, device: string | null, choices: Choices): RouteResult {
-  const free = routing.lookup(key, choices);
+  const free = routing.lookup({ ...key, oif: device, through: null }, choices);
   const bound = routing.lookup({ ...key, oif: device }, choices);
   const same = bound.route !== null && bound.rule === free.rule && bound.route.dst.prefix === free.route?.dst.prefix;
   return same ? bound : free;
