@@ -138,8 +138,6 @@ export class Flow {
   declare ctState: ConnState;
   declare ctReply: boolean;
   /** Set by the raw table, before conntrack looks. */
-  declare notrack: boolean;
-  declare templated: boolean;
   declare zone: number;
   declare zoneReply: number;
   /** Connections with the packet's addresses. */
@@ -210,8 +208,6 @@ export class Flow {
     this.ct = null;
     this.ctState = 'INVALID';
     this.ctReply = false;
-    this.notrack = false;
-    this.templated = false;
     this.zone = 0;
     this.zoneReply = 0;
     this.known = NONE;

@@ -182,8 +182,7 @@ export class Hook {
     for (let at = 0; at < chains.length; at++) {
       const chain = chains[at];
       if (chain === undefined) break;
-      const verdict =
-        chain.type === 'route' && this.name === 'OUTPUT' ? runRerouting(chain, flow, reroute) : runBase(chain, flow);
+      const verdict = chain.type === 'route' ? runRerouting(chain, flow, reroute) : runBase(chain, flow);
       if (verdict !== ACCEPT) return verdict;
     }
     return ACCEPT;
@@ -257,12 +256,15 @@ function plan(chains: readonly BaseChain[], conntrack: number, tracked: number, 
   };
 }
 
-/** A chain of type route, and iptables' mangle OUTPUT, look the route up again when the packet changed. */
+/**
+ * A chain of type route, which the kernel takes in OUTPUT alone, and iptables' mangle OUTPUT look the route up again when the
+ * mark changed: what writes addresses there is not followed.
+ */
 function runRerouting(chain: BaseChain, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
-  const { mark, src, dst } = flow;
+  const { mark } = flow;
   const verdict = runBase(chain, flow);
   if (verdict !== ACCEPT) return verdict;
-  if (mark === flow.mark && src === flow.src && dst === flow.dst) return ACCEPT;
+  if (mark === flow.mark) return ACCEPT;
   return reroute(flow) ? ACCEPT : DROP;
 }
 

@@ -12,6 +12,8 @@ export interface LocalSocket {
   readonly evidence: Evidence | null;
   /** Bound to the wildcard address: `-m socket` overlooks it without --nowildcard. */
   readonly wildcard: boolean;
+  /** A socket of IPv6 that takes IPv4, too. */
+  readonly dual: boolean;
   /** IP_TRANSPARENT; null: ss does not show it. */
   readonly transparent: boolean | null;
   /** "to socket 0.0.0.0:15006 of ztunnel (pid 1)". */
@@ -25,12 +27,13 @@ export function localSocket({
   process,
   evidence,
   wildcard,
+  dual,
   transparent,
 }: Omit<LocalSocket, 'words' | 'shown'>): LocalSocket {
   const who = process === null ? '' : ` of ${process}`;
   // written out, not spread: all sockets have one shape
   const words = `to socket ${name}${who}`;
-  return { name, process, evidence, wildcard, transparent, words, shown: { name, process, evidence } };
+  return { name, process, evidence, wildcard, dual, transparent, words, shown: { name, process, evidence } };
 }
 
 /** What look-ups ask of a socket again and again. */
@@ -86,10 +89,13 @@ export class SocketTable {
 
 function candidateOf(socket: Socket): Candidate {
   const { name, process, evidence, ip, device, families } = socket;
+  const takes4 = families.includes(4);
+  const takes6 = families.includes(6);
+  const dual = takes4 && takes6;
   return {
-    local: localSocket({ name, process, evidence, wildcard: ip === null, transparent: null }),
-    takes4: families.includes(4),
-    takes6: families.includes(6),
+    local: localSocket({ name, process, evidence, wildcard: ip === null, dual, transparent: null }),
+    takes4,
+    takes6,
     addr: ip === null ? null : ip.value,
     device,
   };

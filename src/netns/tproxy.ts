@@ -15,7 +15,7 @@ export function tproxyDeliver(flow: Flow, runtime: Runtime, onIp: Addr, onPort: 
   if (connectedSocket !== null && findsConnected(flow) && isConnected(flow)) {
     if (!connectedSocket.transparent) return false;
     const { name } = connectedSocket;
-    flow.tproxy = localSocket({ name, process: null, evidence: null, wildcard: false, transparent: true });
+    flow.tproxy = localSocket({ name, process: null, evidence: null, wildcard: false, dual: false, transparent: true });
     flow.directedBy = evidence;
     flow.note('netfilter', `to its own socket ${name}`, evidence);
     return true;

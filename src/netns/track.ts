@@ -9,10 +9,6 @@ export function track(flow: Flow): void {
     flow.ctState = 'INVALID';
   }
   if (flow.ct !== null || flow.ctState === 'UNTRACKED') return;
-  if (flow.notrack) {
-    flow.ctState = 'UNTRACKED';
-    return;
-  }
   const { assumed } = flow.packet;
   if (flow.known.length > 0 && belongs(flow)) return;
   // an echo request is never a reply, whatever connection its addresses look like

@@ -9,6 +9,7 @@ reaches the end of INPUT, as it leaves POSTROUTING.
 import collections
 import ctypes
 import errno
+import glob
 import ipaddress
 import json
 import os
@@ -73,6 +74,13 @@ route flush table main proto 99
 route flush table local proto 99"""
 
 
+FORWARDING = (
+    ("ipv6/conf/*/force_forwarding", "0"),
+    ("ipv6/conf/all/forwarding", "1"),
+    ("ipv4/conf/*/forwarding", "1"),
+)
+
+
 def sysctls():
     """What `sysctl -a` prints of the settings that routing looks at, without reading the thousand others."""
     keys = ["ipv4/ip_forward", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect", "ipv6/conf/all/forwarding"]
@@ -80,10 +88,14 @@ def sysctls():
         for key in ("accept_local", "forwarding", "route_localnet", "rp_filter", "send_redirects", "src_valid_mark",
                     "ignore_routes_with_linkdown"):
             keys.append("ipv4/conf/%s/%s" % (device_name, key))
+    for device_name in ("all", "eth0", "eth1"):
+        key = "ipv6/conf/%s/force_forwarding" % device_name
+        if os.path.exists("/proc/sys/net/" + key):
+            keys.append(key)
     lines = []
     for key in keys:
         with open("/proc/sys/net/" + key) as text:
-            lines.append("net.%s = %s" % (key.replace("/", "."), text.read().strip()))
+                lines.append("net.%s = %s" % (key.replace("/", "."), text.read().strip()))
     return "\n".join(lines)
 
 
@@ -256,6 +268,7 @@ class Bench:
         self.log = Log()
         self.listeners = []
         self.added = []
+        self.forwarding = False
         self.earlier = collections.deque(maxlen=100)
         with open("/proc/self/ns/net") as own, open("/run/netns/" + peer) as other:
             if LIBC.setns(other.fileno(), 0x40000000) != 0:
@@ -308,7 +321,13 @@ class Bench:
         """Clears the namespace, loads what the command brings; what the kernel refuses is the answer."""
         for line in self.added:
             run(line.replace(" add ", " del ").replace(" nodad", "").replace(" preferred_lft 0", ""))
+        if self.forwarding:
+            for key, value in FORWARDING:
+                for name in glob.glob("/proc/sys/net/" + key):
+                    with open(name, "w") as text:
+                        text.write(value)
         shell = command.get("shell") or ""
+        self.forwarding = "forwarding" in shell
         self.added = [line for line in shell.split("\n") if " addr add " in line]
         run("nft flush ruleset; ipset flush; for n in 1 2 3 4; do ipset destroy 2>/dev/null && break; sleep 0.02; done; conntrack -F 2>/dev/null; for v in -4 -6; do ip $v -force -batch - 2>/dev/null <<E\n%s\nE\ndone\n"
             "ip rule add pref 32767 lookup default" % CLEAR)

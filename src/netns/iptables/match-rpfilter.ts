@@ -21,13 +21,12 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
         if (flow.dst === 0xffffffff || isLinkGroup4(flow.dst)) return !invert;
       }
     } else {
-      if (isMulticast(6, flow.src)) return invert;
       if (flow.src === 0n) return !invert;
     }
     const linkLocal = family === 6 && isLinkLocal6(flow.src);
     const key: RouteKey = {
       dst: flow.src,
-      src: flow.dst,
+      src: family === 4 ? sourceOf(Number(flow.dst)) : flow.dst,
       iif: 'lo',
       oif: linkLocal ? flow.iif : null,
       mark: validmark ? flow.mark : 0,
@@ -48,6 +47,11 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
     return (uses || loose || (local && acceptLocal && family === 6)) !== invert;
   };
 };
+
+/** rpfilter_get_saddr: a group, and all of them, are no source; no rule is asked for them. */
+function sourceOf(dst: number): number {
+  return isMulticast(4, dst) || dst === 0xffffffff ? 0 : dst;
+}
 
 /**
  * A look-up with a device but without RT6_LOOKUP_F_IFACE (rt6_device_match, linux net/ipv6/route.c, v6.12): the device

@@ -191,16 +191,15 @@ const ct: TargetCompiler = (target, _family, _runtime, evidence) => {
   if (!options.done || [zone, original, reply].includes(undefined)) return null;
   return (flow) => {
     // xt_ct_target: "Previously seen (loopback)? Ignore."
-    if (flow.ct !== null || flow.ctState === 'UNTRACKED' || flow.notrack || flow.templated) return CONTINUE;
-    flow.templated = true;
+    if (flow.ct !== null || flow.ctState === 'UNTRACKED') return CONTINUE;
     if (notrack) {
       // nf_ct_set(skb, NULL, IP_CT_UNTRACKED): the following rules of raw see it
-      flow.notrack = true;
       flow.ctState = 'UNTRACKED';
+    } else {
+      flow.zone = zone ?? original ?? 0;
+      flow.zoneReply = zone ?? reply ?? 0;
+      setTemplate(flow);
     }
-    flow.zone = zone ?? original ?? 0;
-    flow.zoneReply = zone ?? reply ?? 0;
-    if (!notrack) setTemplate(flow);
     const words = notrack ? 'not tracked' : `conntrack zone ${flow.zone}`;
     flow.note('netfilter', words, evidence);
     return CONTINUE;

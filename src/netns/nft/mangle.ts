@@ -54,11 +54,9 @@ export function mangle(body: JsonObject, context: NftContext): Statement | null 
     const zone = value.get(flow);
     if (typeof zone !== 'number') return BREAK;
     // nft_ct_set_zone_eval: what is tracked, or has a zone, keeps it; what was not to be tracked is tracked again
-    if (flow.ct !== null || (flow.templated && !flow.notrack)) return NEXT;
-    flow.templated = true;
-    flow.notrack = false;
-    if (direction !== 'reply') flow.zone = zone;
-    if (direction !== 'original') flow.zoneReply = zone;
+    if (flow.ct !== null) return NEXT;
+    flow.zone = direction === 'reply' ? 0 : zone;
+    flow.zoneReply = direction === 'original' ? 0 : zone;
     setTemplate(flow);
     flow.note('netfilter', `conntrack zone ${zone}`, evidence);
     return NEXT;

@@ -81,9 +81,7 @@ function understood(key: string, body: unknown, context: NftContext): Statement 
       return reject(isObject(body) ? body : {}, context);
     case 'notrack':
       return (flow) => {
-        if (flow.ct !== null || flow.templated) return NEXT;
-        flow.templated = true;
-        flow.notrack = true;
+        if (flow.ct !== null) return NEXT;
         flow.ctState = 'UNTRACKED';
         flow.note('netfilter', 'not tracked', context.evidence);
         return NEXT;
