@@ -250,6 +250,19 @@ describe('IPVS', () => {
     expect(verdicts(ask({ ...ipvs, ...nft('ip', 'input', [DROP], { prio: 98 }) }, service))).toEqual(['dropped']);
   });
 
+  it('looks for its replies first (NF_IP_PRI_NAT_SRC - 2, NF_IP_PRI_NAT_DST + 1)', () => {
+    const assumed = { ctstate: 'ESTABLISHED', ctdir: 'REPLY', connmark: 0 } as const;
+    const reply = { assumed, tcpFlags: ['ACK'] } as const;
+    const at = (hook: string, prio: number, over: Partial<Packet>): readonly string[] =>
+      verdicts(ask({ ...ipvs, ...nft('ip', hook, [DROP], { prio }) }, { ...reply, ...over }));
+    expect(at('input', 97, {})).toEqual(['dropped']);
+    expect(at('input', 99, {})).toEqual(['dropped', 'unknown']);
+    const out = { ...own, dst: { ip: '8.8.8.8', port: 4000 } };
+    expect(at('output', -100, out)).toEqual(['dropped']);
+    expect(at('output', -98, out)).toEqual(['dropped', 'unknown']);
+    expect(verdicts(ask({ ...ipvs, ...nft('ip', 'input', [DROP], { prio: 100 }) }, service))).toEqual(['unknown']);
+  });
+
   it('may translate the replies of connections of which nothing is known', () => {
     const assumed = { ctstate: 'ESTABLISHED', ctdir: 'REPLY', connmark: 0 } as const;
     const reply = { assumed, tcpFlags: ['ACK'], dst: { ip: '8.8.8.8', port: 4000 } } as const;

@@ -1,0 +1,74 @@
+import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
+import { firstPacket } from './packets.js';
+import { namespaceOf } from './vectors.js';
+
+/** A namespace of two devices, without rules. */
+const KEYS = ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark'];
+const local = (dst: string, dev: string): object => ({
+  type: 'local',
+  dst,
+  dev,
+  table: 'local',
+  protocol: 'kernel',
+  scope: 'host',
+  flags: [],
+});
+const RULES = JSON.stringify([
+  { priority: 0, src: 'all', table: 'local' },
+  { priority: 32766, src: 'all', table: 'main' },
+]);
+export const SYSCTLS = `${['all', 'lo', 'eth0', 'eth1']
+  .flatMap((device) => KEYS.map((key) => `net.ipv4.conf.${device}.${key} = 0`))
+  .join('\n')}\nnet.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n`;
+const device = (ifindex: number, ifname: string, ...addresses: readonly string[]): object => ({
+  ifindex,
+  ifname,
+  flags: ['UP', 'LOWER_UP'],
+  addr_info: addresses.map((own) =>
+    own.includes(':')
+      ? { family: 'inet6', local: own, prefixlen: 64, scope: 'global' }
+      : { family: 'inet', local: own, prefixlen: 24, scope: 'global' },
+  ),
+});
+export const FILES: Readonly<Record<string, string>> = {
+  'iptables-save.txt': '',
+  'ip6tables-save.txt': '',
+  'ip-rule.json': RULES,
+  'ip6-rule.json': RULES,
+  'ip-route.json': JSON.stringify([
+    { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', flags: [] },
+    { dst: '10.1.0.0/24', dev: 'eth1', protocol: 'kernel', scope: 'link', flags: [] },
+    local('10.0.0.5', 'eth0'),
+    local('10.0.0.6', 'eth0'),
+  ]),
+  'ip6-route.json': JSON.stringify([
+    { dst: 'default', gateway: 'fd00::1', dev: 'eth0', metric: 1024, flags: [], pref: 'medium' },
+    { dst: 'fd01::/64', dev: 'eth1', protocol: 'kernel', metric: 256, flags: [], pref: 'medium' },
+    local('fd00::5', 'eth0'),
+    { type: 'multicast', dst: 'ff00::/8', dev: 'eth0', table: 'local', protocol: 'kernel', metric: 256, flags: [] },
+  ]),
+  'sysctl.txt': SYSCTLS,
+  'sockets.txt':
+    'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\nLISTEN 0 128 0.0.0.0:15001 0.0.0.0:*\nLISTEN 0 128 10.0.0.5:7070 0.0.0.0:*\nUNCONN 0 0 0.0.0.0:53 0.0.0.0:*\nUNCONN 0 0 0.0.0.0:15053 0.0.0.0:*\n',
+  'ip-address.json': JSON.stringify([
+    device(1, 'lo'),
+    device(2, 'eth0', '10.0.0.5', '10.0.0.6', 'fd00::5'),
+    device(3, 'eth1', '10.1.0.5', 'fd01::5'),
+  ]),
+};
+
+/** How the first packet of a connection ends, with the files and the packet as named and all else usual. */
+export function ask(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
+  return namespaceOf({ ...FILES, ...files }).send(firstPacket(over));
+}
+
+export const verdicts = (outcomes: readonly NetnsOutcome[]): readonly string[] =>
+  outcomes.map(({ verdict }) => verdict).sort();
+
+/** What a process here sends out of eth0. */
+export const OUT: Partial<Packet> = {
+  direction: 'out',
+  iif: null,
+  src: { ip: '10.0.0.5', port: 40000 },
+  dst: { ip: '8.8.8.8', port: 443 },
+};
