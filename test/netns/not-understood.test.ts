@@ -347,11 +347,55 @@ describe('statements of nft', () => {
     { dnat: { addr: '10.0.0.1', port: { range: [80, 'odd'] } } },
     { redirect: { port: 'odd' } },
     { masquerade: { port: 'odd' } },
+    { dnat: { addr: { map: { key: { odd: 1 }, data: { set: [[80, '10.0.0.1']] } } } } },
+    { dnat: { addr: { map: { key: meta('skuid'), data: { set: [[0, { range: ['10.0.0.1', '10.0.0.2'] }]] } } } } },
+    { dnat: { addr: { map: { key: port, data: { odd: 1 } } } } },
+    { dnat: { addr: { map: { key: port, data: { set: [[80, { range: ['odd', '10.0.0.9'] }]] } } } } },
+    { dnat: { addr: { map: { key: port, data: { set: [[80, { concat: ['10.0.0.1', 'odd'] }]] } } } } },
+    { dnat: { addr: { map: { key: port, data: { set: [[80, { concat: ['10.0.0.1', { range: [80, 'odd'] }] }]] } } } } },
+    { dnat: { addr: { map: { key: port, data: { set: [[80, { concat: ['odd', 80] }]] } } } } },
+    ...['saddr', 'daddr'].map((field) => ({
+      mangle: { key: { payload: { protocol: 'ip', field } }, value: '10.0.0.1' },
+    })),
+    ...['sport', 'dport'].map((field) => ({ mangle: { key: { payload: { protocol: 'tcp', field } }, value: 80 } })),
+    { mangle: { key: { payload: { base: 'nh', offset: 128, len: 32 } }, value: 80 } },
     { tproxy: { port: 'odd' } },
     { tproxy: { addr: 'odd', port: 80 } },
     { jump: {} },
     { goto: {} },
   ])('%j', (one) => {
     expect(verdicts(nft(one, { drop: null }))).toEqual(['unknown']);
+  });
+
+  const ct = (key: string, value: unknown = 1): unknown => ({ mangle: { key: { ct: { key } }, value } });
+  const map = (...elements: readonly unknown[]): unknown => ({ map: { key: port, data: { set: elements } } });
+  it.each([
+    ct('event'),
+    ct('label'),
+    ct('secmark'),
+    ct('label', map([80, 1])),
+    ct('label', meta('skuid')),
+    { mangle: { key: meta('priority'), value: map([80, 1]) } },
+    { mangle: { key: { payload: { protocol: 'ip', field: 'ttl' } }, value: 5 } },
+    { mangle: { key: { 'tcp option': { name: 'maxseg', field: 'size' } }, value: 1000 } },
+  ])('%j decides nothing', (one) => {
+    expect(verdicts(nft(one, { drop: null }))).toEqual(['dropped']);
+  });
+
+  it.each([
+    ct('label', map([81, 1])),
+    { mangle: { key: meta('priority'), value: map([81, 1]) } },
+    { mangle: { key: { payload: { protocol: 'udp', field: 'dport' } }, value: 80 } },
+    { mangle: { key: { payload: { protocol: 'udp', field: 'length' } }, value: 80 } },
+  ])('%j breaks off: the packet has no such key or header', (one) => {
+    expect(verdicts(nft(one, { drop: null }))).toEqual(['delivered']);
+  });
+
+  it.each([
+    ct('label', { map: { key: { odd: 1 }, data: { set: [[80, 1]] } } }),
+    ct('label', { map: { key: port, data: { odd: 1 } } }),
+    ct('label', map(['odd', 1])),
+  ])('%j may break off', (one) => {
+    expect(verdicts(nft(one, { drop: null }))).toEqual(FORKS);
   });
 });
