@@ -281,8 +281,11 @@ function runNat(nats: Ordered, manip: Manip, flow: Flow, ct: Connection, reroute
     // nf_nat_alloc_null_binding: from now on nothing translates this side any more
     if (manip === 'SRC') ct.srcDone = true;
     else ct.dstDone = true;
-  } else if (translate(flow, ct, manip) && dst !== flow.dst) {
-    flow.note('netfilter', 'the destination is translated back as this connection demands', null);
+  } else {
+    translate(flow, ct, manip);
+    if (dst !== flow.dst) {
+      flow.note('netfilter', 'the destination is translated back as this connection demands', null);
+    }
   }
   if (flow.hook === 'OUTPUT' && dst !== flow.dst && !reroute(flow)) return DROP;
   return ACCEPT;

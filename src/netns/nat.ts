@@ -120,29 +120,28 @@ function choosePort(flow: Flow, manip: Manip, range: NatRange, port: number): nu
 }
 
 /** nf_nat_packet: what an established binding does to a packet at a hook of this kind. */
-export function translate(flow: Flow, ct: Connection, manip: Manip): boolean {
+export function translate(flow: Flow, ct: Connection, manip: Manip): void {
   if (flow.ctReply) {
     if (manip === 'DST') {
-      if (!ct.srcNat) return false;
+      if (!ct.srcNat) return;
       flow.dst = ct.original.src;
       flow.dport = ct.original.sport;
-      return true;
+      return;
     }
-    if (!ct.dstNat) return false;
+    if (!ct.dstNat) return;
     flow.src = ct.original.dst;
     flow.sport = ct.original.dport;
-    return true;
+    return;
   }
   if (manip === 'DST') {
-    if (!ct.dstNat) return false;
+    if (!ct.dstNat) return;
     flow.dst = ct.reply.src;
     flow.dport = ct.reply.sport;
-    return true;
+    return;
   }
-  if (!ct.srcNat) return false;
+  if (!ct.srcNat) return;
   flow.src = ct.reply.dst;
   flow.sport = ct.reply.dport;
-  return true;
 }
 
 /** nf_nat_redirect_ipv4, _ipv6: to this machine; the address depends on the hook. */

@@ -1,7 +1,7 @@
 import { parseCidr } from '../../formats/ip.js';
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import { commonPrefix, type Addr, type Family } from '../address.js';
-import { TCP, UDP, type Flow } from '../flow.js';
+import type { Flow } from '../flow.js';
 import { bindNat, masquerade, portRange, redirect, setupNat, type Manip, type NatRange } from '../nat.js';
 import { tproxyDeliver } from '../tproxy.js';
 import type { Expression, NftContext } from './context.js';
@@ -158,16 +158,14 @@ export function local(key: 'masquerade' | 'redirect', body: JsonObject, context:
 
 export function tproxy(body: JsonObject, context: NftContext): Statement | null {
   if (otherFamily(body, context)) return () => BREAK;
-  const any: Addr = context.family === 4 ? 0 : 0n;
   const address = body['addr'] === undefined ? null : addressTarget(body['addr'], context);
   const port = portTarget(body, context);
   if (port === null || (body['addr'] !== undefined && address === null)) return null;
   return (flow) => {
-    if (flow.protocol !== TCP && flow.protocol !== UDP) return BREAK;
     const target = address === null ? null : address(flow);
     const named = port(flow);
     if (named === null || (address !== null && target === null)) return BREAK;
-    const onIp = target?.addresses?.from ?? any;
+    const onIp = target?.addresses?.from ?? 0;
     const onPort = named.ports?.from ?? 0;
     // without a socket the rule breaks off; only iptables' TPROXY drops
     return tproxyDeliver(flow, context.runtime, onIp, onPort, context.evidence) ? NEXT : BREAK;
