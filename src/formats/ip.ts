@@ -11,25 +11,25 @@ export interface Cidr {
 
 /** The 32 bits as an unsigned number, or null where the text is no dotted quad. */
 export function parseIpv4(text: string): number | null {
+  const { length } = text;
   let value = 0;
-  let octet = -1;
-  let dots = 0;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x2e) {
-      if (octet < 0 || dots === 3) return null;
-      value = (value << 8) | octet;
-      octet = -1;
-      dots++;
-      continue;
+  let at = 0;
+  for (let dots = 0; ; dots++) {
+    // of one digit or more; a zero is an octet of its own: no octet begins with one
+    if (at === length) return null;
+    let octet = text.charCodeAt(at++) - 0x30;
+    if (octet >>> 0 > 9) return null;
+    let code = at < length ? text.charCodeAt(at++) : -1;
+    while (code >= 0x30 && code <= 0x39) {
+      if (octet === 0) return null;
+      octet = octet * 10 + code - 0x30;
+      if (octet > 255) return null;
+      code = at < length ? text.charCodeAt(at++) : -1;
     }
-    const digit = code - 0x30;
-    // a zero is an octet of its own: no octet begins with one
-    if (digit < 0 || digit > 9 || octet === 0) return null;
-    octet = octet < 0 ? digit : octet * 10 + digit;
-    if (octet > 255) return null;
+    value = (value << 8) | octet;
+    if (dots === 3) return code === -1 ? value >>> 0 : null;
+    if (code !== 0x2e) return null;
   }
-  return dots === 3 && octet >= 0 ? ((value << 8) | octet) >>> 0 : null;
 }
 
 function parseIpv6(text: string): bigint | null {

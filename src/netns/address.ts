@@ -31,8 +31,11 @@ export function familyOf(addr: Addr): Family {
 
 /** Null where the text is no address. IPv4-mapped IPv6 addresses travel as IPv4 packets. */
 export function parseAddr(text: string): Addr | null {
-  const plain = parseIpv4(text);
-  if (plain !== null) return plain;
+  return parseIpv4(text) ?? parseColons(text);
+}
+
+/** Likewise of a text that is no dotted quad. */
+export function parseColons(text: string): Addr | null {
   let parsed = PARSED.get(text);
   if (parsed === undefined) {
     const ip = parseIp(text);
@@ -59,11 +62,11 @@ export function prefixMask6(prefix: number): bigint {
 export function maskTest(value: Addr, mask: Addr): AddrTest {
   if (typeof value === 'number' && typeof mask === 'number') {
     const wanted = value & mask;
-    return (addr) => (Number(addr) & mask) === wanted;
+    return (addr) => typeof addr === 'number' && (addr & mask) === wanted;
   }
   const mask6 = BigInt(mask);
   const wanted6 = BigInt(value) & mask6;
-  return (addr) => (BigInt(addr) & mask6) === wanted6;
+  return (addr) => typeof addr === 'bigint' && (addr & mask6) === wanted6;
 }
 
 /** The address with `count` low bits replaced by another's. */
@@ -84,26 +87,27 @@ export function commonPrefix(family: Family, a: Addr, b: Addr): number {
   return bits === '0' ? 128 : 128 - bits.length;
 }
 
-export function isLoopback(family: Family, addr: Addr): boolean {
-  return family === 4 ? Number(addr) >>> 24 === 127 : addr === 1n;
+export function isLoopback(addr: Addr): boolean {
+  return typeof addr === 'number' ? addr >>> 24 === 127 : addr === 1n;
 }
 
-export function isMulticast(family: Family, addr: Addr): boolean {
-  return family === 4 ? Number(addr) >>> 28 === 0xe : BigInt(addr) >> 120n === 0xffn;
+export function isMulticast(addr: Addr): boolean {
+  return typeof addr === 'number' ? addr >>> 28 === 0xe : addr >> 120n === 0xffn;
 }
 
 /** 224.0.0.0/24: groups of the link, which nobody forwards (ipv4_is_local_multicast). */
 export function isLinkGroup4(addr: Addr): boolean {
-  return Number(addr) >>> 8 === 0xe00000;
+  return typeof addr === 'number' && addr >>> 8 === 0xe00000;
+}
+
+/** fe80::/10. */
+export function isLinkLocal6(addr: Addr): boolean {
+  return typeof addr === 'bigint' && addr >> 118n === 0x3fan;
 }
 
 /** The network of a prefix that holds the address. */
-export function networkOf(family: Family, addr: Addr, prefix: number): Addr {
-  return family === 4 ? (Number(addr) & ipv4Mask(prefix)) >>> 0 : BigInt(addr) & prefixMask6(prefix);
-}
-
-export function isLinkLocal6(addr: Addr): boolean {
-  return BigInt(addr) >> 118n === 0x3fan;
+export function networkOf(addr: Addr, prefix: number): Addr {
+  return typeof addr === 'number' ? (addr & ipv4Mask(prefix)) >>> 0 : addr & prefixMask6(prefix);
 }
 
 /** Of a group, by the scope in its address. */

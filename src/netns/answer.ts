@@ -34,8 +34,8 @@ export function errorReaches(flow: Flow, runtime: Runtime): boolean {
   return leaves(flow, runtime, result, own);
 }
 
-function isAnswerable({ family, src }: Flow): boolean {
-  return !isMulticast(family, src) && src !== 0 && src !== 0n;
+function isAnswerable({ src }: Flow): boolean {
+  return !isMulticast(src) && src !== 0 && src !== 0n;
 }
 
 function isOwn({ family, dst, choices }: Flow, runtime: Runtime): boolean {
@@ -58,7 +58,7 @@ function wayBack(flow: Flow, runtime: Runtime, message: Message): RouteResult {
 
 function leaves(flow: Flow, runtime: Runtime, result: RouteResult, own: boolean): boolean {
   const device = result.nexthop?.device ?? null;
-  const bound = flow.family === 4 && own && isLoopback(4, flow.dst);
+  const bound = flow.family === 4 && own && isLoopback(flow.dst);
   if (bound && result.kind !== 'local' && device !== 'lo' && !routesLocalnet(runtime, device)) {
     flow.note('route', `no error can be sent from 127.0.0.0/8 through ${device ?? '?'}`, result.evidence);
     return false;

@@ -1,5 +1,4 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
-import type { Addr } from './address.js';
 import type { Address, ConntrackEntry, NetnsOutcome, NetnsStep, NetnsVerdict, Packet } from './face.js';
 import { addressOf, evidenceOf, type Cause, type Flow } from './flow.js';
 
@@ -45,12 +44,12 @@ export class FlowOutcome implements NetnsOutcome {
 
   get src(): Address {
     const { src, sport, givenSrc, packet } = this.flow;
-    return src === givenSrc ? given(packet.src, src, sport) : addressOf(src, sport);
+    return src === givenSrc ? given(packet.src, sport) : addressOf(src, sport);
   }
 
   get dst(): Address {
     const { dst, dport, givenDst, packet } = this.flow;
-    return dst === givenDst ? given(packet.dst, dst, dport) : addressOf(dst, dport);
+    return dst === givenDst ? given(packet.dst, dport) : addressOf(dst, dport);
   }
 
   get mark(): number {
@@ -126,9 +125,8 @@ export function plainOutcome(outcome: NetnsOutcome): NetnsOutcome {
   };
 }
 
-/** An address that nothing changed, as the question has it; what may be written in several ways is written in the shortest. */
-function given(address: Address, addr: Addr, port: number): Address {
-  if (typeof addr !== 'number' || address.ip.includes(':')) return addressOf(addr, port);
+/** A dotted quad that nothing changed, as the question has it. */
+function given(address: Address, port: number): Address {
   return address.port === port ? address : { ip: address.ip, port };
 }
 

@@ -171,9 +171,9 @@ export class Flow {
   /** Which of a chain's lists of rules it runs through. */
   declare readonly lane: Lane;
   declare readonly packet: Packet;
-  /** The packet's addresses as they were given: their text is known. */
-  declare readonly givenSrc: Addr;
-  declare readonly givenDst: Addr;
+  /** The packet's addresses where they were given as dotted quads: their text is known. Null: otherwise. */
+  declare readonly givenSrc: number | null;
+  declare readonly givenDst: number | null;
   /** Of a TCP header; what is given of other protocols says nothing. */
   declare readonly flags: number;
   declare readonly choices: Choices;
@@ -190,6 +190,8 @@ export class Flow {
     packet: Packet,
     src: Addr,
     dst: Addr,
+    givenSrc: number | null,
+    givenDst: number | null,
     choices: Choices,
     steps: NetnsStep[] | null,
   ) {
@@ -228,8 +230,8 @@ export class Flow {
     this.protocol = protocol;
     this.lane = laneOf(protocol);
     this.packet = packet;
-    this.givenSrc = src;
-    this.givenDst = dst;
+    this.givenSrc = givenSrc;
+    this.givenDst = givenDst;
     this.flags = bitsOf(packet.tcpFlags);
     this.choices = choices;
     this.verdict = 'unknown';

@@ -12,7 +12,7 @@ export const FRAME = { host: 0, broadcast: 1, multicast: 2 } as const;
 export function frameType(flow: Flow, runtime: Runtime): number {
   const { family, dst, iif, choices } = flow;
   if (iif === null || iif === 'lo') return FRAME.host;
-  const group = isMulticast(family, dst);
+  const group = isMulticast(dst);
   if (!group && (family === 6 || runtime.addressType(4, dst, null, flow) !== 'broadcast')) return FRAME.host;
   const kind = group ? 'multicast' : 'broadcast';
   const unknown = { fact: `destination of the Ethernet frame on ${iif}`, reason: 'the packet does not say' };

@@ -25,8 +25,8 @@ const ALL_NODES = (0xff02n << 112n) + 1n;
  * the kernel or a socket has joined is in no file: asked.
  */
 export function isForGroup(flow: Flow, devices: Devices): boolean {
-  const { family, dst, iif, choices } = flow;
-  if (!isMulticast(family, dst)) return true;
+  const { dst, iif, choices } = flow;
+  if (!isMulticast(dst)) return true;
   if (isRouted(flow, devices)) {
     throw new FactMissing({
       fact: `multicast routes to ${textOf(dst)}`,

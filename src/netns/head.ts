@@ -136,25 +136,28 @@ export function split(tests: readonly Test[]): { readonly head: Head; readonly r
   return { head: empty ? ANY : head, rest: conjunction(rest) };
 }
 
-/** Writes the test into the head; false: it has no place for it. */
+/**
+ * Writes the test into the head; false: it has no place for it. Whoever made the test, numbers of the head are signed and of
+ * 32 bits: V8 compares those at once, and unpacks others first.
+ */
 function place(head: Draft, test: Test): boolean {
   switch (test.kind) {
     case 'src':
       if (head.srcMask !== 0 || test.mask === 0) return false;
-      head.src = test.value;
-      head.srcMask = test.mask;
+      head.src = test.value | 0;
+      head.srcMask = test.mask | 0;
       head.srcNegated = test.negated;
       return true;
     case 'dst':
       if (head.dstMask !== 0 || test.mask === 0) return false;
-      head.dst = test.value;
-      head.dstMask = test.mask;
+      head.dst = test.value | 0;
+      head.dstMask = test.mask | 0;
       head.dstNegated = test.negated;
       return true;
     case 'mark':
       if (head.markMask !== 0 || test.mask === 0) return false;
-      head.mark = test.value;
-      head.markMask = test.mask;
+      head.mark = test.value | 0;
+      head.markMask = test.mask | 0;
       head.markNegated = test.negated;
       return true;
     case 'connmark':

@@ -18,7 +18,7 @@ export function sendRedirect(
 ): void {
   const { mark } = ct;
   const from = selectAddress4(runtime.devices, device, flow.src, 0);
-  const error = new RedirectFlow(4, ICMP, flow.packet, from, flow.src, flow.choices, null);
+  const error = new RedirectFlow(4, ICMP, flow.packet, from, flow.src, null, null, flow.choices, null);
   error.ct = ct;
   error.ctState = 'RELATED';
   error.ctReply = !flow.ctReply;

@@ -163,5 +163,5 @@ function masked(addr: Addr, mask: Addr | null): Addr {
 }
 
 function inNet(family: Family, addr: Addr, { ip, prefix }: Cidr): boolean {
-  return networkOf(family, addr, prefix) === networkOf(family, ip.value, prefix);
+  return networkOf(addr, prefix) === networkOf(ip.value, prefix);
 }

@@ -205,13 +205,13 @@ function addressFinder(members: readonly Member[], family: Family, dim: Dimensio
       table = new Map();
       byLength.set(length, table);
     }
-    table.set(networkOf(family, field.cidr.ip.value, length), entry.nomatch ? 'except' : 'yes');
+    table.set(networkOf(field.cidr.ip.value, length), entry.nomatch ? 'except' : 'yes');
   }
   const lengths = [...byLength.keys()].sort((a, b) => b - a);
   return (flow) => {
     const addr = addressOf(flow, dim);
     for (const length of lengths) {
-      const found = byLength.get(length)?.get(networkOf(family, addr, length));
+      const found = byLength.get(length)?.get(networkOf(addr, length));
       if (found !== undefined) return found;
     }
     return ranges.some(({ from, to }) => addr >= from && addr <= to) ? 'yes' : 'no';

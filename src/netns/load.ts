@@ -149,7 +149,7 @@ function usesIpv6(facts: NetnsFacts): boolean {
   const addresses = facts.addresses();
   if (addresses.kind === 'unknown') return false;
   return addresses.value.devices.some((device) =>
-    device.addresses.some(({ ip }) => ip.family === 6 && !isLoopback(6, ip.value) && !isLinkLocal6(ip.value)),
+    device.addresses.some(({ ip }) => ip.family === 6 && !isLoopback(ip.value) && !isLinkLocal6(ip.value)),
   );
 }
 

@@ -18,7 +18,8 @@ export class OutputRoutes {
   /** The first route of a local packet, with the choice of its source. Null: it goes on. */
   route(flow: Flow): Flow | null {
     const opens = isOpening(flow);
-    if (opens && (isMulticast(flow.family, flow.dst) || flow.dst === 0xffffffff)) return this.refusesMany(flow);
+    const many = isMulticast(flow.dst) || flow.dst === 0xffffffff;
+    if (opens && many) return this.refusesMany(flow);
     // tcp_v6_connect: EINVAL, unless the socket is bound to a device
     if (flow.family === 6 && isLinkLocal6(flow.dst) && opens) {
       flow.note('route', 'a connection to a link-local address needs a device', null);
@@ -34,7 +35,8 @@ export class OutputRoutes {
       // ip6_dst_lookup_tail: the route that was found without a source stands, unless it is an error
       if (flow.family === 6 && !isRouteError(first)) return this.takeOutput(flow, first) ? null : flow.end('dropped');
     }
-    const result = this.routeToMany(flow) ?? routing.lookupFor(flow, flow.src, 'lo', null, flow.uid);
+    const chosen = many ? this.routeBySource(flow) : null;
+    const result = chosen ?? routing.lookupFor(flow, flow.src, 'lo', null, flow.uid);
     return this.leave(flow, result);
   }
 
@@ -45,8 +47,8 @@ export class OutputRoutes {
   }
 
   /** ip_route_output_key_hash_rcu: to a group, or to all, a packet leaves through the device of its source, without a look-up. */
-  private routeToMany({ family, src, dst }: Flow): RouteResult | null {
-    if (family === 6 || src === 0 || !(isMulticast(4, dst) || dst === 0xffffffff)) return null;
+  private routeBySource({ family, src, dst }: Flow): RouteResult | null {
+    if (family === 6 || src === 0) return null;
     const owner = this.runtime.devices
       .list()
       .find(({ addresses }) => addresses.some(({ ip }) => ip.family === 4 && ip.value === src));
@@ -119,7 +121,7 @@ export class OutputRoutes {
     const device = looped ? 'lo' : (result.nexthop?.device ?? null);
     flow.routed = device;
     // __mkroute_output: 127/8 does not leave through a wire
-    if (flow.family === 4 && device !== 'lo' && isLoopback(4, flow.src) && !routesLocalnet(this.runtime, device)) {
+    if (flow.family === 4 && device !== 'lo' && isLoopback(flow.src) && !routesLocalnet(this.runtime, device)) {
       flow.note('route', `a source in 127.0.0.0/8 cannot leave through ${device ?? '?'} (route_localnet is 0)`, null);
       flow.route = { ...result, kind: 'blackhole' };
       return false;

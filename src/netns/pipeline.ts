@@ -1,4 +1,5 @@
-import { familyOf, isLinkLocal6, isLoopback, isMulticast, parseAddr, type Addr, type Family } from './address.js';
+import { parseIpv4 } from '../formats/ip.js';
+import { familyOf, isLinkLocal6, isLoopback, isMulticast, parseColons, type Addr, type Family } from './address.js';
 import { errorReaches, resetReaches } from './answer.js';
 import { Choices, FactMissing } from './choices.js';
 import { handedBack } from './connections.js';
@@ -48,12 +49,14 @@ export class Pipeline {
   }
 
   private follow(packet: Packet, choices: Choices, steps: NetnsStep[] | null): Flow {
-    const src = parseAddr(packet.src.ip);
-    const dst = parseAddr(packet.dst.ip);
+    const src4 = parseIpv4(packet.src.ip);
+    const dst4 = parseIpv4(packet.dst.ip);
+    const src = src4 ?? parseColons(packet.src.ip);
+    const dst = dst4 ?? parseColons(packet.dst.ip);
     const family = dst === null ? 4 : familyOf(dst);
     const protocol = protocolOf(packet, family);
     const zero = family === 4 ? 0 : 0n;
-    const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, choices, steps);
+    const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, src4, dst4, choices, steps);
     if (src === null || dst === null || familyOf(src) !== family) {
       const fact = `addresses of the packet (${packet.src.ip} to ${packet.dst.ip})`;
       return flow.endUnknown({ fact, reason: 'not two addresses of one family' });
@@ -101,9 +104,9 @@ export class Pipeline {
     flow.iif = this.upperDevice(iif);
     this.ingress.pass(flow, iif);
     if (this.isOff(flow, flow.iif)) return flow.end('dropped');
-    const loopback = isLoopback(flow.family, flow.src) || isLoopback(flow.family, flow.dst);
+    const loopback = isLoopback(flow.src) || isLoopback(flow.dst);
     // ip6_rcv_core: a group is no source, and ::1 never comes from outside
-    if (flow.family === 6 && isMulticast(6, flow.src)) {
+    if (flow.family === 6 && isMulticast(flow.src)) {
       flow.note('route', 'the source is a multicast address: dropped', null);
       return flow.end('dropped');
     }
@@ -152,12 +155,12 @@ export class Pipeline {
       if (odd !== null) return this.martianEnd(flow, odd);
     }
     // rt6_need_strict: such a destination is looked up on the incoming device only
-    const strict = flow.family === 6 && (isLinkLocal6(flow.dst) || isMulticast(6, flow.dst) || flow.dst === 1n);
+    const strict = flow.family === 6 && (isLinkLocal6(flow.dst) || isMulticast(flow.dst) || flow.dst === 1n);
     const found = this.runtime
       .routing(flow.family)
       .lookupFor(flow, flow.src, flow.iif ?? 'lo', strict ? flow.iif : null, 0);
     // ip_route_input_rcu: a group needs none; ip_route_input_slow: nor does the limited broadcast
-    const group = flow.family === 4 && isMulticast(4, flow.dst);
+    const group = flow.family === 4 && isMulticast(flow.dst);
     const limited = flow.family === 4 && (flow.dst === 0xffffffff || (flow.dst === 0 && flow.src === 0));
     const result: RouteResult = limited
       ? { kind: 'broadcast', route: null, rule: null, nexthop: null, summary: 'limited broadcast', evidence: [] }
@@ -305,7 +308,7 @@ export class Pipeline {
 
 /** IPV6_ADDR_MC_SCOPE of 0 and 1: ff00::/16, ff01::/16, whatever the flags. */
 function isInterfaceLocal(dst: Addr): boolean {
-  return isMulticast(6, dst) && ((BigInt(dst) >> 112n) & 0xfn) <= 1n;
+  return isMulticast(dst) && ((BigInt(dst) >> 112n) & 0xfn) <= 1n;
 }
 
 function protocolOf({ protocol }: Packet, family: Family): number {

@@ -77,7 +77,7 @@ export class RouteTable {
   }
 
   private mask(addr: Addr, prefix: number): Addr {
-    return networkOf(this.family, addr, prefix);
+    return networkOf(addr, prefix);
   }
 
   /** False where the source is no prefix. */
@@ -96,7 +96,7 @@ export class RouteTable {
 
   /** The first route, from the longest prefix to the shortest, that can be used (through `oif`, where it is given). */
   find(dst: Addr, oif: string | null, src: Addr): TableRoute | null {
-    if (this.scanned !== null) return this.scan(this.scanned, Number(dst), oif);
+    if (this.scanned !== null && typeof dst === 'number') return this.scan(this.scanned, dst, oif);
     for (const length of this.lengths) {
       if (this.subtrees.size > 0) {
         const subtree = this.subtrees.get(`${length} ${this.mask(dst, length)}`);

@@ -53,7 +53,7 @@ export function createRuntime(facts: NetnsFacts): Runtime {
       if (family === 4) {
         const value = Number(addr);
         if (value === 0xffffffff || value === 0) return 'broadcast';
-        if (isMulticast(4, addr)) return 'multicast';
+        if (isMulticast(addr)) return 'multicast';
         return routing[4].addressType(addr, device, flow.choices);
       }
       const key = { dst: addr, src: 0n, iif: 'lo', oif: device, mark: 0, uid: 0, protocol: 0, sport: 0, dport: 0 };

@@ -93,7 +93,7 @@ export function selectAddress6(devices: Devices, device: string, dst: Addr): Add
   let best: { addr: Addr; score: readonly number[] } | null = null;
   for (const candidate of devices.list()) {
     if (!candidate.up) continue;
-    if ((dstScope <= SCOPE_RANK.link || isMulticast(6, dst)) && candidate.name !== device) continue;
+    if ((dstScope <= SCOPE_RANK.link || isMulticast(dst)) && candidate.name !== device) continue;
     for (const address of candidate.addresses) {
       if (address.ip.family !== 6 || address.tentative) continue;
       const addr = address.ip.value;

@@ -8,20 +8,18 @@ import { usesDevice, type RouteResult } from './routing.js';
  * fib_frontend.c, v6.12; IPv6 has none of it). Null: the source is accepted; else why it is not.
  */
 export function martian(flow: Flow, runtime: Runtime): string | null {
-  const src = Number(flow.src);
-  const dst = Number(flow.dst);
-  if (isMulticast(4, src) || src === 0xffffffff) return 'a multicast or broadcast address as source';
+  const { src, dst } = flow;
+  if (isMulticast(src) || src === 0xffffffff) return 'a multicast or broadcast address as source';
   if (dst === 0xffffffff || (src === 0 && dst === 0)) return null;
   // of 0.0.0.0/8 only this one address is special (ipv4_is_zeronet since v5.3); a group of the link takes it (ip_mc_validate_source)
   if (src === 0 && !isLinkGroup4(dst)) return 'the source 0.0.0.0';
   if (dst === 0) return 'the destination 0.0.0.0';
   const device = flow.iif ?? 'lo';
-  if (isLoopback(4, dst) && !runtime.devices.ipv4(device).routeLocalnet) {
+  if (isLoopback(dst) && !runtime.devices.ipv4(device).routeLocalnet) {
     return 'a destination in 127.0.0.0/8 from outside (route_localnet is 0)';
   }
-  if (isLoopback(4, src)) {
-    if (!isLoopback(4, dst) && !runtime.devices.ipv4(device).routeLocalnet)
-      return 'a source in 127.0.0.0/8 from outside';
+  if (isLoopback(src)) {
+    if (!isLoopback(dst) && !runtime.devices.ipv4(device).routeLocalnet) return 'a source in 127.0.0.0/8 from outside';
   }
   return null;
 }

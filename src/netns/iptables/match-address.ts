@@ -165,7 +165,7 @@ function addrtype6(
   mask: ReadonlySet<string>,
   flow: Flow,
 ): boolean {
-  const multicast = isMulticast(6, addr);
+  const multicast = isMulticast(addr);
   const unspecified = addr === 0n;
   if (mask.has('MULTICAST') && !multicast) return false;
   if (mask.has('UNICAST') && (multicast || unspecified)) return false;

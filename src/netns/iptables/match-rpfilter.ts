@@ -16,7 +16,7 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
     if (flow.iif === 'lo') return !invert;
     if (family === 4) {
       const src = Number(flow.src);
-      if (isMulticast(4, src)) return invert;
+      if (isMulticast(src)) return invert;
       if (src === 0) {
         if (flow.dst === 0xffffffff || isLinkGroup4(flow.dst)) return !invert;
       }

@@ -62,7 +62,7 @@ function fibType6(runtime: Runtime, key: RouteKey, device: string | null, flow: 
   if (kind === 'blackhole' || kind === 'prohibit' || kind === 'unreachable') return RTN[kind];
   if (isSubnetRouters(found)) return RTN.anycast;
   if (kind === 'local' && device === null) return RTN.local;
-  if (isMulticast(6, addr)) return RTN.multicast;
+  if (isMulticast(addr)) return RTN.multicast;
   return addr === 0n ? 0 : RTN.unicast;
 }
 
