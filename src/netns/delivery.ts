@@ -40,7 +40,7 @@ export function giveToSocket(flow: Flow, runtime: Runtime): Flow {
  * (IP_MULTICAST_ALL is set where inet_create makes a socket, not in inet6_create).
  */
 function hearsGroup({ family, dst, choices }: Flow, { name }: LocalSocket): boolean {
-  if (family === 6 || !isMulticast(4, dst)) return true;
+  if (family === 6 || !isMulticast(dst)) return true;
   return choices.either(`joined ${name}`, `socket ${name} joined the group`, {
     fact: `the groups of socket ${name}`,
     reason: 'ss does not print them',

@@ -50,7 +50,7 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
 
 /** rpfilter_get_saddr: a group, and all of them, are no source; no rule is asked for them. */
 function sourceOf(dst: number): number {
-  return isMulticast(4, dst) || dst === 0xffffffff ? 0 : dst;
+  return isMulticast(dst) || dst === 0xffffffff ? 0 : dst;
 }
 
 /**
