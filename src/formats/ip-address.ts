@@ -1,6 +1,6 @@
 import type { Evidence, ParseProblem } from './evidence.js';
 import { parseIp, type Ip } from './ip.js';
-import { isObject, numberOf, parseJsonList, stringOf, stringsOf, type JsonObject } from './netns-json.js';
+import { Fields, isObject, parseJsonList, type JsonObject } from './netns-json.js';
 
 /** `ip -j -d address`: the devices with their addresses, in the kernel's order (which REDIRECT and MASQUERADE follow). */
 export interface IpAddresses {
@@ -51,69 +51,77 @@ export function parseIpAddresses(file: string, text: string): IpAddresses {
   const problems: ParseProblem[] = [];
   parsed.list.forEach((item, index) => {
     const pointer = `/${index}`;
-    const device = isObject(item) ? deviceOf(item, file, pointer) : null;
-    // iproute2 pads its lists with empty objects when it filters
-    if (device === null && !(isObject(item) && Object.keys(item).length === 0)) {
-      problems.push({ file, pointer, message: 'not a device' });
-    } else if (device !== null) devices.push(device);
+    const device = isObject(item) ? deviceOf(item, file, pointer) : 'ifname';
+    if (typeof device !== 'string') devices.push(device);
+    else {
+      const message = `a device without its "${device}", or with one that is not understood`;
+      problems.push({ file, pointer, message });
+    }
   });
+  // the kernel makes lo with the namespace
+  if (parsed.list.length === 0) problems.push({ file, message: 'a list without any device' });
   return { file, devices, problems };
 }
 
-function deviceOf(item: JsonObject, file: string, pointer: string): IpDevice | null {
-  const name = stringOf(item['ifname']);
-  const index = numberOf(item['ifindex']);
-  if (name === null || index === null) return null;
-  const flags = stringsOf(item['flags']);
-  const info = isObject(item['linkinfo']) ? item['linkinfo'] : {};
-  const kind = stringOf(info['info_kind']);
-  const data = isObject(info['info_data']) ? info['info_data'] : {};
-  const list = Array.isArray(item['addr_info']) ? item['addr_info'].filter(isObject) : [];
-  const addresses = list.map(addressOf).filter((address): address is IpDeviceAddress => address !== null);
+/** The device, or which of its fields is not as print_linkinfo and print_addrinfo have it (iproute2 ip/ipaddress.c, v6.1). */
+function deviceOf(item: JsonObject, file: string, pointer: string): IpDevice | string {
+  const fields = new Fields(item);
+  fields.require('ifname', 'ifindex', 'flags', 'addr_info');
+  const name = fields.text('ifname') ?? '';
+  const index = fields.number('ifindex') ?? 0;
+  const flags = fields.words('flags');
+  const info = new Fields(fields.object('linkinfo') ?? {});
+  const kind = info.text('info_kind');
+  const data = new Fields(info.object('info_data') ?? {});
+  const addresses: IpDeviceAddress[] = [];
+  for (const one of fields.objects('addr_info') ?? []) {
+    const address = addressOf(new Fields(one));
+    if (address === null) fields.reject('addr_info');
+    else addresses.push(address);
+  }
   const tunnel =
     kind !== null && ['geneve', 'vxlan', 'gre', 'ipip', 'sit', 'wireguard'].includes(kind)
       ? {
           kind,
-          id: numberOf(data['id']),
-          remote: stringOf(data['remote']) ?? stringOf(data['remote6']),
-          port: numberOf(data['port']),
+          id: data.number('id'),
+          remote: data.text('remote') ?? data.text('remote6'),
+          port: data.number('port'),
         }
       : null;
   const shown = addresses.map((address) => `${address.text}/${address.prefix}`).join(' ');
-  return {
+  const device: IpDevice = {
     name,
     index,
     flags,
     up: flags.includes('UP'),
     kind,
-    linkType: stringOf(item['link_type']),
-    linkIndex: numberOf(item['link_index']),
-    link: stringOf(item['link']),
-    linkNetnsid: numberOf(item['link_netnsid']),
-    mac: stringOf(item['address']),
-    mtu: numberOf(item['mtu']),
-    master: stringOf(item['master']),
-    group: stringOf(item['group']),
+    linkType: fields.text('link_type'),
+    linkIndex: fields.number('link_index'),
+    // print_linktype: null where there is an index of 0
+    link: item['link'] === null ? null : fields.text('link'),
+    linkNetnsid: fields.number('link_netnsid'),
+    mac: fields.text('address'),
+    mtu: fields.number('mtu'),
+    master: fields.text('master'),
+    group: fields.label('group'),
     addresses,
     tunnel,
     evidence: { file, pointer, text: `${index}: ${name} <${flags.join(',')}> ${shown}`.trim() },
   };
+  return fields.odd ?? info.odd ?? data.odd ?? device;
 }
 
-function addressOf(item: JsonObject): IpDeviceAddress | null {
-  const text = stringOf(item['local']);
-  const ip = text === null ? null : parseIp(text);
-  const prefix = numberOf(item['prefixlen']);
-  if (text === null || ip === null || prefix === null) return null;
-  const peer = stringOf(item['address']);
-  return {
-    ip,
-    text,
-    prefix,
-    scope: stringOf(item['scope']) ?? 'global',
-    secondary: item['secondary'] === true,
-    tentative: item['tentative'] === true && item['optimistic'] !== true,
-    deprecated: item['deprecated'] === true,
-    peer: peer === null ? null : parseIp(peer),
+function addressOf(fields: Fields): IpDeviceAddress | null {
+  const text = fields.text('local');
+  const ip = fields.parsed('local', parseIp);
+  const prefix = fields.number('prefixlen');
+  const address: Omit<IpDeviceAddress, 'ip' | 'text' | 'prefix'> = {
+    scope: fields.label('scope') ?? 'global',
+    secondary: fields.flag('secondary'),
+    tentative: fields.flag('tentative') && !fields.flag('optimistic'),
+    deprecated: fields.flag('deprecated'),
+    peer: fields.parsed('address', parseIp),
   };
+  if (text === null || ip === null || prefix === null || fields.odd !== null) return null;
+  return { ip, text, prefix, ...address };
 }

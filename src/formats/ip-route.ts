@@ -1,6 +1,6 @@
 import type { Evidence, ParseProblem } from './evidence.js';
 import { parseCidr, parseIp, type Cidr, type Ip } from './ip.js';
-import { isObject, numberOf, parseJsonList, stringOf, stringsOf, type JsonObject } from './netns-json.js';
+import { Fields, isObject, parseJsonList, stringOf } from './netns-json.js';
 
 /** `ip -j route show table all`, `ip -6 -j route show table all`. */
 export interface IpRoutes {
@@ -35,57 +35,87 @@ export interface Nexthop {
   readonly linkdown: boolean;
 }
 
-export function parseIpRoutes(file: string, text: string): IpRoutes {
+/** `only`: the family of all routes, where the command asked for one. */
+export function parseIpRoutes(file: string, text: string, only: 4 | 6 | null = null): IpRoutes {
   const parsed = parseJsonList(text);
   if ('error' in parsed) return { file, routes: [], problems: [{ file, message: parsed.error }] };
   const routes: IpRoute[] = [];
   const problems: ParseProblem[] = [];
   parsed.list.forEach((item, index) => {
     const pointer = `/${index}`;
-    const route = isObject(item) ? routeOf(item, { file, pointer, text: JSON.stringify(item) }) : null;
-    if (route === null) problems.push({ file, pointer, message: 'not a route' });
-    else routes.push(route);
+    const fields = new Fields(isObject(item) ? item : {});
+    const route = routeOf(fields, only, { file, pointer, text: JSON.stringify(item) });
+    if (route !== null && fields.odd === null) routes.push(route);
+    else problems.push({ file, pointer, message: oddRoute(fields) });
   });
   return { file, routes, problems };
 }
 
-function routeOf(item: JsonObject, evidence: Evidence): IpRoute | null {
-  const text = stringOf(item['dst']);
+function oddRoute({ odd }: Fields): string {
+  return odd === null ? 'not a route' : `a route without its "${odd}", or with one that is not understood`;
+}
+
+/** rtnl_rtntype_n2a (iproute2 lib/rtm_map.c, v6.1); of these, those that lead nowhere need no device. */
+const TYPES: ReadonlySet<string> = new Set(
+  'unicast local broadcast anycast multicast unreachable prohibit blackhole throw nat xresolve'.split(' '),
+);
+const NOWHERE: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole', 'throw', 'nat', 'xresolve']);
+
+function routeOf(fields: Fields, only: 4 | 6 | null, evidence: Evidence): IpRoute | null {
+  const text = fields.text('dst');
   if (text === null) return null;
-  const nexthops = Array.isArray(item['nexthops'])
-    ? item['nexthops'].filter(isObject).map(nexthopOf)
-    : [nexthopOf(item)];
+  const several = fields.objects('nexthops');
+  const members = several === null ? [fields] : several.map((hop) => new Fields(hop));
+  const nexthops = members.map(nexthopOf);
+  for (const { odd } of members) if (odd !== null) fields.reject(odd);
   const gateway = nexthops.map((hop) => hop.gateway).find((value) => value !== null) ?? null;
+  const prefsrc = fields.parsed('prefsrc', parseIp);
   // "default" has no family of its own: only IPv6 routes have a router preference, else the gateway or source tells
-  const sample = text === 'default' ? (gateway ?? stringOf(item['prefsrc']) ?? '') : text;
-  const family = 'pref' in item || sample.includes(':') ? 6 : 4;
+  const six = text === 'default' ? (gateway?.includes(':') ?? prefsrc?.family === 6) : text.includes(':');
+  const family = only ?? (fields.has('pref') || six ? 6 : 4);
   const dst = parseCidr(text === 'default' ? (family === 4 ? '0.0.0.0/0' : '::/0') : text);
-  if (dst === null) return null;
-  const type = stringOf(item['type']) ?? 'unicast';
-  const prefsrc = stringOf(item['prefsrc']);
+  if (dst === null || dst.ip.family !== family) return null;
+  const type = fields.text('type') ?? 'unicast';
+  if (!TYPES.has(type)) fields.reject('type');
+  if (!NOWHERE.has(type) && nexthops.some(({ device }) => device === null)) fields.reject('dev');
+  const table = fields.label('table') ?? 'main';
+  const protocol = fields.label('protocol');
+  if (protocol === 'kernel') checkOwn(fields, family, type, table, text);
   return {
     family,
     type,
     dst,
-    table: stringOf(item['table']) ?? numberOf(item['table'])?.toString() ?? 'main',
-    metric: numberOf(item['metric']) ?? 0,
-    scope: stringOf(item['scope']) ?? 'global',
-    protocol: stringOf(item['protocol']),
-    prefsrc: prefsrc === null ? null : parseIp(prefsrc),
-    tos: 'tos' in item,
-    from: stringOf(item['from']) ?? stringOf(item['src']),
+    table,
+    metric: fields.number('metric') ?? 0,
+    scope: fields.label('scope') ?? 'global',
+    protocol,
+    prefsrc,
+    tos: fields.has('tos'),
+    from: fields.text('from') ?? fields.text('src'),
     nexthops,
     evidence,
   };
 }
 
-function nexthopOf(item: JsonObject): Nexthop {
-  const flags = stringsOf(item['flags']);
-  const via = item['via'];
+/**
+ * What the kernel makes of an address on its own stands in the table local, or in a VRF's, and nothing else does (fib_magic in
+ * linux net/ipv4/fib_frontend.c, addrconf_f6i_alloc in net/ipv6/route.c, v6.12; older ones list groups of IPv6 as unicast).
+ */
+function checkOwn(fields: Fields, family: 4 | 6, type: string, table: string, dst: string): void {
+  if (table === 'main' && (type === 'local' || type === 'broadcast' || type === 'anycast')) fields.reject('table');
+  if (table === 'local' && type === 'unicast' && (family === 4 || !dst.startsWith('ff'))) fields.reject('type');
+}
+
+function nexthopOf(fields: Fields): Nexthop {
+  const flags = fields.words('flags');
+  const via = fields.object('via');
+  const gateway = fields.text('gateway') ?? stringOf(via?.['host']);
+  if (via !== null && gateway === null) fields.reject('via');
+  if (gateway !== null && parseIp(gateway) === null) fields.reject('gateway');
   return {
-    device: stringOf(item['dev']),
-    gateway: stringOf(item['gateway']) ?? (isObject(via) ? stringOf(via['host']) : null),
-    weight: numberOf(item['weight']) ?? 1,
+    device: fields.text('dev'),
+    gateway,
+    weight: fields.number('weight') ?? 1,
     dead: flags.includes('dead'),
     linkdown: flags.includes('linkdown'),
   };

@@ -1,6 +1,6 @@
 import type { Evidence, ParseProblem } from './evidence.js';
 import { parseCidr, type Cidr } from './ip.js';
-import { isObject, numberOf, parseJsonList, stringOf, type JsonObject } from './netns-json.js';
+import { Fields, isObject, parseJsonList } from './netns-json.js';
 
 /** `ip -j rule`, `ip -6 -j rule`: the policy rules, in the order of their priority. */
 export interface IpRules {
@@ -54,70 +54,90 @@ const KNOWN: ReadonlySet<string> = new Set(
 export function parseIpRules(file: string, text: string): IpRules {
   const parsed = parseJsonList(text);
   if ('error' in parsed) return { file, rules: [], problems: [{ file, message: parsed.error }] };
+  // the kernel makes its three with the namespace
+  if (parsed.list.length === 0) return { file, rules: [], problems: [{ file, message: 'a list without any rule' }] };
   const rules: IpRule[] = [];
   const problems: ParseProblem[] = [];
   parsed.list.forEach((item, index) => {
     const pointer = `/${index}`;
-    const rule = isObject(item) ? ruleOf(item, { file, pointer, text: JSON.stringify(item) }) : null;
-    if (rule === null) problems.push({ file, pointer, message: 'not a policy rule' });
-    else rules.push(rule);
+    const fields = new Fields(isObject(item) ? item : {});
+    const rule = ruleOf(fields, { file, pointer, text: JSON.stringify(item) });
+    if (rule !== null && fields.odd === null) {
+      const unsupported = isObject(item) ? Object.keys(item).filter((key) => !KNOWN.has(key)) : [];
+      rules.push({ ...rule, unsupported });
+    } else problems.push({ file, pointer, message: oddRule(fields) });
   });
   return { file, rules, problems };
 }
 
-function ruleOf(item: JsonObject, evidence: Evidence): IpRule | null {
-  const priority = numberOf(item['priority']);
-  const action = actionOf(item);
+function oddRule({ odd }: Fields): string {
+  return odd === null ? 'not a policy rule' : `a policy rule without its "${odd}", or with one that is not understood`;
+}
+
+/** print_rule (iproute2 ip/iprule.c, v6.1) prints a source always, `all` where there is none, and both ends of a range. */
+function ruleOf(fields: Fields, evidence: Evidence): Omit<IpRule, 'unsupported'> | null {
+  fields.require('priority', 'src');
+  const priority = fields.number('priority');
+  const action = actionOf(fields);
   if (priority === null || action === null) return null;
-  const src = prefixOf(item, 'src');
-  const dst = prefixOf(item, 'dst');
-  if (src === undefined || dst === undefined) return null;
-  const mark = numberOf(item['fwmark']);
+  const mark = fields.number('fwmark');
+  const mask = fields.number('fwmask');
+  if (fields.has('fwmask')) fields.require('fwmark');
+  if (fields.has('iif_detached')) fields.require('iif');
+  if (fields.has('oif_detached')) fields.require('oif');
   return {
     priority,
-    not: 'not' in item,
-    src,
-    dst,
-    iif: stringOf(item['iif']),
-    oif: stringOf(item['oif']),
-    fwmark: mark === null ? null : { value: mark, mask: numberOf(item['fwmask']) ?? 0xffffffff },
-    uid: rangeOf(item, 'uid'),
-    protocol: stringOf(item['ipproto']) ?? numberOf(item['ipproto'])?.toString() ?? null,
-    sport: rangeOf(item, 'sport'),
-    dport: rangeOf(item, 'dport'),
-    tos: 'tos' in item || 'dsfield' in item,
-    l3mdev: 'l3mdev' in item,
+    not: fields.has('not'),
+    src: prefixOf(fields, 'src'),
+    dst: prefixOf(fields, 'dst'),
+    iif: fields.text('iif'),
+    oif: fields.text('oif'),
+    fwmark: mark === null ? null : { value: mark, mask: mask ?? 0xffffffff },
+    uid: rangeOf(fields, 'uid'),
+    protocol: fields.label('ipproto'),
+    sport: rangeOf(fields, 'sport'),
+    dport: rangeOf(fields, 'dport'),
+    tos: fields.has('tos') || fields.has('dsfield'),
+    l3mdev: fields.has('l3mdev'),
     action,
-    suppressPrefixLength: numberOf(item['suppress_prefixlen']) ?? numberOf(item['suppress_prefixlength']),
-    suppressGroup: stringOf(item['suppress_ifgroup']) ?? numberOf(item['suppress_ifgroup'])?.toString() ?? null,
-    unsupported: Object.keys(item).filter((key) => !KNOWN.has(key)),
+    suppressPrefixLength: fields.number('suppress_prefixlen') ?? fields.number('suppress_prefixlength'),
+    suppressGroup: fields.label('suppress_ifgroup'),
     evidence,
   };
 }
 
-function actionOf(item: JsonObject): IpRuleAction | null {
-  const target = numberOf(item['goto']);
-  if (target !== null) return { kind: 'goto', priority: target, resolved: !('unresolved' in item) };
-  const action = stringOf(item['action']);
+function actionOf(fields: Fields): IpRuleAction | null {
+  const target = fields.number('goto');
+  if (target !== null) return { kind: 'goto', priority: target, resolved: !fields.has('unresolved') };
+  if (fields.has('goto')) return null;
+  const action = fields.text('action');
   if (action === 'unreachable' || action === 'prohibit' || action === 'blackhole') return { kind: action };
-  if (action === 'nop' || 'nop' in item) return { kind: 'nop' };
-  const table = stringOf(item['table']) ?? numberOf(item['table'])?.toString();
-  if (table !== undefined) return { kind: 'table', table };
+  if (action === 'nop' || fields.has('nop')) return { kind: 'nop' };
+  if (fields.has('action')) fields.reject('action');
+  const table = fields.label('table');
+  if (table !== null) return { kind: 'table', table };
   // l3mdev looks the table up by the device's VRF
-  return 'l3mdev' in item ? { kind: 'nop' } : null;
+  return fields.has('l3mdev') ? { kind: 'nop' } : null;
 }
 
-/** Undefined where it is no prefix. */
-function prefixOf(item: JsonObject, name: string): Cidr | null | undefined {
-  const value = stringOf(item[name]);
+function prefixOf(fields: Fields, name: string): Cidr | null {
+  const value = fields.text(name);
+  const length = fields.number(`${name}len`);
+  if (length !== null) fields.require(name);
   if (value === null || value === 'all' || value === 'default') return null;
-  const length = numberOf(item[`${name}len`]);
-  return parseCidr(length === null ? value : `${value}/${length}`) ?? undefined;
+  const prefix = parseCidr(length === null ? value : `${value}/${length}`);
+  if (prefix === null) fields.reject(name);
+  return prefix;
 }
 
-function rangeOf(item: JsonObject, name: string): Range | null {
-  const one = numberOf(item[name]);
-  const from = numberOf(item[`${name}_start`]) ?? one;
-  const to = numberOf(item[`${name}_end`]) ?? from;
-  return from === null || to === null ? null : { from, to };
+function rangeOf(fields: Fields, name: string): Range | null {
+  const one = fields.number(name);
+  const from = fields.number(`${name}_start`) ?? one;
+  const to = fields.number(`${name}_end`) ?? one;
+  if (from === null && to === null) return null;
+  if (from === null || to === null) {
+    fields.require(`${name}_start`, `${name}_end`);
+    return null;
+  }
+  return { from, to };
 }

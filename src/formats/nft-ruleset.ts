@@ -1,5 +1,5 @@
 import type { Evidence, ParseProblem } from './evidence.js';
-import { isObject, numberOf, stringOf, stringsOf, type JsonObject } from './netns-json.js';
+import { Fields, isObject, numberOf, stringOf, stringsOf } from './netns-json.js';
 
 /** `nft -j list ruleset`. Statements and expressions stay JSON: their meaning is the engine's affair (src/netns/nft/). */
 export interface NftRuleset {
@@ -91,7 +91,8 @@ function sleeps(flags: unknown): boolean | null {
 
 export function parseNftRuleset(file: string, text: string): NftRuleset {
   const problems: ParseProblem[] = [];
-  if (text.trim() === '') return { file, tables: [], problems };
+  // nft names its version even where there are no rules: an empty file is what a failed command leaves
+  if (text.trim() === '') return { file, tables: [], problems: [{ file, message: 'empty' }] };
   let document: unknown;
   try {
     document = JSON.parse(text);
@@ -101,84 +102,149 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
   }
   const list = isObject(document) ? document['nftables'] : null;
   if (!Array.isArray(list)) return { file, tables: [], problems: [{ file, message: 'no list "nftables"' }] };
-  const tables = new Map<string, OpenTable>();
-  const chains = new Map<string, OpenChain>();
-  const made: { chain: OpenChain; table: OpenTable; handle: number }[] = [];
-  const tableOf = (object: JsonObject, nameKey: string): OpenTable | null => {
-    const family = stringOf(object['family']);
-    const name = stringOf(object[nameKey]);
-    if (family === null || name === null) return null;
-    const key = `${family} ${name}`;
-    let table = tables.get(key);
-    if (table === undefined) {
-      const dormant = nameKey === 'name' ? sleeps(object['flags']) : false;
-      table = { family, name, dormant, chains: [], sets: new Map(), flowtables: [], firstRule: Infinity };
-      tables.set(key, table);
-    }
-    return table;
-  };
+  const reader = new Reader(file);
   list.forEach((entry: unknown, index) => {
+    const message = reader.add(entry, `/nftables/${index}`);
+    if (message !== null) problems.push({ file, pointer: `/nftables/${index}`, message });
+  });
+  reader.finish();
+  return { file, tables: [...reader.tables.values()], problems };
+}
+
+/** Objects of a table that packets meet only through rules, which then fork (nft src/json.c, v1.0.6). */
+const OTHER_KINDS: ReadonlySet<string> = new Set([
+  'metainfo',
+  'counter',
+  'quota',
+  'limit',
+  'secmark',
+  'synproxy',
+  'tunnel',
+  'ct helper',
+  'ct timeout',
+  'ct expectation',
+]);
+
+/** Takes the objects of a list in their order: a table, its chains, its sets, its rules. */
+class Reader {
+  readonly tables = new Map<string, OpenTable>();
+  private readonly file: string;
+  private readonly chains = new Map<string, OpenChain>();
+  private readonly made: { chain: OpenChain; table: OpenTable; handle: number }[] = [];
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  /** What is wrong with the entry; null: nothing. */
+  add(entry: unknown, pointer: string): string | null {
     const kind = isObject(entry) ? Object.keys(entry)[0] : undefined;
     const object = isObject(entry) && kind !== undefined ? entry[kind] : null;
-    const pointer = `/nftables/${index}`;
-    if (!isObject(object) || kind === undefined) {
-      problems.push({ file, pointer, message: 'not an object of nft' });
-      return;
+    if (!isObject(object) || kind === undefined) return 'not an object of nft';
+    const fields = new Fields(object);
+    const evidence = (what: string): Evidence => ({ file: this.file, pointer: `${pointer}/${kind}`, text: what });
+    const fine = this.addObject(kind, fields, evidence);
+    if (fields.odd !== null) return `a ${kind} without its "${fields.odd}", or with one that is not understood`;
+    return fine ? null : `a ${kind} that is not understood`;
+  }
+
+  private addObject(kind: string, fields: Fields, evidence: (what: string) => Evidence): boolean {
+    switch (kind) {
+      case 'table':
+        return this.addTable(fields);
+      case 'chain':
+        return this.addChain(fields, evidence);
+      case 'rule':
+        return this.addRule(fields, evidence);
+      case 'set':
+      case 'map':
+        return this.addSet(kind, fields, evidence);
+      case 'flowtable':
+        return this.addFlowtable(fields, evidence);
+      default:
+        return OTHER_KINDS.has(kind);
     }
-    const evidence = (what: string): Evidence => ({ file, pointer: `${pointer}/${kind}`, text: what });
-    const handle = numberOf(object['handle']);
-    if (kind === 'table') tableOf(object, 'name');
-    else if (kind === 'chain') {
-      const table = tableOf(object, 'table');
-      const name = stringOf(object['name']);
-      if (table === null || name === null) {
-        problems.push({ file, pointer, message: 'a chain without table or name' });
-        return;
-      }
-      const text_ = `chain ${table.family} ${table.name} ${name}`;
-      const order = chains.size + 1;
-      const chain: OpenChain = { name, base: baseOf(object), order, evidence: evidence(text_), rules: [] };
-      table.chains.push(chain);
-      if (handle !== null) made.push({ chain, table, handle });
-      chains.set(`${table.family} ${table.name} ${name}`, chain);
-    } else if (kind === 'rule') {
-      const chain = chains.get(
-        `${stringOf(object['family']) ?? ''} ${stringOf(object['table']) ?? ''} ${stringOf(object['chain']) ?? ''}`,
-      );
-      const expr = object['expr'];
-      if (chain === undefined || !Array.isArray(expr)) {
-        problems.push({ file, pointer, message: 'a rule without a chain' });
-        return;
-      }
-      const table = tableOf(object, 'table');
-      noteChanges(expr, table);
-      if (table !== null && handle !== null) table.firstRule = Math.min(table.firstRule, handle);
-      chain.rules.push({ expr, evidence: evidence(`${chain.evidence.text.slice(6)}: ${JSON.stringify(expr)}`) });
-    } else if (kind === 'flowtable') {
-      const table = tableOf(object, 'table');
-      const name = stringOf(object['name']);
-      if (table === null || name === null) return;
-      const what = evidence(`flowtable ${table.family} ${table.name} ${name}`);
-      table.flowtables.push({ name, devices: devicesOf(object['dev']), evidence: what });
-    } else if (kind === 'set' || kind === 'map') {
-      const table = tableOf(object, 'table');
-      const name = stringOf(object['name']);
-      if (table === null || name === null) return;
-      const type = object['type'];
-      table.sets.set(name, {
-        name,
-        isMap: kind === 'map',
-        types: typeof type === 'string' ? [type] : stringsOf(type),
-        elements: Array.isArray(object['elem']) ? object['elem'] : [],
-        flags: stringsOf(object['flags']),
-        size: numberOf(object['size']),
-        changed: false,
-        evidence: evidence(`${kind} ${table.family} ${table.name} ${name}`),
-      });
-    }
-  });
-  for (const { chain, table, handle } of made) if (handle > table.firstRule) chain.order = null;
-  return { file, tables: [...tables.values()], problems };
+  }
+
+  private addTable(fields: Fields): boolean {
+    fields.require('family', 'name');
+    const family = fields.text('family') ?? '';
+    const name = fields.text('name') ?? '';
+    const dormant = sleeps(fields.raw('flags'));
+    const table = { family, name, dormant, chains: [], sets: new Map(), flowtables: [], firstRule: Infinity };
+    this.tables.set(`${family} ${name}`, table);
+    return true;
+  }
+
+  /** nft lists a table before what is in it. */
+  private tableOf(fields: Fields): OpenTable | null {
+    fields.require('family', 'table');
+    const table = this.tables.get(`${fields.text('family') ?? ''} ${fields.text('table') ?? ''}`) ?? null;
+    if (table === null) fields.reject('table');
+    return table;
+  }
+
+  private addChain(fields: Fields, evidence: (what: string) => Evidence): boolean {
+    const table = this.tableOf(fields);
+    fields.require('name');
+    const name = fields.text('name') ?? '';
+    if (table === null) return false;
+    const text = `chain ${table.family} ${table.name} ${name}`;
+    const order = this.chains.size + 1;
+    const chain: OpenChain = { name, base: baseOf(fields), order, evidence: evidence(text), rules: [] };
+    table.chains.push(chain);
+    const handle = fields.number('handle');
+    if (handle !== null) this.made.push({ chain, table, handle });
+    this.chains.set(`${table.family} ${table.name} ${name}`, chain);
+    return true;
+  }
+
+  private addRule(fields: Fields, evidence: (what: string) => Evidence): boolean {
+    const table = this.tableOf(fields);
+    fields.require('chain', 'expr');
+    const chain = this.chains.get(`${table?.family ?? ''} ${table?.name ?? ''} ${fields.text('chain') ?? ''}`);
+    const expr = fields.list('expr');
+    if (table === null || chain === undefined || expr === null) return false;
+    const handle = fields.number('handle');
+    noteChanges(expr, table);
+    if (handle !== null) table.firstRule = Math.min(table.firstRule, handle);
+    chain.rules.push({ expr, evidence: evidence(`${chain.evidence.text.slice(6)}: ${JSON.stringify(expr)}`) });
+    return true;
+  }
+
+  private addSet(kind: 'set' | 'map', fields: Fields, evidence: (what: string) => Evidence): boolean {
+    const table = this.tableOf(fields);
+    fields.require('name');
+    const name = fields.text('name') ?? '';
+    if (table === null) return false;
+    const type = fields.raw('type');
+    table.sets.set(name, {
+      name,
+      isMap: kind === 'map',
+      types: typeof type === 'string' ? [type] : stringsOf(type),
+      elements: fields.list('elem') ?? [],
+      flags: namesOf(fields, 'flags'),
+      size: fields.number('size'),
+      changed: false,
+      evidence: evidence(`${kind} ${table.family} ${table.name} ${name}`),
+    });
+    return true;
+  }
+
+  private addFlowtable(fields: Fields, evidence: (what: string) => Evidence): boolean {
+    const table = this.tableOf(fields);
+    fields.require('name');
+    const name = fields.text('name') ?? '';
+    if (table === null) return false;
+    const what = evidence(`flowtable ${table.family} ${table.name} ${name}`);
+    table.flowtables.push({ name, devices: namesOf(fields, 'dev'), evidence: what });
+    return true;
+  }
+
+  /** Objects of a table are numbered as they are made. */
+  finish(): void {
+    for (const { chain, table, handle } of this.made) if (handle > table.firstRule) chain.order = null;
+  }
 }
 
 /** Marks the sets that statements of a rule add to or delete from; nft lists a table's sets before its rules. */
@@ -192,24 +258,30 @@ function noteChanges(expr: readonly unknown[], table: OpenTable | null): void {
   }
 }
 
-function baseOf(object: JsonObject): NftBase | null {
-  const hook = stringOf(object['hook']);
-  if (hook === null) return null;
+/** chain_print_json (nft src/json.c, v1.0.6) prints the four together. */
+function baseOf(fields: Fields): NftBase | null {
+  const parts = ['type', 'hook', 'prio', 'policy'];
+  if (!parts.some((name) => fields.has(name))) return null;
+  fields.require(...parts);
   return {
-    type: stringOf(object['type']) ?? 'filter',
-    hook,
-    priority: priorityOf(object['prio']),
-    policy: stringOf(object['policy']) ?? 'accept',
-    devices: devicesOf(object['dev']),
+    type: fields.text('type') ?? '',
+    hook: fields.text('hook') ?? '',
+    priority: priorityOf(fields),
+    policy: fields.text('policy') ?? '',
+    devices: namesOf(fields, 'dev'),
   };
 }
 
 /** One name, or a list of them. */
-function devicesOf(value: unknown): readonly string[] {
-  return typeof value === 'string' ? [value] : stringsOf(value);
+function namesOf(fields: Fields, name: string): readonly string[] {
+  const value = fields.raw(name);
+  return typeof value === 'string' ? [value] : fields.words(name);
 }
 
-function priorityOf(value: unknown): number {
+function priorityOf(fields: Fields): number {
+  const value = fields.raw('prio');
   if (typeof value === 'string' && /^-\d+$/.test(value)) return Number(value);
-  return numberOf(value) ?? 0;
+  const priority = numberOf(value);
+  if (priority === null || !Number.isInteger(priority)) fields.reject('prio');
+  return priority ?? 0;
 }

@@ -23,6 +23,13 @@ export interface Socket {
   readonly evidence: Evidence;
 }
 
+/** Other states of sockets (sstate_name in iproute2 misc/ss.c, v6.1): `ss -a` prints them among the listeners. */
+const CONNECTED: ReadonlySet<string> = new Set(
+  'ESTAB SYN-SENT SYN-RECV FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT CLOSE-WAIT LAST-ACK CLOSING NEW-SYN-RECV BOUND-INACTIVE'.split(
+    ' ',
+  ),
+);
+
 export function parseSockets(file: string, text: string): Sockets {
   const sockets: Socket[] = [];
   const problems: ParseProblem[] = [];
@@ -35,12 +42,14 @@ export function parseSockets(file: string, text: string): Sockets {
     const state = words[0];
     if (state !== 'LISTEN' && state !== 'UNCONN') {
       // connected sockets (ss -a) are no listeners; anything else is no line of ss
-      if (!/^[A-Z][A-Z0-9-]+$/.test(state ?? '')) {
+      if (!CONNECTED.has(state ?? '')) {
         problems.push({ file, line, message: `not a line of ss: ${row.slice(0, 120)}` });
       }
       continue;
     }
-    const socket = socketOf(state === 'LISTEN' ? 'tcp' : 'udp', words[3] ?? '', { file, line, text: row });
+    // the peer's column tells that the local address was printed to its end
+    const local = words[4] === undefined ? '' : (words[3] ?? '');
+    const socket = socketOf(state === 'LISTEN' ? 'tcp' : 'udp', local, { file, line, text: row });
     const cut = /users:(?!\(\(.*\)\))/.test(row);
     if (cut) problems.push({ file, line, message: `the line ends in its list of processes: ${row.slice(0, 120)}` });
     if (socket === null) problems.push({ file, line, message: `no local address: ${row.slice(0, 120)}` });
@@ -52,7 +61,7 @@ export function parseSockets(file: string, text: string): Sockets {
 function socketOf(protocol: 'tcp' | 'udp', local: string, evidence: Evidence): Socket | null {
   const cut = local.lastIndexOf(':');
   const port = Number(local.slice(cut + 1));
-  if (cut < 0 || !Number.isInteger(port) || port > 65535) return null;
+  if (cut < 0 || !/^\d+$/.test(local.slice(cut + 1)) || port > 65535) return null;
   let host = local.slice(0, cut);
   let device: string | null = null;
   const zone = host.indexOf('%');

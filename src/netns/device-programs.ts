@@ -1,7 +1,7 @@
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import { FactMissing } from './choices.js';
-import type { IpDevice } from '../formats/ip-address.js';
-import type { LinkChain, NetnsFacts } from './facts.js';
+import type { LinkChain } from './facts.js';
+import type { Runtime } from './runtime.js';
 import type { Flow } from './flow.js';
 
 /** Something that sees packets on a device apart from the hooks of IP, and is not followed. */
@@ -27,12 +27,12 @@ const EBPF_CNIS: readonly { readonly marker: string; readonly attached: RegExp }
 
 /** eBPF programs of traffic control and nft's chains of the families netdev, bridge and arp may drop, change or redirect: both ways are told. */
 export class DevicePrograms {
-  private readonly facts: NetnsFacts;
+  private readonly runtime: Runtime;
   private readonly direction: 'ingress' | 'egress';
   private readonly known = new Map<string | null, Program | null>();
 
-  constructor(facts: NetnsFacts, direction: 'ingress' | 'egress') {
-    this.facts = facts;
+  constructor(runtime: Runtime, direction: 'ingress' | 'egress') {
+    this.runtime = runtime;
     this.direction = direction;
   }
 
@@ -47,14 +47,16 @@ export class DevicePrograms {
   }
 
   private find(device: string | null): Program | null {
-    const chain = this.facts.linkChains().find((one) => one.direction === this.direction && this.sees(one, device));
+    const chain = this.runtime.facts
+      .linkChains()
+      .find((one) => one.direction === this.direction && this.sees(one, device));
     if (chain !== undefined) return seen(`${chain.kind} chain`, chain.evidence);
     if (device === null) return null;
     return this.trafficControl(device) ?? this.ownProgram(device);
   }
 
   private trafficControl(device: string): Program | null {
-    const control = this.facts.trafficControl();
+    const control = this.runtime.facts.trafficControl();
     if (control === null) return null;
     if (control.kind === 'unknown') return { what: 'traffic control', evidence: null, unknown: control.unknown };
     const { hooked, acts } = control.value;
@@ -83,14 +85,11 @@ export class DevicePrograms {
     }
   }
 
-  private deviceList(): readonly IpDevice[] {
-    const addresses = this.facts.addresses();
-    return addresses.kind === 'known' ? addresses.value.devices : [];
-  }
-
-  /** A bridge, or a port of one. */
+  /** A bridge, or a port of one; also where the devices are not known. */
   private isBridged(name: string): boolean {
-    const devices = this.deviceList();
+    const addresses = this.runtime.facts.addresses();
+    if (addresses.kind === 'unknown') return true;
+    const { devices } = addresses.value;
     const bridge = (other: string | null): boolean =>
       devices.some((one) => one.name === other && one.kind === 'bridge');
     return bridge(name) || devices.some((one) => one.name === name && bridge(one.master));
@@ -99,8 +98,8 @@ export class DevicePrograms {
   /** A CNI that forwards by eBPF: its marker device says so, also where tc does not list what is attached (tcx). */
   private ownProgram(device: string): Program | null {
     for (const { marker, attached } of EBPF_CNIS) {
-      const found = this.deviceList().find(({ name }) => name === marker);
-      if (found !== undefined && attached.test(device)) return seen('eBPF program', found.evidence);
+      const found = attached.test(device) ? this.runtime.devices.trace(marker) : null;
+      if (found !== null) return seen('eBPF program', found);
     }
     return null;
   }

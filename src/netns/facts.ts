@@ -1,14 +1,14 @@
 import type { ConntrackTable } from '../formats/conntrack.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { IpAddresses, IpDevice } from '../formats/ip-address.js';
-import type { IpRoutes } from '../formats/ip-route.js';
+import type { IpRoute, IpRoutes } from '../formats/ip-route.js';
 import type { IpRules } from '../formats/ip-rule.js';
 import type { IpsetSave } from '../formats/ipset-save.js';
 import type { Sockets } from '../formats/sockets.js';
 import type { TrafficControl } from '../formats/tc.js';
 import type { Sysctls } from '../formats/sysctl.js';
 import type { Addr, Family } from './address.js';
-import { FactMissing } from './choices.js';
+import { FactMissing, type Choices } from './choices.js';
 
 /** A file's facts, or why there are none. */
 export type Fact<T> =
@@ -107,6 +107,12 @@ const SETTINGS = {
   src_valid_mark: setting('src_valid_mark'),
 } as const;
 
+const ALL_FORWARDING = 'net.ipv4.conf.all.forwarding';
+
+function numberIn(text: string | undefined): number | null {
+  return text !== undefined && /^-?\d+$/.test(text) ? Number(text) : null;
+}
+
 /** Devices and sysctls in the form in which the engine asks for them. */
 export class Devices {
   private readonly facts: NetnsFacts;
@@ -116,7 +122,7 @@ export class Devices {
   private readonly deviceCache = new Map<string, Map<string, number>>();
   private readonly forwarding = new Map<string, boolean>();
   private readonly settings = new Map<string, Ipv4Settings>();
-  private readonly switches6 = new Map<string, boolean>();
+  private readonly off6 = new Map<string, boolean | Unknown>();
 
   constructor(facts: NetnsFacts) {
     this.facts = facts;
@@ -164,30 +170,34 @@ export class Devices {
     if (value === undefined) {
       const sysctls = need(this.facts.sysctls());
       const text = sysctls.values.get(key)?.value;
-      value = Number(text);
-      if (text === undefined || Number.isNaN(value)) {
-        throw new FactMissing({ fact: `${key} in ${sysctls.file}`, reason: 'the file does not hold it' });
+      const number = numberIn(text);
+      if (number === null) {
+        const reason = text === undefined ? 'the file does not hold it' : `"${text}" is no number`;
+        throw new FactMissing({ fact: `${key} in ${sysctls.file}`, reason });
       }
+      value = number;
       this.sysctlCache.set(key, value);
     }
     return value;
   }
 
-  /** IN_DEV_FORWARD; a hand-made sysctl.txt may hold only net.ipv4.ip_forward, which sets them all. */
+  /** IN_DEV_FORWARD; a hand-made sysctl.txt may hold only net.ipv4.ip_forward, which sets them all, and none of theirs. */
   forwards4(device: string): boolean {
     let forwards = this.forwarding.get(device);
     if (forwards === undefined) {
       const { values } = need(this.facts.sysctls());
       const own = `net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`;
-      forwards = this.sysctl(values.has(own) ? own : 'net.ipv4.ip_forward') !== 0;
+      forwards = this.sysctl(values.has(own) || values.has(ALL_FORWARDING) ? own : 'net.ipv4.ip_forward') !== 0;
       this.forwarding.set(device, forwards);
     }
     return forwards;
   }
 
-  /** force_forwarding of newer kernels; absent on older ones. */
+  /** force_forwarding of newer kernels, which have it for all devices; absent on older ones. */
   forces6(device: string): boolean {
-    return this.isSet(`net.ipv6.conf.${device.replaceAll('.', '/')}.force_forwarding`);
+    const keyOf = (name: string): string => `net.ipv6.conf.${name.replaceAll('.', '/')}.force_forwarding`;
+    const { values } = need(this.facts.sysctls());
+    return (values.has(keyOf('all')) || values.has(keyOf(device))) && this.sysctl(keyOf(device)) !== 0;
   }
 
   /** A switch that is off where sysctl.txt does not hold it: not every kernel has it. */
@@ -195,16 +205,57 @@ export class Devices {
     return need(this.facts.sysctls()).values.has(key) && this.sysctl(key) !== 0;
   }
 
-  /** A switch of one device for IPv6; where sysctl.txt does not hold it, it is off, as the kernel has it. */
-  switch6(name: 'disable_ipv6' | 'ignore_routes_with_linkdown', device: string): boolean {
-    const key = `net.ipv6.conf.${device.replaceAll('.', '/')}.${name}`;
-    let on = this.switches6.get(key);
-    if (on === undefined) {
-      const sysctls = this.facts.sysctls();
-      on = sysctls.kind === 'known' && (sysctls.value.values.get(key)?.value ?? '0') !== '0';
-      this.switches6.set(key, on);
+  /**
+   * Whether a device takes and sends nothing of IPv6 (disable_ipv6). One that has an address or a route of IPv6 does not: the
+   * kernel takes all of them away with the switch, and gives none afterwards (addrconf_ifdown and inet6_addr_add in linux
+   * net/ipv6/addrconf.c, fib6_nh_init in net/ipv6/route.c, v6.12). Of another one only sysctl.txt tells.
+   */
+  isOff6(device: string, choices: Choices): boolean {
+    let off = this.off6.get(device);
+    if (off === undefined) {
+      off = this.findOff6(device);
+      this.off6.set(device, off);
     }
-    return on;
+    if (typeof off === 'boolean') return off;
+    return !choices.either(off.fact, `IPv6 is not off on ${device} (disable_ipv6)`, off);
+  }
+
+  private findOff6(device: string): boolean | Unknown {
+    const key = `net.ipv6.conf.${device.replaceAll('.', '/')}.disable_ipv6`;
+    const sysctls = this.facts.sysctls();
+    const value = sysctls.kind === 'known' ? numberIn(sysctls.value.values.get(key)?.value) : null;
+    if (value !== null) return value !== 0;
+    const addresses = this.facts.addresses();
+    const has = (name: string): boolean =>
+      addresses.kind === 'known' &&
+      addresses.value.devices.some((one) => one.name === name && one.addresses.some(({ ip }) => ip.family === 6));
+    if (has(device) || this.routeThrough(device, 6) !== null) return false;
+    if (sysctls.kind === 'unknown') return { fact: `${key}: ${sysctls.unknown.fact}`, reason: sysctls.unknown.reason };
+    return { fact: `${key} in ${sysctls.value.file}`, reason: 'the file does not hold it' };
+  }
+
+  /**
+   * Whether there is a device of this name: where ip-address.json cannot be read, the sysctls and the routes tell, for each
+   * device has some of the former, and each address on it one of the latter. The evidence, or null.
+   */
+  trace(name: string): Evidence | null {
+    const addresses = this.facts.addresses();
+    if (addresses.kind === 'known') return this.get(name)?.evidence ?? null;
+    const sysctls = this.facts.sysctls();
+    if (sysctls.kind === 'known') {
+      const own = `net.ipv4.conf.${name.replaceAll('.', '/')}.`;
+      for (const [key, { evidence }] of sysctls.value.values) if (key.startsWith(own)) return evidence;
+    }
+    return this.routeThrough(name, 4) ?? this.routeThrough(name, 6);
+  }
+
+  /** A route that leads through the device, where the routes can be read. */
+  routeThrough(name: string, family: Family): Evidence | null {
+    const routes = this.facts.routes(family);
+    if (routes.kind === 'unknown') return null;
+    const through = (one: IpRoute): boolean =>
+      one.family === family && one.nexthops.some(({ device }) => device === name);
+    return routes.value.routes.find(through)?.evidence ?? null;
   }
 
   /** A per-device sysctl; the key has `*` in the place of the device: sysctl prints the dots of a name as slashes. */

@@ -11,36 +11,11 @@ import { parseSysctl } from '../formats/sysctl.js';
 import { isLinkLocal6, isLoopback, type Family } from './address.js';
 import type { Device, NetworkNamespace } from './face.js';
 import { type Fact, type NetnsFacts } from './facts.js';
+import { damage, factOf, type NetnsRead, type ReadFile } from './files.js';
 import { sendPacket } from './outcome.js';
 import { Pipeline } from './pipeline.js';
 import { loadHooks, readNft } from './rules.js';
 import { createRuntime } from './runtime.js';
-
-/** A file of the namespace's folder, as the snapshot hands it out. */
-export type NetnsRead =
-  { readonly kind: 'text'; readonly text: string } | { readonly kind: 'missing' | 'unusable'; readonly reason: string };
-
-export type ReadFile = (path: string) => NetnsRead;
-
-/** A file with its parsed facts, or why it cannot be used; damaged files are not used at all. */
-function factOf<T extends { readonly problems: readonly ParseProblem[] }>(
-  read: ReadFile,
-  file: string,
-  what: string,
-  parse: (file: string, text: string) => T,
-): Fact<T> {
-  const content = read(file);
-  const fact = `${what}: ${file}`;
-  if (content.kind !== 'text') return { kind: 'unknown', unknown: { fact, reason: content.reason } };
-  const value = parse(file, content.text);
-  const problem = value.problems[0];
-  if (problem === undefined) return { kind: 'known', value };
-  return { kind: 'unknown', unknown: { fact, reason: damage(problem) } };
-}
-
-function damage({ line, message }: ParseProblem): string {
-  return `damaged${line === undefined ? '' : ` (line ${line})`}: ${message}`;
-}
 
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | null = null;
@@ -66,7 +41,7 @@ export function loadNetworkNamespace(folder: string, read: ReadFile): NetworkNam
     6: fact('ip6-rule.json', 'IPv6 policy rules', parseIpRules),
   };
   const routes4 = fact('ip-route.json', 'routes', parseIpRoutes);
-  const routes6 = fact('ip6-route.json', 'IPv6 routes', parseIpRoutes);
+  const routes6 = fact('ip6-route.json', 'IPv6 routes', (file, text) => parseIpRoutes(file, text, 6));
   const nft = once(() => readNft(path('nft-ruleset.json'), read));
   const control = fact('tc.txt', 'programs of traffic control', parseTrafficControl);
   const conntrack = once(() => read(path('conntrack.txt')));
@@ -155,7 +130,7 @@ function usesIpv6(facts: NetnsFacts): boolean {
 
 function connectionProblems(facts: NetnsFacts, content: NetnsRead, file: string): readonly Unknown[] {
   const fact = `existing connections: ${file}`;
-  if (content.kind === 'unusable') return [{ fact, reason: content.reason }];
+  if (content.kind === 'unusable' || content.kind === 'unread') return [{ fact, reason: content.reason }];
   const [problem] = facts.connections()?.problems ?? [];
   return problem === undefined ? [] : [{ fact, reason: damage(problem) }];
 }

@@ -32,8 +32,8 @@ export class Pipeline {
     this.runtime = runtime;
     this.loadTable = loadTable;
     this.outputs = new OutputRoutes(runtime);
-    this.ingress = new DevicePrograms(runtime.facts, 'ingress');
-    this.egress = new DevicePrograms(runtime.facts, 'egress');
+    this.ingress = new DevicePrograms(runtime, 'ingress');
+    this.egress = new DevicePrograms(runtime, 'egress');
   }
 
   /** One way, as `choices` answers: how it ends. Never throws on odd input: what cannot be read ends as unknown. */
@@ -125,7 +125,7 @@ export class Pipeline {
 
   /** ip6_rcv_core, ip6_output: a device with disable_ipv6 takes nothing in and lets nothing out, before rules see it. */
   private isOff(flow: Flow, device: string | null): boolean {
-    if (flow.family === 4 || device === null || !this.runtime.devices.switch6('disable_ipv6', device)) return false;
+    if (flow.family === 4 || device === null || !this.runtime.devices.isOff6(device, flow.choices)) return false;
     flow.note('route', `IPv6 is off on ${device} (disable_ipv6): dropped`, null);
     return true;
   }
@@ -141,7 +141,12 @@ export class Pipeline {
   }
 
   private findUpper(name: string): string {
-    if (this.runtime.facts.addresses().kind === 'unknown') return name;
+    const addresses = this.runtime.facts.addresses();
+    // a port of a bridge has no routes of IPv4
+    if (addresses.kind === 'unknown') {
+      if (this.runtime.devices.routeThrough(name, 4) !== null) return name;
+      throw new FactMissing(addresses.unknown);
+    }
     const device = this.runtime.devices.get(name);
     const master = device?.master == null ? null : this.runtime.devices.get(device.master);
     if (master?.kind === 'vrf')

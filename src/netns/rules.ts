@@ -8,7 +8,7 @@ import type { HookName } from './flow.js';
 import { Hook, HOOKS, type BaseChain, type HookTable } from './hooks.js';
 import { CompiledTable } from './iptables/tables.js';
 import { CompiledNftTable } from './nft/tables.js';
-import type { ReadFile } from './load.js';
+import { parseFile, type ReadFile } from './files.js';
 import type { Runtime } from './runtime.js';
 import { virtualServers } from './virtual-servers.js';
 
@@ -72,8 +72,14 @@ function load(
     problems.push(main.unknown);
     unknown ??= main.unknown;
   }
+  if (main.kind === 'save' && main.save.incompatible.length > 0 && nft.kind === 'none' && !nft.damaged) {
+    const reason = `${nft.unknown.reason}; ${main.save.file} says that only nft can print ${main.save.incompatible.join(', ')}`;
+    problems.push({ ...nft.unknown, reason });
+    unknown ??= { ...nft.unknown, reason };
+  }
   const ruleset = nft.kind === 'nft' ? nft.ruleset : null;
-  if (main.kind === 'save') addTables(chains, main.save, family, runtime, main.save.backend ?? 'nft', ruleset);
+  if (main.kind === 'save')
+    addTables(chains, main.save, family, runtime, backendOf(main.save, family, ruleset), ruleset);
   if (legacy.kind === 'save') addTables(chains, legacy.save, family, runtime, 'legacy', null);
   if (ruleset !== null) addNft(chains, ruleset, family, runtime, main.kind === 'save' ? main.save : null);
   chains.push(...virtualServers(runtime));
@@ -104,26 +110,23 @@ export type ReadNft = { readonly links: readonly LinkChain[]; readonly flowtable
   | { readonly kind: 'none'; readonly unknown: Unknown; readonly damaged: boolean }
 );
 
+/** A list without its first line does not say: what iptables-nft makes stands in nft's list too. */
+function backendOf(save: IptablesSave, family: Family, ruleset: NftRuleset | null): Backend {
+  if (save.backend !== null) return save.backend;
+  const own = family === 4 ? 'ip' : 'ip6';
+  const listed = ruleset?.tables.some((table) => table.family === own && save.tables.has(table.name)) ?? true;
+  return listed ? 'nft' : 'legacy';
+}
+
 /** nft's list, parsed once for both families. */
 export function readNft(file: string, read: ReadFile): ReadNft {
-  const content = read(file);
-  const fact = `rules: ${file}`;
-  if (content.kind !== 'text') {
-    return {
-      kind: 'none',
-      links: [],
-      flowtables: [],
-      unknown: { fact, reason: content.reason },
-      damaged: content.kind === 'unusable',
-    };
-  }
-  const ruleset = parseNftRuleset(file, content.text);
-  const [problem] = ruleset.problems;
-  if (problem === undefined) {
+  const parsed = parseFile(read, file, parseNftRuleset);
+  if (parsed.kind === 'known') {
+    const ruleset = parsed.value;
     return { kind: 'nft', ruleset, links: linkChains(ruleset), flowtables: usedFlowtables(ruleset) };
   }
-  const unknown = { fact, reason: `damaged: ${problem.message}` };
-  return { kind: 'none', links: [], flowtables: [], unknown, damaged: true };
+  const unknown = { fact: `rules: ${file}`, reason: parsed.reason };
+  return { kind: 'none', links: [], flowtables: [], unknown, damaged: !parsed.absent };
 }
 
 /** Tables that iptables-nft made are printed by iptables-save with their meaning: nft's view of them is not used twice. */
@@ -148,16 +151,9 @@ type ReadSave =
   | { readonly kind: 'none'; readonly unknown: Unknown; readonly damaged: boolean };
 
 function readSave(file: string, read: ReadFile): ReadSave {
-  const content = read(file);
-  const fact = `rules: ${file}`;
-  if (content.kind !== 'text') {
-    return { kind: 'none', unknown: { fact, reason: content.reason }, damaged: content.kind === 'unusable' };
-  }
-  const save = parseIptablesSave(file, content.text);
-  const [problem] = save.problems;
-  if (problem === undefined) return { kind: 'save', save };
-  const reason = `damaged at line ${problem.line ?? 0}: ${problem.message}`;
-  return { kind: 'none', unknown: { fact, reason }, damaged: true };
+  const parsed = parseFile(read, file, parseIptablesSave);
+  if (parsed.kind === 'known') return { kind: 'save', save: parsed.value };
+  return { kind: 'none', unknown: { fact: `rules: ${file}`, reason: parsed.reason }, damaged: !parsed.absent };
 }
 
 function addTables(

@@ -33,7 +33,8 @@ export function createRuntime(facts: NetnsFacts): Runtime {
   const devices = new Devices(facts);
   const linkdown = (device: string): boolean =>
     devices.deviceSysctl('net.ipv4.conf.*.ignore_routes_with_linkdown', device) !== 0;
-  const linkdown6 = (device: string): boolean => devices.switch6('ignore_routes_with_linkdown', device);
+  const linkdown6 = (device: string): boolean =>
+    devices.deviceSysctl('net.ipv6.conf.*.ignore_routes_with_linkdown', device) !== 0;
   const routing = { 4: new Routing(4, facts, linkdown), 6: new Routing(6, facts, linkdown6) };
   let connections: ConnectionTable | null | undefined;
   return {

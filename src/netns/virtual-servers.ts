@@ -18,7 +18,7 @@ const NODE_PORTS = /^KUBE-(6-)?NODE-PORT-/;
  * unknown, and so is whether it made the connection of a reply.
  */
 export function virtualServers(runtime: Runtime): readonly BaseChain[] {
-  if (runtime.facts.addresses().kind === 'unknown' || runtime.devices.get(DEVICE) === null) return [];
+  if (runtime.devices.trace(DEVICE) === null) return [];
   const replies: Action = (flow) => {
     if (isTranslatedByPort(flow) && isUntold(flow) && !flow.choices.either('ipvs', NOT_SERVED, UNKNOWN))
       throw new FactMissing(UNKNOWN);

@@ -28,7 +28,18 @@ export function loadVectors(): readonly Vector[] {
   return JSON.parse(gunzipSync(readFileSync(file)).toString('utf8')) as Vector[];
 }
 
+/** Of files as the tools print them; the last line of a text need not be ended. */
 export function namespaceOf(files: Readonly<Record<string, string>>): NetworkNamespace {
+  const ended = Object.entries(files).map(([name, text]) => [name, name.endsWith('.txt') ? endLine(text) : text]);
+  return namespaceOfBytes(Object.fromEntries(ended) as Readonly<Record<string, string>>);
+}
+
+export function endLine(text: string): string {
+  return text === '' || text.endsWith('\n') ? text : `${text}\n`;
+}
+
+/** Of files as they stand there. */
+export function namespaceOfBytes(files: Readonly<Record<string, string>>): NetworkNamespace {
   return loadNetworkNamespace('', (path) => {
     const text = files[path];
     return text === undefined ? { kind: 'missing', reason: 'not in the recording' } : { kind: 'text', text };
