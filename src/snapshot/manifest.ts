@@ -71,14 +71,19 @@ function string(value: unknown): string | null {
 }
 
 /**
- * Why a file is not there: what the manifest says of it or of a folder above it, since what could not be collected of a
- * pod is named once, by its folder; `.` is all that is not there.
+ * What the manifest says of a file that is not there, or of a folder above it, since what could not be collected of a pod is
+ * named once, by its folder; `.` is all that is not there. Null: nothing.
  */
-export function missingReason(manifest: Manifest | null, path: string): string {
+export function problemOf(manifest: Manifest | null, path: string): string | null {
   const problems = manifest?.problems ?? [];
   for (const entry of problems) {
     const file = entry.file.replace(/\/+$/, '');
     if (path === file || path.startsWith(`${file}/`)) return entry.reason;
   }
-  return problems.find((entry) => entry.file === '.')?.reason ?? 'not in the snapshot';
+  return problems.find((entry) => entry.file === '.')?.reason ?? null;
+}
+
+/** Why a file is not there. */
+export function missingReason(manifest: Manifest | null, path: string): string {
+  return problemOf(manifest, path) ?? 'not in the snapshot';
 }

@@ -8,6 +8,7 @@ import type { Mesh } from '../mesh/model.js';
 import type { Pod } from '../formats/kubernetes-types.js';
 import { loadNetworkNamespace } from '../netns/load.js';
 import type { NetworkNamespace } from '../netns/face.js';
+import { namespaceFiles } from '../snapshot/namespace-files.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { ztunnelOf } from '../ztunnel/load.js';
 import type { Ztunnel } from '../ztunnel/face.js';
@@ -28,6 +29,7 @@ export interface Engines {
 
 export function loadEngines(snapshot: Snapshot, mesh: Mesh): Engines {
   const read = (path: string): ReturnType<Snapshot['read']> => snapshot.read(path);
+  const files = namespaceFiles(snapshot);
   const ztunnelDump = memo(keyOf, (pod: Pod): ZtunnelDump | Unknown => {
     const fact = `configuration of ztunnel ${pod.namespace}/${pod.name}`;
     const file = read(`${podFolder(pod) ?? 'no-such-name'}/ztunnel/config_dump.json`);
@@ -40,7 +42,7 @@ export function loadEngines(snapshot: Snapshot, mesh: Mesh): Engines {
     mesh,
     netns: memo(
       (place: Place) => place.folder,
-      (place) => loadNetworkNamespace(place.folder, read),
+      (place) => loadNetworkNamespace(place.folder, files),
     ),
     ztunnel: memo(keyOf, (pod) => {
       const dump = ztunnelDump(pod);

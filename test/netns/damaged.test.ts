@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest';
 import type { Flow } from '../kernel/bench.js';
 import { questionOf } from '../kernel/compare.js';
 import type { NetnsOutcome, NetworkNamespace } from '../../src/netns/face.js';
-import { namespaceOf } from './vectors.js';
+import { damages, type Damage } from './damages.js';
+import { endLine, namespaceOfBytes } from './vectors.js';
 
-/** What one file of a namespace leaves open when it is missing or cut off: nothing that is certain may then be another thing. */
+/** What one file of a namespace leaves open when it is missing or damaged: nothing that is certain may then be another thing. */
 interface Recorded {
   readonly texts: readonly string[];
   readonly sets: readonly {
@@ -34,34 +35,25 @@ function contradiction(whole: NetworkNamespace, partial: NetworkNamespace, flow:
   return `${JSON.stringify(flow)}: ${found.join(' | ')}, not ${wanted.join(' | ')}`;
 }
 
-/** In the middle of a line, where that can be seen. */
-function cutAt(text: string, share: number): string {
-  const place = Math.floor(text.length * share);
-  return text.slice(0, text[place] === '\n' || text[place - 1] === '\n' ? Math.max(0, place - 3) : place);
-}
-
-describe('a file that is missing or cut off', () => {
-  it.each(sets.map((set) => [set.name, set] as const))('%s', (_name, { files, flows }) => {
-    const whole = Object.fromEntries(Object.entries(files).map(([name, place]) => [name, texts[place] ?? '']));
-    const netns = namespaceOf(whole);
+describe('a file that is missing or damaged', () => {
+  it.each(sets.map((set, index) => [set.name, set, index] as const))('%s', (_name, { files, flows }, index) => {
+    const whole = Object.fromEntries(
+      Object.entries(files).map(([name, place]) => {
+        const text = texts[place] ?? '';
+        return [name, name.endsWith('.txt') ? endLine(text) : text] as const;
+      }),
+    );
+    const netns = namespaceOfBytes(whole);
+    // each packet twice: what was missing for the first is missing for the second
+    const asked = [...flows.slice(0, 6), ...flows.slice(0, 6)];
     for (const [name, text] of Object.entries(whole)) {
-      const without = Object.fromEntries(Object.entries(whole).filter(([other]) => other !== name));
-      // without nft's list there is no nft: no other file says so; of a shorter list of sockets nobody sees what is left out
-      const partials = [
-        ...(name === 'nft-ruleset.json' ? [] : [without]),
-        ...(name === 'sockets.txt'
-          ? []
-          : [0, 0.3, 0.7, 0.98].map((share) => ({ ...whole, [name]: cutAt(text, share) }))),
-      ];
-      // an empty list of sets, or no rules at all, is a file of its own right
-      const usable = partials.filter((one) => (one as Record<string, string>)[name] !== '' || name.startsWith('ip-'));
-      for (const partial of usable) {
-        const damaged = namespaceOf(partial);
-        // each packet twice: what was missing for the first is missing for the second
-        const wrong = [...flows.slice(0, 8), ...flows.slice(0, 8)].flatMap(
-          (flow) => contradiction(netns, damaged, flow) ?? [],
-        );
-        expect(wrong, name).toEqual([]);
+      // without nft's list there is no nft: no other file of the folder says so
+      const missing: readonly Damage[] = name === 'nft-ruleset.json' ? [] : [{ what: 'missing', text: null }];
+      for (const { what, text: damaged } of [...missing, ...damages(name, text, index)]) {
+        const { [name]: _, ...others } = whole;
+        const partial = namespaceOfBytes(damaged === null ? others : { ...others, [name]: damaged });
+        const wrong = asked.flatMap((flow) => contradiction(netns, partial, flow) ?? []);
+        expect(wrong, `${name}, ${what}`).toEqual([]);
       }
     }
   });
