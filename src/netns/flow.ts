@@ -154,8 +154,6 @@ export class Flow {
   declare route: RouteResult | null;
   /** REJECT answers with a RST instead of an ICMP error. */
   declare rejectsByReset: boolean;
-  /** A new look-up in OUTPUT found no way. */
-  declare unroutable: boolean;
   /** The deciding steps; null: nobody reads them. */
   declare readonly steps: NetnsStep[] | null;
   /** The last evidence of any step or verdict; of a list its last member. */
@@ -220,7 +218,6 @@ export class Flow {
     this.tproxy = null;
     this.route = null;
     this.rejectsByReset = false;
-    this.unroutable = false;
     this.steps = steps;
     this.decidedBy = null;
     this.routedBy = null;

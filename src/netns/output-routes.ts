@@ -136,10 +136,9 @@ export class OutputRoutes {
    */
   readonly reroute = (flow: Flow): boolean => {
     const uid = flow.family === 4 ? 0 : flow.local ? flow.uid : 0;
-    const result = this.runtime.routing(flow.family).lookupFor(flow, flow.src, 'lo', null, uid);
-    const fine = this.takeOutput(flow, result);
-    if (!fine) flow.unroutable = true;
-    return fine;
+    const result =
+      this.routeToMany(flow) ?? this.runtime.routing(flow.family).lookupFor(flow, flow.src, 'lo', null, uid);
+    return this.takeOutput(flow, result);
   };
 }
 

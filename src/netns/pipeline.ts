@@ -277,9 +277,7 @@ export class Pipeline {
     const verdict = this.hooks(flow).OUTPUT.run(flow, this.outputs.reroute);
     flow.oif = flow.routed;
     flow.routed = null;
-    if (verdict !== ACCEPT) {
-      return flow.unroutable ? flow.end('dropped') : this.verdictEnd(flow, verdict);
-    }
+    if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     if (this.isOff(flow, flow.oif)) return flow.end('dropped');
     const after = this.hooks(flow).POSTROUTING.run(flow, this.outputs.reroute);
     if (after !== ACCEPT) return this.verdictEnd(flow, after);

@@ -138,7 +138,7 @@ export class RouteTable {
     const { route } = one;
     if (route.tos) return false;
     // those of IPv6 lead over lo: a look-up through another device passes them by (rt6_check_dev, linux net/ipv6/route.c)
-    if (one.deviceless) return this.family === 4 || oif === null || oif === 'lo';
+    if (one.deviceless) return oif === 'lo';
     return route.nexthops.some((hop) => this.hopUsable(hop, oif));
   }
 

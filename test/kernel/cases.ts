@@ -23,6 +23,7 @@ import { SETS } from './cases/sets.js';
 import { SET_EDGES } from './cases/edges-sets.js';
 import { ROUTING_EDGES } from './cases/edges-routing.js';
 import { LEFTOVER_EDGES } from './cases/edges-leftovers.js';
+import { SENDER_EDGES } from './cases/edges-senders.js';
 
 /** All cases made by hand, each against the kernel of the machine (cases.test.ts). */
 export const CASES: readonly KernelCase[] = [
@@ -50,4 +51,5 @@ export const CASES: readonly KernelCase[] = [
   ...SET_EDGES,
   ...ROUTING_EDGES,
   ...LEFTOVER_EDGES,
+  ...SENDER_EDGES,
 ];

@@ -112,6 +112,12 @@ describe('chains of other families than ip', () => {
     expect(verdicts(ask(nft('bridge', 'forward', [DROP])))).toEqual(['delivered']);
   });
 
+  it('arp: what comes over a wire, not over lo', () => {
+    const over = { iif: 'lo', src: { ip: '10.0.0.5', port: 1 }, dst: { ip: '10.0.0.5', port: 80 } };
+    expect(verdicts(ask(nft('arp', 'input', [DROP]), over))).toEqual(verdicts(ask({}, over)));
+    expect(verdicts(ask(nft('arp', 'input', [DROP])))).toContain('unknown');
+  });
+
   it('an unknown end names the chain', () => {
     const unknown = ask(nft('bridge', 'input', [DROP])).find(({ verdict }) => verdict === 'unknown');
     expect(unknown?.unknowns[0]?.fact).toContain('chain bridge t c');

@@ -95,6 +95,13 @@ describe('the source port of a new connection whose reply another one already ha
     expect(sources(translated, '10.0.0.1:5000', '10.0.0.5:8080', later)).toEqual(kept);
   });
 
+  it('is picked behind the rules of OUTPUT', () => {
+    const rules = `${RULES}*filter\n-A OUTPUT -p tcp -m tcp --sport 5000 -j DROP\nCOMMIT\n`;
+    expect(sources(DIRECT, '10.0.0.1:5000', '10.9.9.9:80', {}, { 'iptables-save.txt': rules })).toEqual([
+      'dropped 10.0.0.1:5000 1',
+    ]);
+  });
+
   it('is unknown where the rule leaves no other one', () => {
     expect(sources(OTHER, '10.0.0.4:9000', '10.0.0.7:8080')).toContain('unknown 10.0.0.3:7000 perhaps');
   });
