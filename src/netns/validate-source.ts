@@ -30,7 +30,8 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number)
   return routing.routeOf(
     {
       dst: flow.src,
-      src: flow.dst,
+      // brd_input, ip_mc_validate_source: of a packet to many the destination is not asked with
+      src: isToMany(flow) ? 0 : flow.dst,
       iif: oif ?? 'lo',
       oif: null,
       mark,
@@ -41,6 +42,10 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number)
     },
     flow.choices,
   );
+}
+
+function isToMany({ route }: Flow): boolean {
+  return route?.kind === 'broadcast' || route?.kind === 'multicast';
 }
 
 /**

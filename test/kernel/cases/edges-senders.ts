@@ -127,6 +127,32 @@ export const SENDER_EDGES: readonly KernelCase[] = [
   ),
   ...['1', '2', '0'].flatMap((filter) =>
     several(
+      `the way back of what went to many, rp_filter ${filter}`,
+      ['eth0', 'eth1'].flatMap((iif) =>
+        ['10.244.1.77', '10.1.0.77'].flatMap((src) =>
+          to(
+            { ...IN, protocol: 'udp', dport: 53, iif, src },
+            '224.0.0.1',
+            '255.255.255.255',
+            '10.244.1.255',
+            '10.1.0.5',
+          ),
+        ),
+      ),
+      {
+        shell: [
+          `sysctl -q -w net.ipv4.conf.eth0.rp_filter=${filter} net.ipv4.conf.eth1.rp_filter=${filter}`,
+          'sysctl -q -w net.ipv4.conf.all.rp_filter=0',
+          'ip rule add pref 500 from 224.0.0.0/4 to 10.244.1.77 unreachable',
+          'ip rule add pref 501 from 255.255.255.255 to 10.244.1.77 unreachable',
+          'ip rule add pref 502 from 10.244.1.255 to 10.0.0.0/8 unreachable',
+          'ip rule add pref 503 from 10.1.0.5 to 10.1.0.77 unreachable',
+        ],
+      },
+    ),
+  ),
+  ...['1', '2', '0'].flatMap((filter) =>
+    several(
       `who has no address asks a group, rp_filter ${filter}`,
       to({ ...IN, protocol: 'udp', dport: 53, src: '0.0.0.0' }, '224.0.0.1', '255.255.255.255'),
       { shell: [`sysctl -q -w net.ipv4.conf.eth0.rp_filter=${filter}`, `sysctl -q -w net.ipv4.conf.all.rp_filter=0`] },
