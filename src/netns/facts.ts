@@ -107,6 +107,7 @@ const SETTINGS = {
   src_valid_mark: setting('src_valid_mark'),
 } as const;
 
+const REFUSING: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole', 'throw']);
 const ALL_FORWARDING = 'net.ipv4.conf.all.forwarding';
 
 function numberIn(text: string | undefined): number | null {
@@ -249,12 +250,12 @@ export class Devices {
     return this.routeThrough(name, 4) ?? this.routeThrough(name, 6);
   }
 
-  /** A route that leads through the device, where the routes can be read. */
+  /** A route that leads through the device, where the routes can be read; those of IPv6 that refuse name lo, whatever it is. */
   routeThrough(name: string, family: Family): Evidence | null {
     const routes = this.facts.routes(family);
     if (routes.kind === 'unknown') return null;
     const through = (one: IpRoute): boolean =>
-      one.family === family && one.nexthops.some(({ device }) => device === name);
+      one.family === family && !REFUSING.has(one.type) && one.nexthops.some(({ device }) => device === name);
     return routes.value.routes.find(through)?.evidence ?? null;
   }
 
