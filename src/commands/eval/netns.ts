@@ -8,7 +8,13 @@ Reads questions as JSON, one a line, and answers each with the distinct ways it 
 probabilities, in the same order. No cluster is needed.
 
 The folder holds what the tools print: iptables-save.txt, nft-ruleset.json, ipset-save.txt, ip-rule.json, ip-route.json, \
-ip-address.json, sysctl.txt, sockets.txt, and their IPv6 and legacy kin. A missing file makes unknown what depends on it.
+ip-address.json, sysctl.txt, sockets.txt, and their IPv6 and legacy kin. A missing file makes unknown what depends on it, and a damaged one is not used at all.
+
+Three files may be missing because there is nothing to print, and are then taken for that: nft-ruleset.json (unless \
+iptables-save.txt says that only nft can print a table), iptables-legacy-save.txt with its IPv6 kin, and tc.txt. One \
+folder alone does not tell whether they were forgotten; trace sees whether other namespaces of the snapshot have \
+nft's list, and what snapshot.json names as not read. Nor can it be seen that whole lines are missing from sockets.txt, \
+ipset-save.txt or the rules of a chain.
 
 A question: {"id":"1","direction":"in","iif":"eth0","protocol":"tcp","src":"10.244.1.9:40000","dst":"10.244.1.5:80"}. \
 Direction "out" is sent by a local process of "uid" and "gid". Optional: mark, connmark, ctstate, ctdir, tcpFlags.
