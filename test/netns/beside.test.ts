@@ -184,6 +184,18 @@ describe('a flowtable', () => {
     expect(verdicts(ask(flowtable('veth1'), later))).toEqual(['dropped', 'unknown']);
   });
 
+  it('takes no first packet: the rest of the rule is not for that', () => {
+    const files = flowtable('veth1');
+    const text = (files['nft-ruleset.json'] ?? '')
+      .replace(
+        '"expr":[{"flow":{"op":"add","flowtable":"@f"}}]',
+        '"expr":[{"flow":{"op":"add","flowtable":"@f"}},{"drop":null}]',
+      )
+      .replace(/,\{"rule":[^[]*\[\{"drop":null\}\]\}\}/, '');
+    expect(verdicts(ask({ 'nft-ruleset.json': text }, { dst: later.dst }))).toEqual(['forwarded']);
+    expect(verdicts(ask({ 'nft-ruleset.json': text }, later))).toEqual(['dropped', 'unknown']);
+  });
+
   it('may have taken one past the rule that marks it', () => {
     const marks = (key: string): Record<string, string> => {
       const files = flowtable('veth1');

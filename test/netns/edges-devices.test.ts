@@ -25,6 +25,20 @@ describe('a device on which IPv6 is off (disable_ipv6)', () => {
   });
 });
 
+describe('a device of a VRF', () => {
+  it('is not followed', () => {
+    const devices = (kind: string): string =>
+      JSON.stringify([
+        { ifindex: 2, ifname: 'eth0', flags: ['UP'], master: 'upper', addr_info: [] },
+        { ifindex: 9, ifname: 'upper', flags: ['UP'], linkinfo: { info_kind: kind }, addr_info: [] },
+      ]);
+    const [end] = ask({ 'ip-address.json': devices('vrf') });
+    expect(end?.verdict).toBe('unknown');
+    expect(end?.unknowns[0]?.fact).toContain('VRF upper');
+    expect(verdicts(ask({ 'ip-address.json': devices('dummy') }))).toEqual(['delivered']);
+  });
+});
+
 describe('a multicast router of IPv6', () => {
   const routed = { 'sysctl.txt': `${SYSCTLS}net.ipv6.conf.all.mc_forwarding = 1\n` };
   const end = (ip: string, files: Readonly<Record<string, string>>): readonly string[] =>

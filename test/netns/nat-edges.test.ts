@@ -254,6 +254,20 @@ describe('statements of nft that no tool prints', () => {
   });
 });
 
+describe('a table whose flags nft before 1.0.9 prints from memory that is free again', () => {
+  const end = (policy: string, ...expr: readonly object[]): string => {
+    const base = { type: 'filter', hook: 'prerouting', prio: -100, policy };
+    return verdicts(ask(nft('ip', [{ name: 'c', base, expr }], { flags: 'odd' })));
+  };
+
+  it('may sleep', () => {
+    expect(end('accept', { drop: null })).toBe('delivered,dropped');
+    expect(end('drop')).toBe('delivered,dropped');
+    expect(end('drop', { accept: null })).toBe('delivered');
+    expect(end('accept')).toBe('delivered');
+  });
+});
+
 describe('chains of netdev that jump', () => {
   const base = { type: 'filter', hook: 'ingress', dev: 'eth0', prio: 0, policy: 'accept' };
   const end = (expr: readonly object[], ...others: readonly ChainLike[]): string =>

@@ -95,6 +95,24 @@ describe('the source port of a new connection whose reply another one already ha
     expect(sources(translated, '10.0.0.1:5000', '10.0.0.5:8080', later)).toEqual(kept);
   });
 
+  it('is picked by chance where that one came from the other end, in the same zone', () => {
+    const back = DIRECT.replace(
+      /src=.* \[/,
+      'src=10.0.0.5 dst=10.0.0.1 sport=8080 dport=5000 src=10.0.0.1 dst=10.0.0.5 sport=5000 dport=8080 [',
+    );
+    const either = ['sent 10.0.0.1:* perhaps', 'sent 10.0.0.1:5000 perhaps'];
+    expect([...sources(back, '10.0.0.1:5000', '10.9.9.9:80')].sort()).toEqual(either);
+    const zoned = back.replace('mark=0', 'mark=0 zone=7');
+    expect(sources(zoned, '10.0.0.1:5000', '10.9.9.9:80')).toEqual(['sent 10.0.0.1:5000 1']);
+  });
+
+  it('is drawn once where the rule draws it anyway', () => {
+    const rules = '*nat\n-A POSTROUTING -p tcp -j SNAT --to-source 10.0.0.3 --random\nCOMMIT\n';
+    expect(sources(OTHER, '10.0.0.1:7000', '10.0.0.7:8080', {}, { 'iptables-save.txt': rules })).toEqual([
+      'sent 10.0.0.3:* 1',
+    ]);
+  });
+
   it('is picked behind the rules of OUTPUT', () => {
     const rules = `${RULES}*filter\n-A OUTPUT -p tcp -m tcp --sport 5000 -j DROP\nCOMMIT\n`;
     expect(sources(DIRECT, '10.0.0.1:5000', '10.9.9.9:80', {}, { 'iptables-save.txt': rules })).toEqual([
@@ -119,5 +137,40 @@ describe('the source of a new connection from where another one was begun', () =
     expect(sources(MOVED, '10.0.0.2:6001', '10.0.0.6:8080')).toEqual(['sent 10.0.0.1:6001 1']);
     const elsewhere = MOVED.replace('dst=10.0.0.1 sport=8080', 'dst=10.0.0.4 sport=8080');
     expect(sources(elsewhere, '10.0.0.2:6000', '10.0.0.6:8080')).toEqual(['sent 10.0.0.1:6000 1']);
+  });
+
+  const from = (conntrack: string, target: string): readonly string[] =>
+    [
+      ...sources(
+        conntrack,
+        '10.0.0.2:6000',
+        '10.0.0.6:8080',
+        {},
+        { 'iptables-save.txt': `*nat\n-A POSTROUTING -s 10.0.0.2 -p tcp -j ${target}\nCOMMIT\n` },
+      ),
+    ].sort();
+  const to = (address: string): string => MOVED.replace('dst=10.0.0.1 sport=8080', `dst=${address} sport=8080`);
+
+  it('is not where the range has its own source, whatever end it stands at', () => {
+    const own = ['sent 10.0.0.2:6000 1'];
+    expect(from(MOVED, 'SNAT --to-source 10.0.0.1-10.0.0.3')).toEqual(own);
+    expect(from(MOVED, 'SNAT --to-source 10.0.0.1-10.0.0.2')).toEqual(own);
+    expect(from(to('10.0.0.3'), 'SNAT --to-source 10.0.0.2-10.0.0.3')).toEqual(own);
+  });
+
+  it('is where the range has the address of that one', () => {
+    const hashed = ['sent 10.0.0.3:6000 perhaps', 'sent 10.0.0.4:6000 perhaps'];
+    const target = 'SNAT --to-source 10.0.0.3-10.0.0.4';
+    expect(from(to('10.0.0.4'), target)).toEqual([hashed[0], 'sent 10.0.0.4:41669 perhaps', hashed[1]]);
+    expect(from(to('10.0.0.3'), target)).toEqual(['sent 10.0.0.3:41669 perhaps', ...hashed]);
+    expect(from(to('10.0.0.1'), target)).toEqual(['sent 10.0.0.3:6000 0.5', 'sent 10.0.0.4:6000 0.5']);
+    expect(from(to('10.0.0.5'), target)).toEqual(['sent 10.0.0.3:6000 0.5', 'sent 10.0.0.4:6000 0.5']);
+  });
+
+  it('is not of another zone, where the port is drawn or named, nor where nothing would change', () => {
+    expect(from(MOVED.replace('mark=0', 'mark=0 zone=7'), 'MASQUERADE')).toEqual(['sent 10.0.0.1:6000 1']);
+    expect(from(MOVED, 'MASQUERADE --random')).toEqual(['sent 10.0.0.1:* 1']);
+    expect(from(MOVED, 'SNAT --to-source 10.0.0.1:6000-6001')).toEqual(['sent 10.0.0.1:6000 1']);
+    expect(from(MOVED.replace('dport=41669', 'dport=6000'), 'MASQUERADE')).toEqual(['sent 10.0.0.1:6000 1']);
   });
 });

@@ -1,5 +1,5 @@
 import { both, iptables, nftables, several, to } from './battery.js';
-import { IN, OUT, SENT, THROUGH, type KernelCase } from './case.js';
+import { IN, OUT, SENT, THROUGH, THROUGH6, type KernelCase } from './case.js';
 
 /** Groups, sources that are chosen, routes that are looked up again, and tables that a rule parts. */
 export const SENDER_EDGES: readonly KernelCase[] = [
@@ -157,5 +157,43 @@ export const SENDER_EDGES: readonly KernelCase[] = [
       to({ ...IN, protocol: 'udp', dport: 53, src: '0.0.0.0' }, '224.0.0.1', '255.255.255.255'),
       { shell: [`sysctl -q -w net.ipv4.conf.eth0.rp_filter=${filter}`, `sysctl -q -w net.ipv4.conf.all.rp_filter=0`] },
     ),
+  ),
+  ...iptables('mangle OUTPUT', {
+    name: 'supplementary groups of the sender',
+    flows: [
+      { ...SENT, gid: 1000 },
+      { ...SENT, gid: 1 },
+    ],
+    tests: [
+      ...both('-m owner --gid-owner 1000 --suppl-groups'),
+      ...both('-m owner --gid-owner 1000-1003 --suppl-groups', '-m owner --gid-owner 1000'),
+    ],
+  }),
+  ...['eth0', 'eth1'].flatMap((iif) =>
+    nftables('fwd_g', 'type filter hook forward priority 0; policy accept;', {
+      name: 'groups of devices, and devices of a VRF',
+      flows: [{ ...THROUGH, iif, dst: iif === 'eth0' ? '10.1.0.77' : '10.244.1.77' }],
+      tests: ['iifgroup', 'oifgroup'].flatMap((key) => [
+        `meta ${key} 0`,
+        `meta ${key} default`,
+        `meta ${key} 7`,
+        `meta ${key} != 7`,
+        `meta ${key} { 7, 9 }`,
+      ]),
+      pieces: { shell: ['ip link set eth1 group 7'] },
+    }),
+  ),
+  ...several('groups of devices are default again', [IN], { shell: ['ip link set eth1 group default'] }),
+  ...several(
+    'IPv6 routes by source, with metrics',
+    ['fd00:244:1::9', 'fd00:244:2::9', 'fd00:1::77'].map((src) => ({ ...THROUGH6, src, dst: '2001:db8:a::9' })),
+    {
+      shell: [
+        'ip -6 route replace 2001:db8:a::/48 from fd00:244:1::/64 via fd00:244:1::1 dev eth0 metric 9 proto 99',
+        'ip -6 route append 2001:db8:a::/48 from fd00:244:1::/64 via fd00:1::1 dev eth1 metric 5 proto 99',
+        'ip -6 route append 2001:db8:a::/48 from fd00:244::/32 via fd00:1::1 dev eth1 metric 9 proto 99',
+        'ip -6 route append 2001:db8:a::/48 from fd00:244::/32 via fd00:244:1::1 dev eth0 metric 7 proto 99',
+      ],
+    },
   ),
 ];
