@@ -8,14 +8,22 @@ import type { Fact } from './facts.js';
  */
 export type NetnsRead =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'missing' | 'unread' | 'unusable'; readonly reason: string };
+  | { readonly kind: 'unread' | 'unusable'; readonly reason: string }
+  /** `elsewhere`: another namespace of the snapshot has it. */
+  | { readonly kind: 'missing'; readonly reason: string; readonly elsewhere?: string };
 
 export type ReadFile = (path: string) => NetnsRead;
 
 /** A parsed file: whole, or why it cannot be used. `absent`: it is missing, which need not mean that something is unknown. */
-export type Parsed<T> =
+type Parsed<T> =
   | { readonly kind: 'known'; readonly value: T }
-  | { readonly kind: 'unknown'; readonly reason: string; readonly absent: boolean };
+  | {
+      readonly kind: 'unknown';
+      readonly reason: string;
+      readonly absent: boolean;
+      /** Another namespace that has the file. */
+      readonly elsewhere: string | null;
+    };
 
 /** Reads and parses one file; a damaged one is not used at all. */
 export function parseFile<T extends { readonly problems: readonly ParseProblem[] }>(
@@ -25,14 +33,15 @@ export function parseFile<T extends { readonly problems: readonly ParseProblem[]
 ): Parsed<T> {
   const content = read(file);
   if (content.kind !== 'text') {
-    return { kind: 'unknown', reason: content.reason, absent: content.kind === 'missing' };
+    const elsewhere = content.kind === 'missing' ? (content.elsewhere ?? null) : null;
+    return { kind: 'unknown', reason: content.reason, absent: content.kind === 'missing', elsewhere };
   }
   const value = parse(file, content.text);
   const [problem] = value.problems;
-  if (problem !== undefined) return { kind: 'unknown', reason: damage(problem), absent: false };
+  if (problem !== undefined) return { kind: 'unknown', reason: damage(problem), absent: false, elsewhere: null };
   if (isCut(file, content.text)) {
     const reason = 'damaged: the file ends inside a line, as every tool ends its last one';
-    return { kind: 'unknown', reason, absent: false };
+    return { kind: 'unknown', reason, absent: false, elsewhere: null };
   }
   return { kind: 'known', value };
 }

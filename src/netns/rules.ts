@@ -7,6 +7,7 @@ import { linkChains, usedFlowtables } from './nft/link.js';
 import type { HookName } from './flow.js';
 import { Hook, HOOKS, type BaseChain, type HookTable } from './hooks.js';
 import { CompiledTable } from './iptables/tables.js';
+import { missedRules } from './other-backend.js';
 import { CompiledNftTable } from './nft/tables.js';
 import { parseFile, type ReadFile } from './files.js';
 import type { Runtime } from './runtime.js';
@@ -78,6 +79,12 @@ function load(
     unknown ??= { ...nft.unknown, reason };
   }
   const ruleset = nft.kind === 'nft' ? nft.ruleset : null;
+  if (legacy.kind === 'none' && legacy.elsewhere !== null) {
+    const shown = { save: main.kind === 'save' ? main.save : null, ruleset };
+    const missed = missedRules(path(`${tool}-legacy-save.txt`), legacy.elsewhere, runtime.facts.rules(family), shown);
+    if (missed !== null) problems.push(missed);
+    unknown ??= missed;
+  }
   if (main.kind === 'save')
     addTables(chains, main.save, family, runtime, backendOf(main.save, family, ruleset), ruleset);
   if (legacy.kind === 'save') addTables(chains, legacy.save, family, runtime, 'legacy', null);
@@ -148,12 +155,18 @@ function addNft(
 
 type ReadSave =
   | { readonly kind: 'save'; readonly save: IptablesSave }
-  | { readonly kind: 'none'; readonly unknown: Unknown; readonly damaged: boolean };
+  | {
+      readonly kind: 'none';
+      readonly unknown: Unknown;
+      readonly damaged: boolean;
+      readonly elsewhere: string | null;
+    };
 
 function readSave(file: string, read: ReadFile): ReadSave {
   const parsed = parseFile(read, file, parseIptablesSave);
   if (parsed.kind === 'known') return { kind: 'save', save: parsed.value };
-  return { kind: 'none', unknown: { fact: `rules: ${file}`, reason: parsed.reason }, damaged: !parsed.absent };
+  const { reason, absent, elsewhere } = parsed;
+  return { kind: 'none', unknown: { fact: `rules: ${file}`, reason }, damaged: !absent, elsewhere };
 }
 
 function addTables(

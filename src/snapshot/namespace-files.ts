@@ -2,14 +2,19 @@ import { problemOf } from './manifest.js';
 import type { FileRead, Snapshot } from './snapshot.js';
 
 /** A file of a network namespace; `unread`: it is not there, but something tells that its tool had something to print. */
-export type NamespaceFile = FileRead | { readonly kind: 'unread'; readonly path: string; readonly reason: string };
+export type NamespaceFile =
+  | FileRead
+  | { readonly kind: 'unread'; readonly path: string; readonly reason: string }
+  /** Missing, while another namespace has it, which alone says nothing. */
+  | { readonly kind: 'missing'; readonly path: string; readonly reason: string; readonly elsewhere: string };
 
 /**
  * Files whose absence says, in a snapshot where nobody has them, that there is nothing to print; what a tool prints in one
- * namespace it prints in all. Not so of the rules of the other back-end, which are kept only where both hold some, nor of the
- * optional ones.
+ * namespace it prints in all.
  */
 const EVERYWHERE: ReadonlySet<string> = new Set(['nft-ruleset.json']);
+/** The rules of the other back-end, which are kept only where there are some. */
+const SOMEWHERE: ReadonlySet<string> = new Set(['iptables-legacy-save.txt', 'ip6tables-legacy-save.txt']);
 
 /** What every namespace has: a folder of an archive that lacks one of them was hit by the damage. */
 const ALWAYS = ['ip-address.json', 'ip-route.json', 'ip-rule.json', 'iptables-save.txt', 'sockets.txt', 'sysctl.txt'];
@@ -47,7 +52,10 @@ export function namespaceFiles(snapshot: Snapshot): (path: string) => NamespaceF
     const read = snapshot.read(path);
     if (read.kind !== 'missing') return read;
     const reason = why(read.path, read.reason);
-    return reason === null ? read : { kind: 'unread', path: read.path, reason };
+    if (reason !== null) return { kind: 'unread', path: read.path, reason };
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const elsewhere = SOMEWHERE.has(name) ? holderOf(name) : null;
+    return elsewhere === null ? read : { ...read, elsewhere };
   };
 }
 

@@ -130,4 +130,27 @@ describe('rules that no file shows', () => {
       expect(facts(load('unread'))).toContain('exec is forbidden');
     },
   );
+
+  it('legacy rules that others have: missed where a policy rule asks for a mark that nothing sets', () => {
+    const load = (elsewhere: boolean, files: Files = {}): readonly NetnsOutcome[] =>
+      loadNetworkNamespace('', (path) => {
+        const text = { ...FILES, 'ip-rule.json': asking, ...files }[path];
+        if (text !== undefined) return { kind: 'text', text };
+        const found =
+          elsewhere && path.includes('legacy') ? { elsewhere: 'pods/a/b/netns/iptables-legacy-save.txt' } : {};
+        return { kind: 'missing', reason: 'not there', ...found };
+      }).send(firstPacket({}));
+    const rules = JSON.parse(FILES['ip-rule.json'] ?? '') as readonly object[];
+    const asking = JSON.stringify([
+      ...rules,
+      { priority: 32764, src: 'all', fwmark: '0x111', fwmask: '0xfff', table: '100' },
+    ]);
+    const setting =
+      '*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.9.0.0/16 -j MARK --set-xmark 0x111/0xfff\nCOMMIT\n';
+    expect(verdicts(load(false))).toEqual(['delivered']);
+    expect(verdicts(load(true))).toEqual(['unknown']);
+    expect(facts(load(true))).toContain('pods/a/b');
+    expect(verdicts(load(true, { 'iptables-save.txt': setting }))).toEqual(['delivered']);
+    expect(verdicts(load(true, { 'ip-rule.json': JSON.stringify(rules) }))).toEqual(['delivered']);
+  });
 });

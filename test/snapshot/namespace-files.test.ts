@@ -36,7 +36,10 @@ describe('a file of a namespace that is not there', () => {
 
   it('is missing all the same where its tool prints it in some namespaces only', () => {
     const legacy = 'iptables-legacy-save.txt';
-    expect(read(`${POD}/${legacy}`, { [`nodes/a/netns/${legacy}`]: '' })).toMatchObject({ kind: 'missing' });
+    expect(read(`${POD}/${legacy}`, { [`nodes/a/netns/${legacy}`]: '' })).toMatchObject({
+      kind: 'missing',
+      elsewhere: `nodes/a/netns/${legacy}`,
+    });
   });
 
   it.each([nft, POD, '.', `${POD}/`])('was not read where the manifest names %s', (file) => {
