@@ -14,15 +14,9 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
   if (!options.done) return null;
   return (flow) => {
     if (flow.iif === 'lo') return !invert;
-    if (family === 4) {
-      const src = Number(flow.src);
-      if (isMulticast(src)) return invert;
-      if (src === 0) {
-        if (flow.dst === 0xffffffff || isLinkGroup4(flow.dst)) return !invert;
-      }
-    } else {
-      if (flow.src === 0n) return !invert;
-    }
+    // who has no address; a group as a source is dropped by the routes, whatever rules say
+    if (flow.src === 0 && (flow.dst === 0xffffffff || isLinkGroup4(flow.dst))) return !invert;
+    if (flow.src === 0n) return !invert;
     const linkLocal = family === 6 && isLinkLocal6(flow.src);
     const key: RouteKey = {
       dst: flow.src,
