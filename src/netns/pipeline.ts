@@ -17,6 +17,8 @@ import type { Runtime } from './runtime.js';
 import { martian, rejectsSource } from './validate-source.js';
 
 const NONE: readonly KnownConnection[] = [];
+type Hooks = HookTable['hooks'];
+
 /** The way of packets through the hooks (linux net/ipv4/ip_input.c, ip_output.c, ip_forward.c and their ipv6 kin, v6.12). */
 export class Pipeline {
   private readonly runtime: Runtime;
@@ -49,19 +51,9 @@ export class Pipeline {
   }
 
   private follow(packet: Packet, choices: Choices, steps: NetnsStep[] | null): Flow {
-    const src4 = parseIpv4(packet.src.ip);
-    const dst4 = parseIpv4(packet.dst.ip);
-    const src = src4 ?? parseColons(packet.src.ip);
-    const dst = dst4 ?? parseColons(packet.dst.ip);
-    const family = dst === null ? 4 : familyOf(dst);
-    const protocol = protocolOf(packet, family);
-    const zero = family === 4 ? 0 : 0n;
-    const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, src4, dst4, choices, steps);
-    if (src === null || dst === null || familyOf(src) !== family) {
-      const fact = `addresses of the packet (${packet.src.ip} to ${packet.dst.ip})`;
-      return flow.endUnknown({ fact, reason: 'not two addresses of one family' });
-    }
-    flow.known = packet.conntrack === null ? this.listed(flow) : handedBack(packet, family);
+    const flow = flowOf(packet, choices, steps);
+    if (flow.unknown !== null) return flow;
+    flow.known = packet.conntrack === null ? this.listed(flow) : handedBack(packet, flow.family);
     try {
       return packet.direction === 'in' ? this.input(flow) : this.output(flow);
     } catch (error) {
@@ -85,7 +77,7 @@ export class Pipeline {
   }
 
   /** Reads the rules when a packet first needs them; ends the flow where they cannot be read. */
-  private hooks(flow: Flow): HookTable['hooks'] {
+  private hooks(flow: Flow): Hooks {
     const table = flow.family === 4 ? (this.table4 ??= this.loadTable(4)) : (this.table6 ??= this.loadTable(6));
     if (table.unknown !== null) throw new FactMissing(table.unknown);
     return table.hooks;
@@ -118,9 +110,10 @@ export class Pipeline {
       flow.note('route', 'a group that no packet from outside may name: dropped', null);
       return flow.end('dropped');
     }
-    const verdict = this.hooks(flow).PREROUTING.run(flow, this.outputs.reroute);
+    const hooks = this.hooks(flow);
+    const verdict = hooks.PREROUTING.run(flow, this.outputs.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
-    return this.routeInput(flow);
+    return this.routeInput(flow, hooks);
   }
 
   /** ip6_rcv_core, ip6_output: a device with disable_ipv6 takes nothing in and lets nothing out, before rules see it. */
@@ -154,7 +147,7 @@ export class Pipeline {
     return master !== null && UPPER_KINDS.has(master.kind ?? '') ? master.name : name;
   }
 
-  private routeInput(flow: Flow): Flow {
+  private routeInput(flow: Flow, hooks: Hooks): Flow {
     if (flow.family === 4) {
       const odd = martian(flow, this.runtime);
       if (odd !== null) return this.martianEnd(flow, odd);
@@ -178,9 +171,9 @@ export class Pipeline {
       case 'anycast':
       case 'broadcast':
       case 'multicast':
-        return this.localInput(flow, result);
+        return this.localInput(flow, hooks, result);
       case 'unicast':
-        return this.forward(flow, result);
+        return this.forward(flow, hooks, result);
       case 'blackhole':
         flow.noteRoute(result);
         return flow.end('dropped');
@@ -199,7 +192,7 @@ export class Pipeline {
     return flow.end('dropped');
   }
 
-  private localInput(flow: Flow, result: RouteResult): Flow {
+  private localInput(flow: Flow, hooks: Hooks, result: RouteResult): Flow {
     if (!isForGroup(flow, this.runtime.devices)) {
       flow.note('route', 'to a group that this machine is not in: dropped', null);
       return flow.end('dropped');
@@ -211,11 +204,11 @@ export class Pipeline {
     }
     flow.oif = null;
     flow.noteRoute(result);
-    return this.deliver(flow);
+    return this.deliver(flow, hooks);
   }
 
-  private deliver(flow: Flow): Flow {
-    const verdict = this.hooks(flow).INPUT.run(flow, this.outputs.reroute);
+  private deliver(flow: Flow, hooks: Hooks): Flow {
+    const verdict = hooks.INPUT.run(flow, this.outputs.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     return giveToSocket(flow, this.runtime);
   }
@@ -227,7 +220,7 @@ export class Pipeline {
     return devices.sysctl('net.ipv6.conf.all.forwarding') !== 0 || devices.forces6(device);
   }
 
-  private forward(flow: Flow, result: RouteResult): Flow {
+  private forward(flow: Flow, hooks: Hooks, result: RouteResult): Flow {
     const device = result.nexthop?.device ?? null;
     if (!this.forwards(flow)) {
       flow.note('route', 'not an address of this machine, and forwarding is off: dropped', null);
@@ -255,11 +248,11 @@ export class Pipeline {
       }
     }
     if (device !== null && device === flow.iif && flow.family === 4 && flow.ct !== null)
-      sendRedirect(flow, flow.ct, device, this.runtime, this.hooks(flow));
-    const forwarded = this.hooks(flow).FORWARD.run(flow, this.outputs.reroute);
+      sendRedirect(flow, flow.ct, device, this.runtime, hooks);
+    const forwarded = hooks.FORWARD.run(flow, this.outputs.reroute);
     if (forwarded !== ACCEPT) return this.verdictEnd(flow, forwarded);
     if (this.isOff(flow, device)) return flow.end('dropped');
-    const verdict = this.hooks(flow).POSTROUTING.run(flow, this.outputs.reroute);
+    const verdict = hooks.POSTROUTING.run(flow, this.outputs.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     if (device === 'lo') {
       flow.note('route', 'forwarded over lo, again and again until its time to live is over: dropped', null);
@@ -274,18 +267,19 @@ export class Pipeline {
     const result = this.outputs.route(flow);
     if (result !== null) return result;
     flow.oif = flow.routed;
-    const verdict = this.hooks(flow).OUTPUT.run(flow, this.outputs.reroute);
+    const hooks = this.hooks(flow);
+    const verdict = hooks.OUTPUT.run(flow, this.outputs.reroute);
     flow.oif = flow.routed;
     flow.routed = null;
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     if (this.isOff(flow, flow.oif)) return flow.end('dropped');
-    const after = this.hooks(flow).POSTROUTING.run(flow, this.outputs.reroute);
+    const after = hooks.POSTROUTING.run(flow, this.outputs.reroute);
     if (after !== ACCEPT) return this.verdictEnd(flow, after);
     if (flow.oif !== 'lo') {
       this.egress.pass(flow, flow.oif);
       return flow.end('sent');
     }
-    return this.loopback(flow);
+    return this.loopback(flow, hooks);
   }
 
   /**
@@ -293,20 +287,35 @@ export class Pipeline {
    * destination (skb_dst_drop in nf_nat_ipv4_pre_routing, nf_nat_ipv6_in; linux net/netfilter/nf_nat_proto.c, v6.12). Whatever
    * kind of route leads over lo, it delivers (RTCF_LOCAL in __mkroute_output, net/ipv4/route.c).
    */
-  private loopback(flow: Flow): Flow {
+  private loopback(flow: Flow, hooks: Hooks): Flow {
     const { dst } = flow;
     flow.iif = 'lo';
     flow.oif = null;
     flow.local = false;
-    const verdict = this.hooks(flow).PREROUTING.run(flow, this.outputs.reroute);
+    const verdict = hooks.PREROUTING.run(flow, this.outputs.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     if (flow.dst !== dst) {
-      const anew = this.routeInput(flow);
+      const anew = this.routeInput(flow, hooks);
       // what leaves in the end was made here all the same
       return anew.verdict === 'forwarded' ? anew.end('sent') : anew;
     }
-    return this.deliver(flow);
+    return this.deliver(flow, hooks);
   }
+}
+
+/** At its beginning; at its end already where its addresses cannot be read. */
+function flowOf(packet: Packet, choices: Choices, steps: NetnsStep[] | null): Flow {
+  const src4 = parseIpv4(packet.src.ip);
+  const dst4 = parseIpv4(packet.dst.ip);
+  const src = src4 ?? parseColons(packet.src.ip);
+  const dst = dst4 ?? parseColons(packet.dst.ip);
+  const family = dst === null ? 4 : familyOf(dst);
+  const protocol = protocolOf(packet, family);
+  const zero = family === 4 ? 0 : 0n;
+  const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, src4, dst4, choices, steps);
+  if (src !== null && dst !== null && familyOf(src) === family) return flow;
+  const fact = `addresses of the packet (${packet.src.ip} to ${packet.dst.ip})`;
+  return flow.endUnknown({ fact, reason: 'not two addresses of one family' });
 }
 
 /** IPV6_ADDR_MC_SCOPE of 0 and 1: ff00::/16, ff01::/16, whatever the flags. */

@@ -9,8 +9,11 @@ import type { RouteKey } from './routing.js';
 /** A policy rule, ready to be asked. */
 export interface CompiledRule {
   readonly rule: IpRule;
-  /** It has no condition at all: the three rules of every namespace. */
-  readonly always: boolean;
+  /** It has a condition, unlike the three rules of every namespace. */
+  readonly conditional: boolean;
+  /** Packets with another mark, in the bits of the mask, fail it, whatever else it asks. */
+  readonly mark: number;
+  readonly markMask: number;
   readonly protocol: number | null;
   /** The table that it looks up; null where there is none of that name, or another action. */
   readonly table: RouteTable | null;
@@ -26,7 +29,7 @@ export function compileRule(
   rules: readonly IpRule[],
   tables: ReadonlyMap<string, RouteTable>,
 ): CompiledRule {
-  const { action } = rule;
+  const { action, fwmark } = rule;
   let target: number | null = null;
   if (action.kind === 'goto' && action.resolved) {
     const index = rules.findIndex((other, place) => place > at && other.priority >= action.priority);
@@ -34,7 +37,9 @@ export function compileRule(
   }
   return {
     rule,
-    always: isUnconditional(rule),
+    conditional: !isUnconditional(rule),
+    mark: fwmark === null || rule.not ? 0 : fwmark.value & fwmark.mask,
+    markMask: fwmark === null || rule.not ? 0 : fwmark.mask | 0,
     protocol: rule.protocol === null ? null : protocolNumber(rule.protocol),
     table: action.kind === 'table' ? (tables.get(tableName(action.table)) ?? null) : null,
     suppresses: rule.suppressPrefixLength !== null || rule.suppressGroup !== null,

@@ -211,7 +211,8 @@ export class Routing {
     const { compiled } = this.current(choices);
     for (let at = 0; at < compiled.length; at++) {
       const one = compiled[at];
-      if (one === undefined || !(one.always || ruleMatches(one, this.family, key, choices))) continue;
+      if (one === undefined || (key.mark & one.markMask) !== one.mark) continue;
+      if (one.conditional && !ruleMatches(one, this.family, key, choices)) continue;
       const { rule, table } = one;
       if (table !== null) {
         const found = this.inTable(table, key, one, choices, pick);
