@@ -112,6 +112,7 @@ function deviceOf(item: JsonObject, file: string, pointer: string): IpDevice | s
 }
 
 function addressOf(fields: Fields): IpDeviceAddress | null {
+  fields.require('scope');
   const text = fields.text('local');
   const ip = fields.parsed('local', parseIp);
   const prefix = fields.number('prefixlen');

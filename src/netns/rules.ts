@@ -1,5 +1,6 @@
 import type { Unknown } from '../formats/evidence.js';
 import { parseIptablesSave, type IptablesSave } from '../formats/iptables-save.js';
+import { isObject } from '../formats/netns-json.js';
 import { parseNftRuleset, type NftRuleset } from '../formats/nft-ruleset.js';
 import type { Family } from './address.js';
 import type { Flowtable, LinkChain } from './facts.js';
@@ -66,10 +67,10 @@ function load(
   const main = readSave(path(`${tool}-save.txt`), read);
   const legacy = readSave(path(`${tool}-legacy-save.txt`), read);
   const problems = [main, legacy, nft].flatMap((one) => (one.kind === 'none' && one.damaged ? [one.unknown] : []));
-  // Absence: iptables-save is what a capture always has; nft's list alone shows the same rules of the nft back-end.
-  // The other back-end's file is there only where both hold rules, and nft's list only where nft is installed.
+  // Absence: iptables-save is what a capture always has; nft's list alone shows the same rules where they are those of the
+  // nft back-end. The other back-end's file is there only where both hold rules, and nft's list only where nft is installed.
   let unknown: Unknown | null = problems[0] ?? null;
-  if (main.kind === 'none' && !main.damaged && nft.kind === 'none') {
+  if (main.kind === 'none' && !main.damaged && !(nft.kind === 'nft' && holdsIptables(nft.ruleset))) {
     problems.push(main.unknown);
     unknown ??= main.unknown;
   }
@@ -116,6 +117,19 @@ export type ReadNft = { readonly links: readonly LinkChain[]; readonly flowtable
   | { readonly kind: 'nft'; readonly ruleset: NftRuleset }
   | { readonly kind: 'none'; readonly unknown: Unknown; readonly damaged: boolean }
 );
+
+/** Whether iptables works through nft here: its tables with the chains that it hooks, or its extensions, are in nft's list. */
+function holdsIptables({ tables }: NftRuleset): boolean {
+  return tables.some(({ family, name, chains }) => {
+    if (family !== 'ip' && family !== 'ip6') return false;
+    const own = name === 'nat' || TABLE_PRIORITY.has(name);
+    return chains.some(
+      (chain) =>
+        (own && chain.base !== null && HOOKS.some((hook) => hook === chain.name)) ||
+        chain.rules.some(({ expr }) => expr.some((statement) => isObject(statement) && 'xt' in statement)),
+    );
+  });
+}
 
 /** A list without its first line does not say: what iptables-nft makes stands in nft's list too. */
 function backendOf(save: IptablesSave, family: Family, ruleset: NftRuleset | null): Backend {

@@ -331,9 +331,25 @@ describe('what is not there', () => {
     expect(outcome?.unknowns[0]?.fact).toContain('iptables-save.txt');
   });
 
-  it("nft's list stands in for iptables-save; IPv6 files are not missed by IPv4", () => {
-    const files = without('iptables-save.txt', { 'nft-ruleset.json': '{"nftables":[]}' });
-    expect(ask(files)?.verdict).toBe('delivered');
+  it("nft's list stands in for iptables-save where it holds its tables; IPv6 files are not missed by IPv4", () => {
+    const listed = (name: string): string => {
+      const chain = {
+        family: 'ip',
+        table: name,
+        name: 'INPUT',
+        type: 'filter',
+        hook: 'input',
+        prio: 0,
+        policy: 'accept',
+      };
+      return JSON.stringify({ nftables: [{ table: { family: 'ip', name } }, { chain }] });
+    };
+    const asked = (list: string): string | undefined =>
+      ask(without('iptables-save.txt', { 'nft-ruleset.json': list }))?.verdict;
+    expect(asked(listed('filter'))).toBe('delivered');
+    // iptables may be that of the legacy back-end
+    expect(asked(listed('own'))).toBe('unknown');
+    expect(asked('{"nftables":[]}')).toBe('unknown');
   });
 
   it('a truncated file is not "no rules"', () => {

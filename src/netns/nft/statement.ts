@@ -141,12 +141,15 @@ function vmap(body: JsonObject, context: NftContext): Statement | null {
   };
 }
 
+const REJECTIONS: ReadonlySet<string> = new Set(['tcp reset', 'icmp', 'icmpv6', 'icmpx']);
+
 /**
  * `reject with tcp reset` in an inet table may have been written for one family: nft's list leaves `meta nfproto` away before
  * it (stmt_reject_postprocess, nftables src/netlink_delinearize.c v1.0.6).
  */
-function reject(body: JsonObject, context: NftContext): Statement {
+function reject(body: JsonObject, context: NftContext): Statement | null {
   const type = stringOf(body['type']);
+  if (body['type'] !== undefined && !REJECTIONS.has(type ?? '')) return null;
   const { family, evidence, anyFamily } = context;
   const place = placeOf(evidence);
   const condition = `the rule at ${place} is for IPv${family}`;

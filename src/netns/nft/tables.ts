@@ -83,11 +83,24 @@ export class CompiledNftTable {
   private chain(name: string): Chain {
     let chain = this.compiled.get(name);
     if (chain === undefined) {
-      const rules = this.chains.get(name)?.rules ?? [];
-      chain = new Chain(rules.length, () => rules.map((rule) => this.compileRule(rule)));
+      const rules = this.chains.get(name)?.rules;
+      chain =
+        rules === undefined
+          ? new Chain(1, () => [this.unlisted(name)])
+          : new Chain(rules.length, () => rules.map((rule) => this.compileRule(rule)));
       this.compiled.set(name, chain);
     }
     return chain;
+  }
+
+  /** nft makes no jump to a chain that is not there: the list is not whole. */
+  private unlisted(name: string): Rule {
+    const { family, name: table } = this.table;
+    const unknown = { fact: `chain ${name} of table ${family} ${table}`, reason: "nft's list does not hold it" };
+    const act: Action = () => {
+      throw new FactMissing(unknown);
+    };
+    return { head: ANY, rest: null, act, protocol: null, dst: null, jumpsTo: null };
   }
 
   private tooDeep(name: string): () => FactMissing {

@@ -123,7 +123,7 @@ const SIX: Readonly<Partial<Record<Kind, Readonly<Record<string, number>>>>> = {
 
 /** Null where the literal is not understood, or of the other family. */
 export function literal(json: unknown, kind: Kind, family: Family): Value | null {
-  if (typeof json === 'boolean') return json ? 1 : 0;
+  if (typeof json === 'boolean') return kind === 'port' || kind === 'addr' ? null : Number(json);
   if (Array.isArray(json)) return flagSum(json, kind, family);
   if (isObject(json)) {
     if (Array.isArray(json['|'])) return flagSum(json['|'], kind, family);
@@ -153,6 +153,7 @@ export function deviceGroup(text: string): Value {
 }
 
 function flagSum(list: readonly unknown[], kind: Kind, family: Family): number | null {
+  if (list.length === 0) return null;
   let sum = 0;
   for (const item of list) {
     const one = literal(item, kind, family);
