@@ -1,4 +1,5 @@
 import { isLinkLocal6, isLoopback, isMulticast, type Addr } from './address.js';
+import { quotesAnother } from './icmp-error.js';
 import { ICMP, ICMPV6, RST, TCP, type Flow } from './flow.js';
 import { isRouteError, type RouteResult } from './routing.js';
 import type { Runtime } from './runtime.js';
@@ -34,8 +35,10 @@ export function errorReaches(flow: Flow, runtime: Runtime): boolean {
   return leaves(flow, runtime, result, own);
 }
 
-function isAnswerable({ src }: Flow): boolean {
-  return !isMulticast(src) && src !== 0 && src !== 0n;
+/** Nor is an error answered by another one (__icmp_send, is_ineligible). */
+function isAnswerable(flow: Flow): boolean {
+  const { src } = flow;
+  return !quotesAnother(flow) && !isMulticast(src) && src !== 0 && src !== 0n;
 }
 
 function isOwn({ family, dst, choices }: Flow, runtime: Runtime): boolean {

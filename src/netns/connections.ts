@@ -18,7 +18,8 @@ export function handedBack({ conntrack }: Packet, family: Family): readonly Know
   const reply = tuple(conntrack.reply);
   if (original === null || reply === null) return NONE;
   const { mark, zone, zoneReply, seenReply } = conntrack;
-  return [{ entry: settled(original, reply, { mark, zone, zoneReply: zoneReply ?? zone, seenReply }), listed: null }];
+  const entry = settled(original, reply, { mark, zone, zoneReply: zoneReply ?? zone, seenReply });
+  return [{ entry, listed: null, state: conntrack.state ?? null }];
 }
 
 /** conntrack.txt, by the addresses of either direction; a tuple stands there once a zone. */
@@ -30,7 +31,11 @@ export class ConnectionTable {
     for (const line of connections) {
       const { mark, zone, zoneReply, seenReply } = line;
       const [original, reply] = [numbers(line.original), numbers(line.reply)];
-      const known = { entry: settled(original, reply, { mark, zone, zoneReply, seenReply }), listed: line };
+      const known = {
+        entry: settled(original, reply, { mark, zone, zoneReply, seenReply }),
+        listed: line,
+        state: line.state,
+      };
       const number = NUMBERS[line.protocol];
       const keys = new Set([keyOf(number, original), keyOf(number, reply)]);
       for (const key of keys) this.byTuple.set(key, [...(this.byTuple.get(key) ?? []), known]);
@@ -98,6 +103,7 @@ function settled(
     dstNat: original.dst !== reply.src || original.dport !== reply.sport,
     srcDone: true,
     dstDone: true,
+    confirmed: true,
     randomPort: false,
     template: false,
   };

@@ -74,6 +74,8 @@ export function packetOf(question: JsonObject): Packet | string {
   if (uid === undefined || gid === undefined) return 'uid and gid are numbers or null';
   const tcpFlags = flagsOf(question['tcpFlags']);
   if (tcpFlags === null) return 'tcpFlags names flags that TCP does not have';
+  const icmp = protocol === 'icmp' ? messageOf(question, parseIp(src.ip)?.family ?? 4) : null;
+  if (typeof icmp === 'string') return icmp;
   return {
     direction,
     iif: device,
@@ -86,9 +88,30 @@ export function packetOf(question: JsonObject): Packet | string {
     uid,
     gid,
     tcpFlags,
+    icmp,
     connectedSocket: null,
     sourceBound: true,
   };
+}
+
+/** `icmpType`, `icmpCode`, and of an error `quotes`: protocol, src and dst of the packet that it tells of. */
+function messageOf(question: JsonObject, family: 4 | 6): Packet['icmp'] | string {
+  const { icmpType, icmpCode, quotes } = question;
+  if (icmpType === undefined && icmpCode === undefined && quotes === undefined) return null;
+  const type = icmpType ?? (family === 4 ? 8 : 128);
+  const code = icmpCode ?? 0;
+  if (!isByte(type) || !isByte(code)) return 'icmpType and icmpCode are numbers of 8 bits';
+  if (quotes === undefined || quotes === null) return { type, code, quotes: null };
+  const protocol = isObject(quotes) ? PROTOCOLS.find((name) => name === quotes['protocol']) : undefined;
+  if (!isObject(quotes) || protocol === undefined) return 'quotes names no protocol';
+  const src = endpointOf(quotes['src'], protocol);
+  const dst = endpointOf(quotes['dst'], protocol);
+  if (src === null || dst === null) return 'src or dst of quotes is not an address with a port';
+  return { type, code, quotes: { protocol, src, dst } };
+}
+
+function isByte(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 255;
 }
 
 function endpointOf(value: unknown, protocol: Protocol): Address | null {

@@ -33,9 +33,19 @@ export interface ConntrackEntry {
   /** Zone of the packets of the other direction; missing: the same (it differs under CT --zone-orig, --zone-reply). */
   readonly zoneReply?: number;
   readonly seenReply: boolean;
+  /** Of TCP, as conntrack names it (`SYN_SENT`, `CLOSE`…); missing: as after a SYN, or an answered one. */
+  readonly state?: string;
 }
 
 export type CtState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
+
+/** What an ICMP packet says. */
+export interface IcmpMessage {
+  readonly type: number;
+  readonly code: number;
+  /** Of an error: protocol and addresses of the packet that it quotes; null: it quotes none (an echo, its reply). */
+  readonly quotes: (Tuple & { readonly protocol: Protocol }) | null;
+}
 
 export interface Packet {
   /** `in` arrives on `iif`; `out` is sent by a local process. */
@@ -58,6 +68,11 @@ export interface Packet {
   readonly uid: number | null;
   readonly gid: number | null;
   readonly tcpFlags: readonly TcpFlag[];
+  /**
+   * Of ICMP; null or missing: an echo request. An error belongs to the connection of the packet that it quotes: `conntrack`
+   * is that one's entry.
+   */
+  readonly icmp?: IcmpMessage | null;
   /**
    * A socket of this namespace that already owns the flow (the other packets of a connection that was accepted or opened
    * here): it takes the packet without a look-up of listeners, and `-m socket` matches. Null: look up the listeners.

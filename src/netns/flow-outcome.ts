@@ -144,7 +144,7 @@ function lastOf(cause: Cause): Evidence | null {
   return evidenceOf(cause).at(-1) ?? null;
 }
 
-function entryOf({ ct, packet, ctReply }: Flow): ConntrackEntry | null {
+function entryOf({ ct, packet }: Flow): ConntrackEntry | null {
   if (ct === null || ct.template) return null;
   const { original, reply } = ct;
   return {
@@ -154,6 +154,6 @@ function entryOf({ ct, packet, ctReply }: Flow): ConntrackEntry | null {
     mark: ct.mark,
     zone: ct.zone,
     ...(ct.zoneReply === ct.zone ? {} : { zoneReply: ct.zoneReply }),
-    seenReply: ct.seenReply || ctReply,
+    seenReply: ct.seenReply,
   };
 }

@@ -2,7 +2,7 @@ import type { ConntrackLine } from '../formats/conntrack.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { NftSet } from '../formats/nft-ruleset.js';
 import { textOf, type Addr, type Family } from './address.js';
-import type { Choices } from './choices.js';
+import { FactMissing, type Choices } from './choices.js';
 import type { ConnectionTable } from './connections.js';
 import type { Address, NetnsStep, NetnsVerdict, Packet, TcpFlag } from './face.js';
 import type { RouteResult } from './routing.js';
@@ -81,6 +81,8 @@ export interface Connection {
   /** IPS_SRC_NAT_DONE, IPS_DST_NAT_DONE: the nat chains are not asked again. */
   srcDone: boolean;
   dstDone: boolean;
+  /** IPS_CONFIRMED: its first packet is over. */
+  confirmed: boolean;
   /** The source port is the kernel's choice (--random, --random-fully). */
   randomPort: boolean;
   /** What `CT --zone` leaves for conntrack to find: rules of raw see it as a new connection without addresses. */
@@ -100,6 +102,8 @@ export interface KnownConnection {
   readonly entry: Connection;
   /** Its line in conntrack.txt; null where an earlier packet of the same walk left it. */
   readonly listed: ConntrackLine | null;
+  /** Of TCP, as conntrack names it; null: not known. */
+  readonly state: string | null;
 }
 
 /** Chains keep one list of rules for TCP, one for UDP and one for all else: rules of other protocols are left out. */
@@ -236,13 +240,17 @@ export class Flow {
     this.unknown = null;
   }
 
-  /** Of ICMP and ICMPv6: questions are echo requests. */
+  /** Of ICMP and ICMPv6: without a message it is an echo request. */
   get icmpType(): number {
-    return this.family === 4 ? 8 : 128;
+    const { icmp, assumed } = this.packet;
+    if (icmp == null && assumed?.ctstate === 'RELATED') {
+      throw new FactMissing({ fact: 'type of the ICMP error', reason: 'the packet does not say' });
+    }
+    return icmp?.type ?? (this.family === 4 ? 8 : 128);
   }
 
   get icmpCode(): number {
-    return 0;
+    return this.packet.icmp?.code ?? 0;
   }
 
   /** A rule had an effect, or a route was chosen. */

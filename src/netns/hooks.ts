@@ -11,6 +11,7 @@ import {
   type Lane,
   type Verdict,
 } from './flow.js';
+import { isUntranslatable } from './icmp-error.js';
 import { translate, type Manip } from './nat.js';
 import { keepUnique } from './nat-unique.js';
 import { track } from './track.js';
@@ -281,6 +282,8 @@ function runNat(nats: Ordered, manip: Manip, flow: Flow, ct: Connection, reroute
     // nf_nat_alloc_null_binding: from now on nothing translates this side any more
     if (manip === 'SRC') ct.srcDone = true;
     else ct.dstDone = true;
+  } else if (isUntranslatable(flow, ct)) {
+    return DROP;
   } else {
     translate(flow, ct, manip);
     if (dst !== flow.dst) {

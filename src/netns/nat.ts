@@ -4,6 +4,7 @@ import { scope6, textOf, withPrefix, type Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import type { Devices } from './facts.js';
 import { ACCEPT, DROP, isTranslatedByPort, type Connection, type Flow, type Verdict, type Words } from './flow.js';
+import { quotesAnother } from './icmp-error.js';
 import { mappedSource } from './nat-unique.js';
 import { selectAddress4, selectAddress6 } from './source-address.js';
 
@@ -119,8 +120,16 @@ function choosePort(flow: Flow, manip: Manip, range: NatRange, port: number): nu
   return from + flow.choices.decide(null, options, null);
 }
 
-/** nf_nat_packet: what an established binding does to a packet at a hook of this kind. */
+/**
+ * nf_nat_packet: what an established binding does to a packet at a hook of this kind; to an ICMP error of the connection it
+ * does the same, but for the ports that are in what it quotes (nf_nat_icmp_reply_translation).
+ */
 export function translate(flow: Flow, ct: Connection, manip: Manip): void {
+  rewrite(flow, ct, manip);
+  if (quotesAnother(flow)) flow.sport = flow.dport = 0;
+}
+
+function rewrite(flow: Flow, ct: Connection, manip: Manip): void {
   if (flow.ctReply) {
     if (manip === 'DST') {
       if (!ct.srcNat) return;

@@ -8,6 +8,7 @@ import { DevicePrograms } from './device-programs.js';
 import type { NetnsStep, Packet } from './face.js';
 import { ACCEPT, Flow, ICMP, ICMPV6, REJECT, SCTP, TCP, UDP, type KnownConnection, type Verdict } from './flow.js';
 import { isMarked, mayBypassRules } from './flowtable.js';
+import { attachError, quotedTuple } from './icmp-error.js';
 import { isForGroup } from './groups.js';
 import type { HookTable } from './hooks.js';
 import { OutputRoutes } from './output-routes.js';
@@ -54,6 +55,7 @@ export class Pipeline {
     const flow = flowOf(packet, choices, steps);
     if (flow.unknown !== null) return flow;
     flow.known = packet.conntrack === null ? this.listed(flow) : handedBack(packet, flow.family);
+    if (flow.local) attachError(flow);
     try {
       return packet.direction === 'in' ? this.input(flow) : this.output(flow);
     } catch (error) {
@@ -68,7 +70,10 @@ export class Pipeline {
    * asks for new connections: their source port is fresh, whatever number it gives them.
    */
   private listed(flow: Flow): readonly KnownConnection[] {
-    const state = flow.packet.assumed?.ctstate;
+    const { assumed, icmp } = flow.packet;
+    const quotes = icmp?.quotes ?? null;
+    if (quotes !== null) return this.runtime.connections()?.withTuple(...quotedTuple(quotes)) ?? NONE;
+    const state = assumed?.ctstate;
     if (state !== 'NEW' && state !== 'ESTABLISHED') return NONE;
     const table = this.runtime.connections();
     if (state === 'NEW') flow.others = table;

@@ -45,10 +45,10 @@ function isConnected({ protocol, choices }: Flow): boolean {
 
 /**
  * Whether a look-up of established sockets by the packet's addresses finds the connection's own (TPROXY and -m socket run
- * before nat): the packet must come from whom the socket speaks with, and name the socket's own address. `local`: where a
- * look-up asks for another address than the packet's (nf_sk_lookup_slow_v4, of a source that was translated).
+ * before nat): the packet must come from whom the socket speaks with, and name the socket's own address. `asked`: where a
+ * look-up asks for others than the packet's (nf_sk_lookup_slow_v4: a source that was translated, what an ICMP error quotes).
  */
-export function findsConnected(flow: Flow, local: Endpoint | null = null): boolean {
+export function findsConnected(flow: Flow, asked: Ends = endsOf(flow)): boolean {
   const { ct, known, src, sport } = flow;
   const [first] = known;
   const entry = ct === null || ct.template ? (first?.entry ?? null) : ct;
@@ -60,13 +60,26 @@ export function findsConnected(flow: Flow, local: Endpoint | null = null): boole
   const peer = reply
     ? { addr: entry.original.dst, port: entry.original.dport }
     : { addr: entry.reply.dst, port: entry.reply.dport };
-  const asked = local ?? { addr: flow.dst, port: flow.dport };
-  return own.addr === asked.addr && own.port === asked.port && peer.addr === src && peer.port === sport;
+  return isEnd(own, asked.local) && isEnd(peer, asked.peer);
 }
 
 interface Endpoint {
   readonly addr: Addr;
   readonly port: number;
+}
+
+/** The addresses and ports of a socket: its own, and whom it speaks with. */
+export interface Ends {
+  readonly local: Endpoint;
+  readonly peer: Endpoint;
+}
+
+export function endsOf({ src, sport, dst, dport }: Flow): Ends {
+  return { local: { addr: dst, port: dport }, peer: { addr: src, port: sport } };
+}
+
+function isEnd(a: Endpoint, b: Endpoint): boolean {
+  return a.addr === b.addr && a.port === b.port;
 }
 
 /** nf_tproxy_laddr4: without --on-ip the first address of the incoming device, else the destination itself. */

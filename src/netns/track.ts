@@ -1,5 +1,18 @@
-import type { ConntrackLine } from '../formats/conntrack.js';
-import { ACK, FIN, ICMP, ICMPV6, RST, sameTuple, SYN, TCP, type Connection, type Flow } from './flow.js';
+import { findRelated, isEcho, isEchoReply } from './icmp-error.js';
+import {
+  ACK,
+  FIN,
+  ICMP,
+  ICMPV6,
+  RST,
+  sameTuple,
+  SYN,
+  TCP,
+  type Connection,
+  type Flow,
+  type KnownConnection,
+} from './flow.js';
+import { isValidTcp } from './tcp-state.js';
 
 /** nf_conntrack_in: finds or makes the connection. What raw said of zones and NOTRACK is known by now. */
 export function track(flow: Flow): void {
@@ -7,12 +20,19 @@ export function track(flow: Flow): void {
   if (flow.ct?.template === true) {
     flow.ct = null;
     flow.ctState = 'INVALID';
+  } else if (flow.ct === null) {
+    // over lo: the zone of OUTPUT went with its template
+    flow.zone = flow.zoneReply = 0;
   }
   if (flow.ct !== null || flow.ctState === 'UNTRACKED') return;
-  const { assumed } = flow.packet;
-  if (flow.known.length > 0 && belongs(flow)) return;
+  const { assumed, icmp } = flow.packet;
+  if (icmp != null && icmp.quotes !== null) {
+    // what it tells of is known, or it is invalid; only a question may say that there is a connection
+    if (findRelated(flow, icmp.quotes) || assumed?.ctstate !== 'RELATED') return;
+  } else if (flow.known.length > 0 && belongs(flow)) return;
+  const isIcmp = flow.protocol === ICMP || flow.protocol === ICMPV6;
   // an echo request is never a reply, whatever connection its addresses look like
-  const question = assumed?.ctdir === 'REPLY' && (flow.protocol === ICMP || flow.protocol === ICMPV6);
+  const question = assumed?.ctdir === 'REPLY' && assumed.ctstate !== 'RELATED' && isIcmp && !isEchoReply(flow);
   // resolve_normal_ct looks a reply up in the zone of replies
   const zone = assumed?.ctdir === 'REPLY' && !question ? flow.zoneReply : flow.zone;
   if (assumed !== null && zone === 0 && (!question || flow.src === flow.dst)) {
@@ -24,7 +44,7 @@ export function track(flow: Flow): void {
     return;
   }
   if (assumed?.ctstate === 'INVALID') return;
-  if (flow.protocol === TCP && invalidFirst(flow)) return;
+  if (flow.protocol === TCP ? invalidFirst(flow) : isIcmp && !isEcho(flow)) return;
   flow.ct = fresh(flow, 0);
   flow.ctState = 'NEW';
 }
@@ -48,6 +68,7 @@ function fresh(flow: Flow, mark: number): Connection {
     dstNat: false,
     srcDone: false,
     dstDone: false,
+    confirmed: false,
     randomPort: false,
     template: false,
   };
@@ -75,7 +96,7 @@ function assume(flow: Flow, assumed: NonNullable<Flow['packet']['assumed']>): vo
     ct.original = ct.reply;
     ct.reply = original;
   }
-  if (settled) ct.seenReply = ct.srcDone = ct.dstDone = true;
+  if (settled) ct.seenReply = ct.srcDone = ct.dstDone = ct.confirmed = true;
   flow.ct = ct;
   flow.ctReply = reply;
   flow.ctState = assumed.ctstate;
@@ -83,16 +104,18 @@ function assume(flow: Flow, assumed: NonNullable<Flow['packet']['assumed']>): vo
 
 /** Takes the connection that the packet belongs to (resolve_normal_ct, with what tcp_packet says); false: it is a first packet. */
 function belongs(flow: Flow): boolean {
-  for (const { entry, listed } of flow.known) {
-    const original = sameTuple(entry.original, flow);
-    if (!original && !sameTuple(entry.reply, flow)) continue;
+  for (const known of flow.known) {
+    const { entry, listed } = known;
+    // the type of an echo is part of its tuple
+    const original = sameTuple(entry.original, flow) && !isEchoReply(flow);
+    if (!original && (!sameTuple(entry.reply, flow) || isEcho(flow))) continue;
     if (original ? entry.zone !== flow.zone : entry.zoneReply !== flow.zoneReply) continue;
-    const fate = flow.protocol === TCP ? tcpFate(flow, entry, listed, original) : 'goes on';
+    const fate = flow.protocol === TCP ? tcpFate(flow, known, original) : 'goes on';
     if (fate === 'begins anew') return false;
     if (fate === 'is invalid') return true;
     flow.ct = { ...entry };
     flow.ctReply = !original;
-    if (isOpen(flow)) flow.ct.seenReply = true;
+    if (!original || isOpen(flow)) flow.ct.seenReply = true;
     flow.ctState = original && !flow.ct.seenReply ? 'NEW' : 'ESTABLISHED';
     if (listed !== null) {
       flow.listed = listed;
@@ -109,21 +132,19 @@ function isOpen({ packet }: Flow): boolean {
   return packet.assumed?.ctstate === 'ESTABLISHED';
 }
 
-/** tcp_conntracks and tcp_packet, linux net/netfilter/nf_conntrack_proto_tcp.c, v6.12; windows are not looked at. */
+/** tcp_packet, linux net/netfilter/nf_conntrack_proto_tcp.c, v6.12; windows are not looked at. */
 function tcpFate(
   flow: Flow,
-  { seenReply }: Connection,
-  listed: ConntrackLine | null,
+  { entry, listed, state }: KnownConnection,
   original: boolean,
 ): 'goes on' | 'begins anew' | 'is invalid' {
   if (isOpen(flow)) return 'goes on';
   const { flags, choices } = flow;
-  // an ACK before any SYN-ACK does not belong there
-  if (original && !seenReply && (flags & SYN) === 0) return 'is invalid';
+  const before = state ?? (entry.seenReply ? 'ESTABLISHED' : 'SYN_SENT');
+  if (!isValidTcp(before, flags, original)) return 'is invalid';
   if (listed === null || (flags & (SYN | ACK | RST | FIN)) !== SYN) return 'goes on';
-  const { state, evidence } = listed;
+  const { evidence } = listed;
   if (state !== 'CLOSE') return 'goes on';
-  if (!original) return 'is invalid';
   // "Attempt to reopen a closed/aborted connection", but not if it was the other side that aborted it
   const aborted = choices.either(evidence.text, 'the client itself had ended the connection', {
     fact: `which side ended the connection at ${evidence.file}:${evidence.line ?? 0}`,

@@ -2,6 +2,7 @@ import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
 import type { Family } from '../address.js';
 import { ICMP, ICMPV6, type CtTuple, type Flow } from '../flow.js';
 import type { Test } from '../head.js';
+import { connectionProtocol } from '../icmp-error.js';
 import { protocolNumber } from '../protocols.js';
 import type { MatchCompiler } from './compiler.js';
 import { addressTest } from './match-address.js';
@@ -43,7 +44,7 @@ export const conntrack: MatchCompiler = (match, family) => {
     const number = protocolNumber(protocol.values[0] ?? '');
     if (number === null) return null;
     // a template (CT --zone, before conntrack) has neither addresses nor protocol
-    tests.push((flow) => ((flow.ct?.template === true ? 0 : flow.protocol) === number) !== protocol.negated);
+    tests.push((flow) => ((flow.ct?.template === true ? 0 : connectionProtocol(flow)) === number) !== protocol.negated);
   }
   if (!tupleTests(options, family, tests)) return null;
   const status = options.take('--ctstatus');
@@ -91,7 +92,8 @@ function tupleTests(options: Options, family: Family, tests: ((flow: Flow) => bo
         const key = side === 'src' ? 'sport' : 'dport';
         const icmp = icmpValue(prefix, side, range);
         tests.push((flow) => {
-          if (flow.protocol === ICMP || flow.protocol === ICMPV6) return icmp(flow) !== port.negated;
+          const number = connectionProtocol(flow);
+          if (number === ICMP || number === ICMPV6) return icmp(flow) !== port.negated;
           const value = tuple(flow)[key];
           return (value >= range.from && value <= range.to) !== port.negated;
         });
@@ -111,7 +113,7 @@ function icmpValue(prefix: 'orig' | 'repl', side: 'src' | 'dst', { from, to }: N
       return flow.choices.either(`icmp id ${from}-${to}`, words, unknown);
     }
     // echo request and echo reply: 8 and 0, of ICMPv6 128 and 129
-    const type = prefix === 'orig' ? flow.icmpType : flow.family === 4 ? 0 : 129;
+    const type = prefix === 'orig' ? (flow.family === 4 ? 8 : 128) : flow.family === 4 ? 0 : 129;
     return type * 256 >= from && type * 256 <= to;
   };
 }
@@ -124,10 +126,10 @@ function statusTest(option: RuleOption): ((flow: Flow) => boolean) | null {
   const known = ['NONE', 'EXPECTED', 'SEEN_REPLY', 'ASSURED', 'CONFIRMED'];
   if ([...names].some((name) => !known.includes(name))) return null;
   return (flow) => {
-    const established = flow.ct !== null && (flow.ct.seenReply || flow.ctReply);
+    const established = flow.ct?.seenReply === true;
     let hit = names.has('SEEN_REPLY') && established;
     // what comes over lo has left POSTROUTING: nf_confirm has run
-    if (names.has('CONFIRMED') && (established || flow.iif === 'lo')) hit = true;
+    if (names.has('CONFIRMED') && (flow.ct?.confirmed === true || flow.iif === 'lo')) hit = true;
     if (!hit && names.has('ASSURED') && established) {
       hit = flow.choices.either('assured', 'conntrack has seen enough to call the connection assured', null);
     }

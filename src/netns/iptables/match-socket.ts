@@ -2,7 +2,8 @@ import type { Evidence } from '../../formats/evidence.js';
 import { FactMissing } from '../choices.js';
 import { TCP, UDP, type Flow } from '../flow.js';
 import { placeOf, type Runtime } from '../runtime.js';
-import { findsConnected } from '../tproxy.js';
+import { quotedTuple } from '../icmp-error.js';
+import { endsOf, findsConnected, type Ends } from '../tproxy.js';
 import type { MatchCompiler } from './compiler.js';
 import { Options } from './values.js';
 
@@ -43,10 +44,11 @@ interface SocketQuestion {
 
 export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion, evidence: Evidence): boolean {
   const { connectedSocket } = flow.packet;
-  // a reply to what was sent under a translated source: the socket is bound to the original one
-  const back = flow.ctReply && flow.ctState === 'ESTABLISHED' && flow.ct?.srcNat === true ? flow.ct.original : null;
-  const local = back === null ? null : { addr: back.src, port: back.sport };
-  if (flow.tproxy === null && connectedSocket !== null && findsConnected(flow, local)) {
+  const wanted = wantedEnds(flow);
+  // a reply to what was sent under a translated source: the socket is bound to the original one; IPv6 does not look there
+  const back = flow.family === 4 && isReply(flow) && flow.ct?.srcNat === true ? flow.ct.original : null;
+  const local = back === null ? wanted.local : { addr: back.src, port: back.sport };
+  if (flow.tproxy === null && connectedSocket !== null && findsConnected(flow, { local, peer: wanted.peer })) {
     return !ask.transparent || connectedSocket.transparent;
   }
   if (flow.tproxy === null && connectedSocket === null && isUnderWay(flow)) {
@@ -58,14 +60,8 @@ export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion,
   }
   let found = flow.tproxy;
   if (found === null) {
-    if (flow.protocol !== TCP && flow.protocol !== UDP) return false;
-    found = runtime.sockets.lookup(
-      flow.family,
-      flow.protocol,
-      back?.src ?? flow.dst,
-      back?.sport ?? flow.dport,
-      flow.iif,
-    );
+    if (wanted.protocol !== TCP && wanted.protocol !== UDP) return false;
+    found = runtime.sockets.lookup(flow.family, wanted.protocol, local.addr, local.port, flow.iif);
   }
   if (found === null) return false;
   if (found.wildcard && !ask.nowildcard) return false;
@@ -75,6 +71,19 @@ export function socketMatches(flow: Flow, runtime: Runtime, ask: SocketQuestion,
     return isTransparent(flow, found.name, evidence);
   }
   return true;
+}
+
+/** Whose socket is looked for: an ICMP error is for who sent what it quotes (extract_icmp4_fields). */
+function wantedEnds(flow: Flow): Ends & { readonly protocol: number } {
+  const { packet, protocol } = flow;
+  const quotes = packet.icmp?.quotes ?? null;
+  if (quotes === null) return { protocol, ...endsOf(flow) };
+  const [quoted, { src, sport, dst, dport }] = quotedTuple(quotes);
+  return { protocol: quoted, local: { addr: dst, port: dport }, peer: { addr: src, port: sport } };
+}
+
+function isReply({ ctReply, ctState, packet }: Flow): boolean {
+  return ctReply && ctState === (packet.icmp?.quotes == null ? 'ESTABLISHED' : 'RELATED');
 }
 
 /** A question that calls the connection established does not say whose it is. */

@@ -2,6 +2,7 @@ import { stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Addr, Family } from '../address.js';
 import type { Connection, Flow } from '../flow.js';
 import { asTest, type Test } from '../head.js';
+import { connectionProtocol } from '../icmp-error.js';
 import type { Expression } from './context.js';
 import type { Value } from './value.js';
 
@@ -25,7 +26,7 @@ export function conntrack(json: JsonObject, family: Family): Expression | null {
     case 'l3proto':
       return { get: (flow) => (tracked(flow) === null ? null : family === 4 ? 2 : 10), kinds: ['nfproto'] };
     case 'protocol':
-      return { get: (flow) => (tracked(flow) === null ? null : flow.protocol), kinds: ['proto'] };
+      return { get: (flow) => (tracked(flow) === null ? null : connectionProtocol(flow)), kinds: ['proto'] };
     default:
       return tuple(key, direction, family);
   }
@@ -42,15 +43,13 @@ function tracked({ ct }: Flow): Connection | null {
   return ct === null || ct.template ? null : ct;
 }
 
-/** IPS_*: confirmed and assured are not known of what was only assumed; a new connection has neither. */
+/** IPS_*: assured is not known; a new connection has none of them. */
 function statusBits(flow: Flow): number | null {
   const ct = tracked(flow);
   if (ct === null) return null;
-  const { ctReply, ctState } = flow;
-  const established = ct.seenReply || ctReply || ctState === 'ESTABLISHED';
   // what comes over lo has left POSTROUTING: nf_confirm has run
-  const confirmed = established || flow.iif === 'lo';
-  return (established ? 2 : 0) | (confirmed ? 8 : 0) | natBits(ct);
+  const confirmed = ct.confirmed || flow.iif === 'lo';
+  return (ct.seenReply ? 2 : 0) | (confirmed ? 8 : 0) | natBits(ct);
 }
 
 function tuple(key: string, direction: string | null, family: Family): Expression | null {

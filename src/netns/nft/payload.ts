@@ -57,9 +57,9 @@ export function payload(json: JsonObject, family: Family): Expression | null {
       return null;
     }
     case 'th': {
-      // of an echo request these bytes are type, code and checksum: a number that no rule names
+      // of ICMP these bytes are type, code and checksum: a number that no rule names
       if (field === 'sport')
-        return { get: (flow) => (isIcmp(flow) ? flow.icmpType * 256 : flow.sport), kinds: ['port'] };
+        return { get: (flow) => (isIcmp(flow) ? flow.icmpType * 256 + flow.icmpCode : flow.sport), kinds: ['port'] };
       if (field === 'dport') return { get: (flow) => (isIcmp(flow) ? NaN : flow.dport), kinds: ['port'] };
       return null;
     }

@@ -1,0 +1,85 @@
+import { parseAddr } from './address.js';
+import type { IcmpMessage } from './face.js';
+import { ICMP, ICMPV6, SCTP, sameTuple, TCP, UDP, type Connection, type CtTuple, type Flow } from './flow.js';
+
+/** ICMP messages as conntrack and nat see them: errors belong to the connection of the packet that they quote. */
+type Quoted = NonNullable<IcmpMessage['quotes']>;
+
+export function quotesAnother({ packet }: Flow): boolean {
+  return packet.icmp != null && packet.icmp.quotes !== null;
+}
+
+export function isEcho({ family, protocol, icmpType }: Flow): boolean {
+  return (protocol === ICMP || protocol === ICMPV6) && icmpType === (family === 4 ? 8 : 128);
+}
+
+export function isEchoReply({ family, protocol, icmpType }: Flow): boolean {
+  return (protocol === ICMP || protocol === ICMPV6) && icmpType === (family === 4 ? 0 : 129);
+}
+
+/** The tuple that the connection of the quoted packet has in the other direction (nf_ct_invert_tuple), with its protocol. */
+export function quotedTuple({ protocol, src, dst }: Quoted): [number, CtTuple] {
+  const from = parseAddr(src.ip) ?? 0;
+  const to = parseAddr(dst.ip) ?? 0;
+  const number = { tcp: TCP, udp: UDP, sctp: SCTP, icmp: typeof from === 'number' ? ICMP : ICMPV6 }[protocol];
+  return [number, { src: to, sport: dst.port, dst: from, dport: src.port }];
+}
+
+/**
+ * nf_conntrack_inet_error (linux net/netfilter/nf_conntrack_proto_icmp.c, v6.12) of an error that arrives: it is looked up by
+ * the packet that it quotes, and must go where that connection's packets of its direction go. False: it is invalid.
+ */
+export function findRelated(flow: Flow, quotes: Quoted): boolean {
+  const [, tuple] = quotedTuple(quotes);
+  for (const { entry } of flow.known) {
+    const reply = !sameTuple(entry.original, tuple);
+    const own = reply ? entry.reply : entry.original;
+    if (!sameTuple(own, tuple) || (reply ? entry.zoneReply !== flow.zoneReply : entry.zone !== flow.zone)) continue;
+    if (own.dst !== flow.dst) return false;
+    relate(flow, entry, reply);
+    return true;
+  }
+  return false;
+}
+
+/**
+ * nf_conntrack_attach: an error that this machine makes carries the connection of the packet that caused it from the start,
+ * before any rule sees it. That one may be translated halfway, so one of its ends says which direction it had.
+ */
+export function attachError(flow: Flow): void {
+  const { icmp } = flow.packet;
+  if (icmp == null || icmp.quotes === null) return;
+  const [, tuple] = quotedTuple(icmp.quotes);
+  const ends = (one: CtTuple): number =>
+    Number(one.src === tuple.src && one.sport === tuple.sport) +
+    Number(one.dst === tuple.dst && one.dport === tuple.dport);
+  for (const { entry } of flow.known) {
+    const [original, reply] = [ends(entry.original), ends(entry.reply)];
+    if (original + reply > 0) return relate(flow, entry, reply >= original);
+  }
+}
+
+function relate(flow: Flow, entry: Connection, reply: boolean): void {
+  flow.ct = { ...entry };
+  flow.ctReply = sameTuple(entry.original, entry.reply) ? tellsOfRequest(flow) : reply;
+  flow.ctState = 'RELATED';
+}
+
+/** nf_ct_protonum: the protocol of the packet's connection. */
+export function connectionProtocol({ packet, protocol }: Flow): number {
+  const quotes = packet.icmp?.quotes ?? null;
+  return quotes === null ? protocol : quotedTuple(quotes)[0];
+}
+
+/** Of a ping to oneself both directions have the same addresses. */
+function tellsOfRequest({ choices }: Flow): boolean {
+  const unknown = { fact: 'type of the quoted echo', reason: 'the packet does not say' };
+  return choices.either('quoted echo', 'the ICMP error quotes an echo request', unknown);
+}
+
+const REDIRECT = 5;
+
+/** nf_nat_icmp_reply_translation: a redirect would lead past the translation. */
+export function isUntranslatable(flow: Flow, { srcNat, dstNat }: Connection): boolean {
+  return flow.family === 4 && flow.icmpType === REDIRECT && quotesAnother(flow) && (srcNat || dstNat);
+}
