@@ -102,13 +102,14 @@ export class KernelBench {
   private readonly names: readonly [string, string];
   private stderr = '';
 
-  constructor() {
+  /** `program`: what runs in the namespace; it must know all that probe.py knows. */
+  constructor(program = 'probe.py') {
     const a = `mp-a-${process.pid}`;
     const b = `mp-b-${process.pid}`;
     this.names = [a, b];
     execFileSync('sh', ['-c', TOPOLOGY], { env: { ...process.env, A: a, B: b }, stdio: ['ignore', 'ignore', 'pipe'] });
-    const probe = fileURLToPath(new URL('./probe.py', import.meta.url));
-    this.child = spawn('ip', ['netns', 'exec', a, 'python3', probe, b]);
+    const probe = fileURLToPath(new URL(`./${program}`, import.meta.url));
+    this.child = spawn('ip', ['netns', 'exec', a, 'python3', '-B', probe, b]);
     this.child.stderr.on('data', (data: Buffer) => (this.stderr += data.toString()));
     this.lines = createInterface({ input: this.child.stdout });
     this.lines.on('line', (line) => this.waiting.shift()?.(line));
@@ -117,7 +118,7 @@ export class KernelBench {
     });
   }
 
-  private ask(command: unknown): Promise<unknown> {
+  protected ask(command: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.waiting.push((line) => {
         if (line === '') reject(new Error(`the probe ended: ${this.stderr.slice(-2000)}`));

@@ -166,7 +166,7 @@ def attributes(data):
 
 
 def parse_event(data):
-    event = {"mark": 0, "connmark": 0, "oif": None, "iif": None}
+    event = {"mark": 0, "connmark": 0, "oif": None, "iif": None, "uid": None, "gid": None}
     payload = b""
     for kind, value in attributes(data):
         if kind == 2:
@@ -179,9 +179,11 @@ def parse_event(data):
             payload = value
         elif kind == 10:
             event["hook"] = value.rstrip(b"\0").decode()
+        elif kind in (11, 14):
+            event["uid" if kind == 11 else "gid"] = struct.unpack(">I", value)[0]
     if not payload:
         return None
-    event.update(parse_packet(payload))
+    event.update(parse_packet(payload), raw=payload)
     return event
 
 
@@ -239,6 +241,11 @@ def transport(flow, src, dst, version):
     else:
         body = struct.pack(">BBHHH", 8 if version == 4 else 128, 0, 0, flow["sport"], 1) + b"mesh"
         place = 2
+    return proto, sealed(proto, body, place, src, dst, version)
+
+
+def sealed(proto, body, place, src, dst, version):
+    """The body with its checksum at `place`."""
     if proto == 1:
         pseudo = b""
     elif version == 4:
@@ -246,10 +253,10 @@ def transport(flow, src, dst, version):
     else:
         pseudo = src + dst + struct.pack(">IHBB", len(body), 0, 0, proto)
     value = checksum(pseudo + body)
-    return proto, body[:place] + struct.pack(">H", value) + body[place + 2 :]
+    return body[:place] + struct.pack(">H", value) + body[place + 2 :]
 
 
-def frame(flow, mac):
+def frame(flow, mac, transport=transport):
     source, target = ipaddress.ip_address(flow["src"]), ipaddress.ip_address(flow["dst"])
     src, dst = source.packed, target.packed
     proto, body = transport(flow, src, dst, source.version)
@@ -461,8 +468,8 @@ class Bench:
         }
 
 
-def main():
-    bench = Bench(sys.argv[1])
+def serve(bench, more):
+    """Answers commands until there are none; `more` knows those that are not of this program (null: not one of them)."""
     for line in sys.stdin:
         command = json.loads(line)
         if "listen" in command:
@@ -472,9 +479,10 @@ def main():
         elif "flows" in command:
             answer = {"observed": [bench.send(flow) for flow in command["flows"]]}
         else:
-            answer = bench.load(command)
+            answer = more(command) or bench.load(command)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
-main()
+if __name__ == "__main__":
+    serve(Bench(sys.argv[1]), lambda command: None)
