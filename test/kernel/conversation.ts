@@ -48,6 +48,9 @@ interface Seat {
   readonly dport: number;
 }
 
+/** After an RST the numbers decide what still belongs to it. */
+const isOver = ({ conntrack }: Packet): boolean => conntrack?.state === 'CLOSE';
+
 /** A conversation under way: who sits where, what was said, what conntrack holds. */
 export class Conversation {
   readonly said: Said[] = [];
@@ -188,7 +191,7 @@ export class Conversation {
     const asked = knownTo(plain, entriesOf(this.lines));
     // of an RST conntrack looks at the numbers: one that comes late in what it saw half of is not asked
     const late = ((flags ?? 0) & RST) !== 0 && asked?.conntrack?.state === 'SYN_SENT' && this.said.length > 2;
-    return asked === null || late ? null : { ...asked, connectedSocket: this.ownerOf(plain) };
+    return asked === null || late || isOver(asked) ? null : { ...asked, connectedSocket: this.ownerOf(plain) };
   }
 
   /** The socket that waits for what comes to a side without a wire. */
@@ -248,7 +251,7 @@ export class Conversation {
     if (!arrived && (reset || (plain.icmp?.quotes != null && !listed))) return null;
     const asked = knownTo(plain, entriesAt(batch, group, last));
     // an RST ends a connection that was not answered at once: no list holds it
-    if (asked === null || (asked.conntrack === null && reset)) return null;
+    if (asked === null || isOver(asked) || (asked.conntrack === null && reset)) return null;
     const comesBack = group.some(({ hook, oif }) => hook === 'POST' && oif === 'lo');
     // over lo rules look for who takes it, else for who sent it; listeners are transparent, and what they accept
     const client = event.sport === this.flow.sport;
