@@ -25,6 +25,7 @@ const QUESTIONS: readonly (readonly [recording: string, options: QuestionWords])
   ['coexistence-1.30.3', { from: 'foo/notsleep', to: 'locked/httpbin:8000' }],
   ['coexistence-1.30.3', { from: 'baz/hostnet', to: 'bar-1/httpbin:8000' }],
   ['coexistence-1.30.3', { from: 'baz/sleep-plain', to: 'baz/hostnet:18080' }],
+  ['coexistence-1.30.3-legacy-backend', { from: 'foo/sleep', to: 'bar-1/httpbin:8000' }],
   ['coexistence-1.30.3-strict-plain-client', { from: 'baz/sleep-plain', to: 'bar/httpbin:8000' }],
 ];
 
