@@ -153,7 +153,7 @@ export function deviceGroup(text: string): Value {
 }
 
 function flagSum(list: readonly unknown[], kind: Kind, family: Family): number | null {
-  if (list.length === 0) return null;
+  if (list.length === 0 || list.some((item) => Array.isArray(item))) return null;
   let sum = 0;
   for (const item of list) {
     const one = literal(item, kind, family);
