@@ -22,7 +22,8 @@ const SETS = Number(process.env['MESHPATH_KERNEL_SETS'] ?? 25);
 const SEED = Number(process.env['MESHPATH_KERNEL_SEED'] ?? 1);
 const CONVERSATIONS = 6;
 /** Of the recorded rule sets of programs one in so many is loaded. */
-const SHARE = 8;
+const SHARE = 16;
+const PROGRAM_TALKS = 3;
 
 const obstacle = whyNot();
 if (obstacle !== null && process.env['CI'] === 'true') {
@@ -124,8 +125,8 @@ describe.skipIf(obstacle !== null)('conversations through random rule sets', () 
       counts.sets++;
       const netns = namespaceOf(loaded.files);
       const random = new Random(SEED * 1000 + number);
-      for (let talk = 0; talk < CONVERSATIONS; talk++) {
-        const flow = packet(random, number * CONVERSATIONS + talk, pools);
+      for (let talk = 0; talk < PROGRAM_TALKS; talk++) {
+        const flow = packet(random, number * PROGRAM_TALKS + talk, pools);
         const seed = random.int(0x7fffffff);
         const lead = async (slow: boolean): Promise<readonly (readonly [Said, Judgement])[]> => {
           const said = await converse(bench, flow, new Random(seed), slow);
@@ -136,8 +137,10 @@ describe.skipIf(obstacle !== null)('conversations through random rule sets', () 
         if (judged.some(([, { kind }]) => kind === 'wrong')) judged = await lead(true);
         counts.packets += judged.length;
         for (const [one, judgement] of judged) {
-          if (judgement.kind === 'wrong') wrong.push(`${name} ${JSON.stringify(flow)}\n${told(one, judgement.why)}`);
-          else counts[judgement.kind]++;
+          if (judgement.kind === 'wrong') {
+            wrong.push(`${name} ${JSON.stringify(flow)}\n${told(one, judgement.why)}`);
+            process.stderr.write(`${wrong.at(-1) ?? ''}\n`);
+          } else counts[judgement.kind]++;
         }
       }
     }
