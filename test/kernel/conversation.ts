@@ -121,7 +121,7 @@ export class Conversation {
     const frame = this.frame(seat);
     const iif = this.random?.chance(0.07) === true ? this.random.pick(['eth0', 'eth1']) : frame.iif;
     const tcp = this.isTcp ? { flags, ...this.numbers(side, flags, text.length) } : {};
-    const echo = this.flow.protocol === 'icmp' ? { type: this.echoType(side) } : {};
+    const echo = this.flow.protocol === 'icmp' ? { type: this.echoType(side), sport: this.echoId(side) } : {};
     const saying: WireSaying = { ...frame, iif, text, ...tcp, ...echo };
     return await this.say(`${side} ${flagsOf(flags)}`, saying, side, this.arriving(saying));
   }
@@ -149,6 +149,11 @@ export class Conversation {
       quotes: quoted.raw,
     };
     await this.say(`${side} sends error ${type}/${code}`, saying, side, this.arriving(saying, quoted));
+  }
+
+  /** A reply carries the identifier that came, which a translation may have changed. */
+  private echoId(side: Side): number {
+    return (side === 'server' ? this.left.server?.id : undefined) ?? this.flow.sport;
   }
 
   private echoType(side: Side): number {
