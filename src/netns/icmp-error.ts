@@ -46,10 +46,9 @@ export function findRelated(flow: Flow, quotes: Quoted): boolean {
  * nf_conntrack_attach: an error that this machine makes carries the connection of the packet that caused it from the start,
  * before any rule sees it. That one may be translated halfway, so one of its ends says which direction it had.
  */
-export function attachError(flow: Flow): void {
-  const { icmp } = flow.packet;
-  if (icmp == null || icmp.quotes === null) return;
-  const [, tuple] = quotedTuple(icmp.quotes);
+export function attachError(flow: Flow, { quotes }: IcmpMessage): void {
+  if (quotes === null) return;
+  const [, tuple] = quotedTuple(quotes);
   const ends = (one: CtTuple): number =>
     Number(one.src === tuple.src && one.sport === tuple.sport) +
     Number(one.dst === tuple.dst && one.dport === tuple.dport);

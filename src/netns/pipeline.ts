@@ -55,7 +55,7 @@ export class Pipeline {
     const flow = flowOf(packet, choices, steps);
     if (flow.unknown !== null) return flow;
     flow.known = packet.conntrack === null ? this.listed(flow) : handedBack(packet, flow.family);
-    if (flow.local) attachError(flow);
+    if (packet.icmp != null && flow.local) attachError(flow, packet.icmp);
     try {
       return packet.direction === 'in' ? this.input(flow) : this.output(flow);
     } catch (error) {

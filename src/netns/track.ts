@@ -14,17 +14,21 @@ import {
 } from './flow.js';
 import { isValidTcp } from './tcp-state.js';
 
-/** nf_conntrack_in: finds or makes the connection. What raw said of zones and NOTRACK is known by now. */
+/** nf_conntrack_in: over lo the connection came along with the packet. What raw said of zones and NOTRACK is known by now. */
 export function track(flow: Flow): void {
-  // over lo the connection came along with the packet
-  if (flow.ct?.template === true) {
+  if (flow.ct === null || flow.ct.template) attach(flow);
+}
+
+/** Finds or makes the connection. */
+function attach(flow: Flow): void {
+  if (flow.ct !== null) {
     flow.ct = null;
     flow.ctState = 'INVALID';
-  } else if (flow.ct === null) {
+  } else {
     // over lo: the zone of OUTPUT went with its template
     flow.zone = flow.zoneReply = 0;
   }
-  if (flow.ct !== null || flow.ctState === 'UNTRACKED') return;
+  if (flow.ctState === 'UNTRACKED') return;
   const { assumed, icmp } = flow.packet;
   if (icmp != null && icmp.quotes !== null) {
     // what it tells of is known, or it is invalid; only a question may say that there is a connection

@@ -17,7 +17,9 @@ nft's list, and what snapshot.json names as not read. Nor can it be seen that wh
 ipset-save.txt or the rules of a chain.
 
 A question: {"id":"1","direction":"in","iif":"eth0","protocol":"tcp","src":"10.244.1.9:40000","dst":"10.244.1.5:80"}. \
-Direction "out" is sent by a local process of "uid" and "gid". Optional: mark, connmark, ctstate, ctdir, tcpFlags.
+Direction "out" is sent by a local process of "uid" and "gid". Optional: mark, connmark, ctstate, ctdir, tcpFlags. \
+An "icmp" packet is an echo request, unless icmpType and icmpCode say otherwise; an ICMP error also "quotes" the packet that \
+it tells of: {"protocol":"udp","src":"10.244.1.5:40000","dst":"10.96.0.10:53"}.
 
 Exit status: 0 all questions were read; 2 one of them was not, or a file is wrong.`;
   static override examples = [
