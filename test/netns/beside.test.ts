@@ -3,6 +3,7 @@ import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { firstPacket } from './packets.js';
 import { loadNetworkNamespace } from '../../src/netns/load.js';
 import { namespaceOf } from './vectors.js';
+import { DEFAULT_RULES, localRoute } from './netns-files.js';
 
 /** What stands beside the hooks of IP: other families of nft, flowtables, IPVS, eBPF. None of it may be passed over. */
 
@@ -38,28 +39,16 @@ const sysctls = (names: readonly string[]): string =>
     .flatMap((name) => SYSCTLS.map((key) => `net.ipv4.conf.${name}.${key} = ${key === 'forwarding' ? 1 : 0}`))
     .join('\n')}\nnet.ipv4.ip_forward = 1\n`;
 
-const local = (dst: string, dev: string): object => ({
-  type: 'local',
-  dst,
-  dev,
-  table: 'local',
-  protocol: 'kernel',
-  scope: 'host',
-  flags: [],
-});
 const FILES: Readonly<Record<string, string>> = {
   'iptables-save.txt': '',
-  'ip-rule.json': JSON.stringify([
-    { priority: 0, src: 'all', table: 'local' },
-    { priority: 32766, src: 'all', table: 'main' },
-  ]),
+  'ip-rule.json': DEFAULT_RULES,
   'ip-route.json': JSON.stringify([
     { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', flags: [] },
     { dst: '10.0.0.0/24', dev: 'eth0', protocol: 'kernel', scope: 'link', flags: [] },
     { dst: '10.244.1.0/24', dev: 'cni0', protocol: 'kernel', scope: 'link', flags: [] },
-    local('10.0.0.5', 'eth0'),
-    local('10.244.1.1', 'cni0'),
-    local('10.96.0.1', 'kube-ipvs0'),
+    localRoute('10.0.0.5', 'eth0'),
+    localRoute('10.244.1.1', 'cni0'),
+    localRoute('10.96.0.1', 'kube-ipvs0'),
   ]),
   'ip-address.json': devices(BRIDGED),
   'sysctl.txt': sysctls(['all', 'lo', 'eth0', 'cni0', 'veth1', 'lxc1']),

@@ -3,28 +3,17 @@ import { isOn } from '../../src/netns/device-programs.js';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { firstPacket } from './packets.js';
 import { namespaceOf } from './vectors.js';
+import { DEFAULT_RULES, localRoute } from './netns-files.js';
 
 /** What the bench of test/kernel cannot hold: other listeners, legacy tables, senders that are not known. */
 
 const KEYS = ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark', 'forwarding'];
-const local = (dst: string, dev: string): object => ({
-  type: 'local',
-  dst,
-  dev,
-  table: 'local',
-  protocol: 'kernel',
-  scope: 'host',
-  flags: [],
-});
 const FILES: Readonly<Record<string, string>> = {
-  'ip-rule.json': JSON.stringify([
-    { priority: 0, src: 'all', table: 'local' },
-    { priority: 32766, src: 'all', table: 'main' },
-  ]),
+  'ip-rule.json': DEFAULT_RULES,
   'ip-route.json': JSON.stringify([
     { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', flags: [] },
-    local('10.0.0.5', 'eth0'),
-    local('10.0.0.6', 'eth0'),
+    localRoute('10.0.0.5', 'eth0'),
+    localRoute('10.0.0.6', 'eth0'),
   ]),
   'sockets.txt': 'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\n',
   'sysctl.txt': `${['all', 'lo', 'eth0']

@@ -3,6 +3,7 @@ import { answerLine } from '../../src/netns/eval.js';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { firstPacket } from './packets.js';
 import { namespaceOf } from './vectors.js';
+import { DEFAULT_RULES } from './netns-files.js';
 
 const ADDRESSES = JSON.stringify([
   {
@@ -24,10 +25,6 @@ const ROUTES = JSON.stringify([
   { type: 'local', dst: '10.0.0.5', dev: 'eth0', table: 'local', protocol: 'kernel', scope: 'host', flags: [] },
   { type: 'local', dst: '127.0.0.0/8', dev: 'lo', table: 'local', protocol: 'kernel', scope: 'host', flags: [] },
 ]);
-const RULES = JSON.stringify([
-  { priority: 0, src: 'all', table: 'local' },
-  { priority: 32766, src: 'all', table: 'main' },
-]);
 const sysctl = (device: string): string =>
   ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark', 'forwarding']
     .map((name) => `net.ipv4.conf.${device}.${name} = 0`)
@@ -37,7 +34,7 @@ const SOCKETS = 'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\nLISTEN 0 128 0.0.0.0:15006 0
 
 const FILES: Readonly<Record<string, string>> = {
   'iptables-save.txt': '',
-  'ip-rule.json': RULES,
+  'ip-rule.json': DEFAULT_RULES,
   'ip-route.json': ROUTES,
   'ip-address.json': ADDRESSES,
   'sysctl.txt': SYSCTL,

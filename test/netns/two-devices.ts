@@ -1,22 +1,10 @@
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { firstPacket } from './packets.js';
 import { namespaceOf } from './vectors.js';
+import { DEFAULT_RULES, localRoute } from './netns-files.js';
 
 /** A namespace of two devices, without rules. */
 const KEYS = ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark'];
-const local = (dst: string, dev: string): object => ({
-  type: 'local',
-  dst,
-  dev,
-  table: 'local',
-  protocol: 'kernel',
-  scope: 'host',
-  flags: [],
-});
-const RULES = JSON.stringify([
-  { priority: 0, src: 'all', table: 'local' },
-  { priority: 32766, src: 'all', table: 'main' },
-]);
 export const SYSCTLS = `${['all', 'lo', 'eth0', 'eth1']
   .flatMap((device) => KEYS.map((key) => `net.ipv4.conf.${device}.${key} = 0`))
   .join('\n')}\nnet.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n`;
@@ -33,18 +21,18 @@ const device = (ifindex: number, ifname: string, ...addresses: readonly string[]
 export const FILES: Readonly<Record<string, string>> = {
   'iptables-save.txt': '',
   'ip6tables-save.txt': '',
-  'ip-rule.json': RULES,
-  'ip6-rule.json': RULES,
+  'ip-rule.json': DEFAULT_RULES,
+  'ip6-rule.json': DEFAULT_RULES,
   'ip-route.json': JSON.stringify([
     { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', flags: [] },
     { dst: '10.1.0.0/24', dev: 'eth1', protocol: 'kernel', scope: 'link', flags: [] },
-    local('10.0.0.5', 'eth0'),
-    local('10.0.0.6', 'eth0'),
+    localRoute('10.0.0.5', 'eth0'),
+    localRoute('10.0.0.6', 'eth0'),
   ]),
   'ip6-route.json': JSON.stringify([
     { dst: 'default', gateway: 'fd00::1', dev: 'eth0', metric: 1024, flags: [], pref: 'medium' },
     { dst: 'fd01::/64', dev: 'eth1', protocol: 'kernel', metric: 256, flags: [], pref: 'medium' },
-    local('fd00::5', 'eth0'),
+    localRoute('fd00::5', 'eth0'),
     { type: 'multicast', dst: 'ff00::/8', dev: 'eth0', table: 'local', protocol: 'kernel', metric: 256, flags: [] },
   ]),
   'sysctl.txt': SYSCTLS,
