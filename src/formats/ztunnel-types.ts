@@ -196,7 +196,7 @@ export interface DumpConfig {
   readonly dedicatedFor: { readonly namespace: string; readonly name: string; readonly serviceAccount: string } | null;
 }
 
-/** Which of the layouts of ../facts the dump has. */
+/** Which of the layouts that config_dump has had through the releases. */
 export type DumpShape = 'ip-maps' | 'flat-stores' | 'maps' | 'lists';
 
 export interface ZtunnelDump {

@@ -16,7 +16,7 @@ import {
   type Request,
   type Target,
 } from './legacy-request.js';
-import { certain, failure, outcome, step, type Step } from './outcome.js';
+import { bypassedWaypoint, certain, failure, outcome, step, type Step } from './outcome.js';
 import { Undecided } from './state.js';
 
 /** inbound.rs serve_connect. */
@@ -63,18 +63,8 @@ export function inbound(request: Request, connection: ZtunnelConnection): Outcom
     return withSteps(verdict.outcomes, [...steps, verdict.step], { workload: nameOf(workload), log: 'RBAC rejected' });
   }
   if (workload.waypointAddresses.length > 0) {
-    const bypassed = step('the workload has a waypoint, and the peer is not that waypoint', workload.evidence);
-    return certain(
-      outcome({
-        action: 'deny',
-        policy: 'bypassed waypoint',
-        error: 'http status: 401 Unauthorized',
-        log: 'bypassed waypoint',
-        workload: nameOf(workload),
-        decidedBy: workload.evidence,
-        steps: [...steps, verdict.step, bypassed],
-      }),
-    );
+    const named = { workload: nameOf(workload), evidence: workload.evidence };
+    return certain(bypassedWaypoint(named, [...steps, verdict.step]));
   }
   return certain(delivered(request, workload, authority, [...steps, verdict.step]));
 }

@@ -3,7 +3,7 @@ import type { DumpWorkload } from '../formats/ztunnel-types.js';
 import type { Address, Authority } from './authority.js';
 import { parseIdentity } from './identity.js';
 import { connectionTo, enter, keepsCaller, plaintextDoor, towardsPod, type InboundRequest } from './inbound.js';
-import { certain, failure, outcome, step, workloadIdentity } from './outcome.js';
+import { bypassedWaypoint, certain, failure, step, workloadIdentity } from './outcome.js';
 import { decideOutbound } from './outbound.js';
 import { checkPolicies } from './policies.js';
 import type { Decided, Outcomes } from './request.js';
@@ -51,17 +51,7 @@ export function decideNodeConnect(
       value: { ...value, workload: local.uid, steps: all },
     }));
   }
-  return certain(
-    outcome({
-      action: 'deny',
-      policy: 'bypassed waypoint',
-      error: 'http status: 401 Unauthorized',
-      log: 'bypassed waypoint',
-      workload: local.uid,
-      decidedBy: local.evidence,
-      steps: [...steps, verdict.step, step('it has a waypoint, and the peer is not that waypoint', local.evidence)],
-    }),
-  );
+  return certain(bypassedWaypoint({ workload: local.uid, evidence: local.evidence }, [...steps, verdict.step]));
 }
 
 /** By identity alone (Z@1.21.6:src/proxy/inbound.rs check_gateway_address). */

@@ -131,10 +131,27 @@ export function step(summary: string, ...evidence: readonly (Evidence | null)[])
   return { summary, evidence: evidence.filter((item): item is Evidence => item !== null) };
 }
 
-/** ztunnel's own words for a failure; logged as they are since 1.22, with another frame before (see ../facts). */
+/** ztunnel's own words for a failure; logged as they are since 1.22, with another frame before. */
 export function failure(error: string, steps: readonly Step[], more: Partial<ZtunnelOutcome> = {}): ZtunnelOutcome {
   const last = steps[steps.length - 1]?.evidence;
   return outcome({ action: 'error', error, log: `error="${error}"`, decidedBy: last?.[0] ?? null, steps, ...more });
+}
+
+/** Releases that enforced at the waypoint (1.18 to 1.21) let nobody else through to a workload that has one. */
+export function bypassedWaypoint(
+  { workload, evidence }: { readonly workload: string; readonly evidence: Evidence },
+  before: readonly Step[],
+): ZtunnelOutcome {
+  const bypassed = step('it has a waypoint, and the peer is not that waypoint', evidence);
+  return outcome({
+    action: 'deny',
+    policy: 'bypassed waypoint',
+    error: 'http status: 401 Unauthorized',
+    log: 'bypassed waypoint',
+    workload,
+    decidedBy: evidence,
+    steps: [...before, bypassed],
+  });
 }
 
 export function undecided(
