@@ -5,6 +5,7 @@ import { askOwner, ownerTest } from '../owner.js';
 import { placeOf } from '../runtime.js';
 import type { Expression, Getter, NftContext } from './context.js';
 import { compileExpression, unsupportedExpression } from './expression.js';
+import { isForFamily } from './family.js';
 import { sorted } from './draw.js';
 import { carries } from './payload.js';
 import { compileSetMembers, type Members } from './sets.js';
@@ -55,7 +56,14 @@ function understood(json: JsonObject, context: NftContext): Test | null {
   }
   if (test.kind === 'exact' && left.equals !== undefined) return left.equals(test.value, negated);
   const fits = testOf(test);
-  return asTest(compare(sorted(left, fits), fits, negated));
+  const holds = compare(sorted(left, fits), fits, negated);
+  if (negated || !context.anyFamily || !isConnectionProtocol(json['left'])) return asTest(holds);
+  const meant = isForFamily(context);
+  return asTest((flow) => holds(flow) && meant(flow));
+}
+
+function isConnectionProtocol(json: unknown): boolean {
+  return isObject(json) && isObject(json['ct']) && json['ct']['key'] === 'protocol';
 }
 
 function orNull(test: Predicate | null): Test | null {

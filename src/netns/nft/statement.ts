@@ -6,6 +6,7 @@ import { predicateOf } from '../head.js';
 import { placeOf, unsupported } from '../runtime.js';
 import type { NftContext } from './context.js';
 import { compileExpression } from './expression.js';
+import { isForFamily } from './family.js';
 import { sorted } from './draw.js';
 import { mangle } from './mangle.js';
 import { compileNftMatch } from './match.js';
@@ -143,22 +144,15 @@ function vmap(body: JsonObject, context: NftContext): Statement | null {
 
 const REJECTIONS: ReadonlySet<string> = new Set(['tcp reset', 'icmp', 'icmpv6', 'icmpx']);
 
-/**
- * `reject with tcp reset` in an inet table may have been written for one family: nft's list leaves `meta nfproto` away before
- * it (stmt_reject_postprocess, nftables src/netlink_delinearize.c v1.0.6).
- */
 function reject(body: JsonObject, context: NftContext): Statement | null {
   const type = stringOf(body['type']);
   if (body['type'] !== undefined && !REJECTIONS.has(type ?? '')) return null;
-  const { family, evidence, anyFamily } = context;
-  const place = placeOf(evidence);
-  const condition = `the rule at ${place} is for IPv${family}`;
-  const unknown = { fact: `family of the rule at ${place}`, reason: 'nft does not print it before a TCP reset' };
+  const { family, evidence } = context;
+  const meant = isForFamily(context);
   const reset = type === 'tcp reset';
   if ((type === 'icmp' && family === 6) || (type === 'icmpv6' && family === 4)) return () => BREAK;
   return (flow) => {
-    if (reset && flow.protocol !== TCP) return BREAK;
-    if (reset && anyFamily && !flow.choices.either(`nft family ${place}`, condition, unknown)) return BREAK;
+    if (reset && (flow.protocol !== TCP || !meant(flow))) return BREAK;
     flow.rejectsByReset = reset;
     flow.note('netfilter', reset ? 'rejected with a RST' : 'rejected with an ICMP error', evidence);
     return REJECT;

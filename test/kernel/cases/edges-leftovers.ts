@@ -122,8 +122,10 @@ export const LEFTOVER_EDGES: readonly KernelCase[] = [
   ].flatMap((rule) =>
     several(
       `dnat ${rule}`,
+      // from another port: two connections to one address would clash
       [
-        ...to(THROUGH, '10.1.0.77', '10.1.0.78'),
+        ...to(THROUGH, '10.1.0.77'),
+        ...to({ ...THROUGH, sport: 22574 }, '10.1.0.78'),
         { ...THROUGH, dport: 80 },
         { ...THROUGH, protocol: 'udp' },
         { ...THROUGH6, dport: 443 },

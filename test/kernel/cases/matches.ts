@@ -102,6 +102,13 @@ export const MATCHES: readonly KernelCase[] = [
       ),
     ),
   ),
+  ...['meta nfproto ipv6', 'meta protocol ip6', 'meta nfproto ipv4', ''].flatMap((family) =>
+    ['ct protocol tcp', 'ct protocol != udp', 'ct protocol { tcp, udp }'].map((protocol) =>
+      made(`${family} ${protocol}`, IN, {
+        nft: [nft('in_f', 'type filter hook input priority 0; policy accept;', `${family} ${protocol} drop`)],
+      }),
+    ),
+  ),
   ...['meta nfproto ipv6', 'meta protocol ip6', 'meta nfproto ipv4', ''].map((family) =>
     made(`${family} reject with tcp reset`, IN, {
       nft: [
