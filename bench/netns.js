@@ -1,4 +1,5 @@
-// How fast rules are read and packets are followed. Run: node --expose-gc bench/netns.js [rules] [flows of each kind]
+// How fast rules are read and packets are followed. Run: node --expose-gc bench/netns.js [rules] [flows of each kind],
+// or, where valgrind is installed: node bench/netns.js --instructions
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -100,20 +101,23 @@ const oneOf = (list) => list[draw(list.length)];
 const FLOWS = 8192;
 const drawn = (make) => JSON.parse(JSON.stringify(Array.from({ length: FLOWS }, make)));
 
-/** Sends the flows again and again in short passes; the fastest counts: other work on the machine slows the others down. */
+/** Sends the flows and reads the answers. */
+function send(netns, packets, flows) {
+  let read = 0;
+  for (let at = 0; at < flows; at++) {
+    const { verdict, src, dst, mark, socket } = netns.send(packets[at & (FLOWS - 1)])[0];
+    read += verdict.length + src.ip.length + src.port + dst.ip.length + dst.port + mark;
+    if (socket !== null) read += socket.name.length;
+  }
+  if (read === 0) throw new Error('nothing was read');
+}
+
+/** In short passes, again and again; the fastest counts: other work on the machine slows the others down. */
 function rate(label, netns, packets, flows) {
   const perPass = Math.min(flows, 50_000);
-  let read = 0;
-  const pass = () => {
-    for (let at = 0; at < perPass; at++) {
-      const { verdict, src, dst, mark, socket } = netns.send(packets[at & (FLOWS - 1)])[0];
-      read += verdict.length + src.ip.length + src.port + dst.ip.length + dst.port + mark;
-      if (socket !== null) read += socket.name.length;
-    }
-  };
+  const pass = () => send(netns, packets, perPass);
   timed(pass);
   const runs = Array.from({ length: Math.max(3, Math.ceil(flows / perPass)) }, () => timed(pass).cpu);
-  if (read === 0) throw new Error('nothing was read');
   console.log(
     `${label}: ${((perPass / best(runs)) * 1000).toFixed(0)} flows/s (${((best(runs) * 1000) / perPass).toFixed(2)} µs each)`,
   );
@@ -160,7 +164,7 @@ const PODS = new Map([
 ]);
 const KINDS = [...PODS.keys()].flatMap((pod) => [`${pod}, in`, `${pod}, out`]);
 
-function measureKind(kind) {
+function flowsOf(kind) {
   const cut = kind.lastIndexOf(', ');
   const netns = namespaceOf(filesOf(PODS.get(kind.slice(0, cut))));
   const own = netns.devices.find((device) => device.name === 'eth0').addresses[0].ip;
@@ -179,7 +183,26 @@ function measureKind(kind) {
     const target = `10.${96 + draw(16)}.${draw(256)}.${1 + draw(254)}`;
     return packet('out', null, protocol, own, 32768 + draw(28000), target, port);
   };
-  rate(kind, netns, drawn(kind.endsWith('in') ? inbound : outbound), count);
+  return { netns, packets: drawn(kind.endsWith('in') ? inbound : outbound) };
+}
+
+function measureKind(kind) {
+  const { netns, packets } = flowsOf(kind);
+  rate(kind, netns, packets, count);
+}
+
+/** Instructions of one flow, as valgrind counts them: the same on every machine, whatever else runs there. */
+function countInstructions(kind) {
+  const [few, many] = [200_000, 300_000];
+  const collected = (flows) => {
+    const valgrind = ['--tool=callgrind', '--callgrind-out-file=/dev/null', '--smc-check=all-non-file'];
+    const node = [process.execPath, '--single-threaded', '--predictable', fileURLToPath(import.meta.url)];
+    const run = spawnSync('valgrind', [...valgrind, ...node, '--send', kind, String(flows)], { encoding: 'utf8' });
+    const [, number] = /Collected : (\d+)/.exec(run.stderr ?? '') ?? [];
+    if (number === undefined) throw new Error(`valgrind did not run: ${run.error?.message ?? run.stderr}`);
+    return Number(number);
+  };
+  console.log(`${kind}: ${((collected(many) - collected(few)) / (many - few)).toFixed(0)} instructions a flow`);
 }
 
 /** What a flow costs as the rules that it does not meet grow in number. */
@@ -200,8 +223,12 @@ function measureServices() {
   }
 }
 
-const [, , first, second] = process.argv;
+const [, , first, second, third] = process.argv;
 if (first === '--kind') measureKind(second);
+else if (first === '--send') {
+  const { netns, packets } = flowsOf(second);
+  send(netns, packets, Number(third));
+} else if (first === '--instructions') for (const kind of KINDS) countInstructions(kind);
 else {
   measureParsing();
   console.log(
