@@ -28,13 +28,16 @@ const BASES: readonly (readonly [string, string])[] = [
   ['post_n', 'type nat hook postrouting priority 100;'],
 ];
 
-/** nft refuses a rule that asks for two protocols or families, and verdict maps that make a loop of chains. */
+/**
+ * nft refuses a rule that asks for two protocols or families, and verdict maps that make a loop of chains. It takes
+ * `meta protocol ip reject with icmpv6`, which no packet meets, and its list then leaves the first half away.
+ */
 function matches(random: Random, chain: string, count: number, action: string): string {
   const parts: string[] = [];
   let text = action;
   for (let at = 0; at < count; at++) {
     const part = match(random, chain);
-    const all = `${text} ${part}`;
+    const all = `${text} ${part} `;
     const families = /\bip6 |ipv6|icmpv6/.test(all) && /\bip |ipv4|icmp\b/.test(all);
     const protocols =
       ['tcp', 'udp', 'icmp', 'icmpv6'].filter((name) => new RegExp(`\\b${name}\\b`).test(all)).length > 1;
