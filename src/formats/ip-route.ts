@@ -55,11 +55,14 @@ function oddRoute({ odd }: Fields): string {
   return odd === null ? 'not a route' : `a route without its "${odd}", or with one that is not understood`;
 }
 
+/** Types of routes that refuse, or end the search in their table: no device is needed to use them. */
+export const DEVICELESS: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole', 'throw']);
+
 /** rtnl_rtntype_n2a (iproute2 lib/rtm_map.c, v6.1); of these, those that lead nowhere need no device. */
 const TYPES: ReadonlySet<string> = new Set(
   'unicast local broadcast anycast multicast unreachable prohibit blackhole throw nat xresolve'.split(' '),
 );
-const NOWHERE: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole', 'throw', 'nat', 'xresolve']);
+const NOWHERE: ReadonlySet<string> = new Set([...DEVICELESS, 'nat', 'xresolve']);
 
 function routeOf(fields: Fields, only: 4 | 6 | null, evidence: Evidence): IpRoute | null {
   const text = fields.text('dst');

@@ -95,6 +95,11 @@ export function isMulticast(addr: Addr): boolean {
   return typeof addr === 'number' ? addr >>> 28 === 0xe : addr >> 120n === 0xffn;
 }
 
+/** A group, or all (255.255.255.255). */
+export function isToMany(addr: Addr): boolean {
+  return isMulticast(addr) || addr === 0xffffffff;
+}
+
 /** 224.0.0.0/24: groups of the link, which nobody forwards (ipv4_is_local_multicast). */
 export function isLinkGroup4(addr: Addr): boolean {
   return typeof addr === 'number' && addr >>> 8 === 0xe00000;

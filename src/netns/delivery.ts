@@ -1,5 +1,5 @@
 import { isMulticast, textOf } from './address.js';
-import { ICMP, ICMPV6, SCTP, TCP, type Flow, type Words } from './flow.js';
+import { isIcmp, SCTP, TCP, type Flow, type Words } from './flow.js';
 import { placeOf, type Runtime } from './runtime.js';
 import { localSocket, type LocalSocket } from './socket-table.js';
 
@@ -14,7 +14,7 @@ export function giveToSocket(flow: Flow, runtime: Runtime): Flow {
       localSocket({ name, transparent, process: null, evidence: null, wildcard: false, dual: false }),
     );
   }
-  if (flow.protocol === ICMP || flow.protocol === ICMPV6) return flow.end('delivered');
+  if (isIcmp(flow)) return flow.end('delivered');
   // a reply belongs to the socket that asked: it is not among the listeners
   if (flow.protocol === TCP && flow.ctReply) return flow.end('delivered');
   const sockets = runtime.facts.sockets();

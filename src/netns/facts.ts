@@ -1,7 +1,7 @@
 import type { ConntrackTable } from '../formats/conntrack.js';
 import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { IpAddresses, IpDevice } from '../formats/ip-address.js';
-import type { IpRoute, IpRoutes } from '../formats/ip-route.js';
+import { DEVICELESS, type IpRoute, type IpRoutes } from '../formats/ip-route.js';
 import type { IpRules } from '../formats/ip-rule.js';
 import type { IpsetSave } from '../formats/ipset-save.js';
 import type { Sockets } from '../formats/sockets.js';
@@ -107,8 +107,12 @@ const SETTINGS = {
   src_valid_mark: setting('src_valid_mark'),
 } as const;
 
-const REFUSING: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole', 'throw']);
 const ALL_FORWARDING = 'net.ipv4.conf.all.forwarding';
+
+/** The key of a device; `*` in the place of its name: sysctl prints the dots of a name as slashes. */
+export function sysctlOf(pattern: string, device: string): string {
+  return pattern.replace('*', device.replaceAll('.', '/'));
+}
 
 function numberIn(text: string | undefined): number | null {
   return text !== undefined && /^-?\d+$/.test(text) ? Number(text) : null;
@@ -187,7 +191,7 @@ export class Devices {
     let forwards = this.forwarding.get(device);
     if (forwards === undefined) {
       const { values } = need(this.facts.sysctls());
-      const own = `net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`;
+      const own = sysctlOf('net.ipv4.conf.*.forwarding', device);
       forwards = this.sysctl(values.has(own) || values.has(ALL_FORWARDING) ? own : 'net.ipv4.ip_forward') !== 0;
       this.forwarding.set(device, forwards);
     }
@@ -196,7 +200,7 @@ export class Devices {
 
   /** force_forwarding of newer kernels, which have it for all devices; absent on older ones. */
   forces6(device: string): boolean {
-    const keyOf = (name: string): string => `net.ipv6.conf.${name.replaceAll('.', '/')}.force_forwarding`;
+    const keyOf = (name: string): string => sysctlOf('net.ipv6.conf.*.force_forwarding', name);
     const { values } = need(this.facts.sysctls());
     return (values.has(keyOf('all')) || values.has(keyOf(device))) && this.sysctl(keyOf(device)) !== 0;
   }
@@ -222,7 +226,7 @@ export class Devices {
   }
 
   private findOff6(device: string): boolean | Unknown {
-    const key = `net.ipv6.conf.${device.replaceAll('.', '/')}.disable_ipv6`;
+    const key = sysctlOf('net.ipv6.conf.*.disable_ipv6', device);
     const sysctls = this.facts.sysctls();
     const value = sysctls.kind === 'known' ? numberIn(sysctls.value.values.get(key)?.value) : null;
     if (value !== null) return value !== 0;
@@ -244,7 +248,7 @@ export class Devices {
     if (addresses.kind === 'known') return this.get(name)?.evidence ?? null;
     const sysctls = this.facts.sysctls();
     if (sysctls.kind === 'known') {
-      const own = `net.ipv4.conf.${name.replaceAll('.', '/')}.`;
+      const own = sysctlOf('net.ipv4.conf.*.', name);
       for (const [key, { evidence }] of sysctls.value.values) if (key.startsWith(own)) return evidence;
     }
     return this.routeThrough(name, 4) ?? this.routeThrough(name, 6);
@@ -255,7 +259,7 @@ export class Devices {
     const routes = this.facts.routes(family);
     if (routes.kind === 'unknown') return null;
     const through = (one: IpRoute): boolean =>
-      one.family === family && !REFUSING.has(one.type) && one.nexthops.some(({ device }) => device === name);
+      one.family === family && !DEVICELESS.has(one.type) && one.nexthops.some(({ device }) => device === name);
     return routes.value.routes.find(through)?.evidence ?? null;
   }
 
@@ -268,7 +272,7 @@ export class Devices {
     }
     let value = devices.get(device);
     if (value === undefined) {
-      value = this.sysctl(pattern.replace('*', device.replaceAll('.', '/')));
+      value = this.sysctl(sysctlOf(pattern, device));
       devices.set(device, value);
     }
     return value;

@@ -66,6 +66,10 @@ export function isTranslatedByPort({ protocol }: Flow): boolean {
   return protocol === TCP || protocol === UDP || protocol === SCTP;
 }
 
+export function isIcmp({ protocol }: Flow): boolean {
+  return protocol === ICMP || protocol === ICMPV6;
+}
+
 /** The connection as conntrack sees it, while one packet passes (struct nf_conn). */
 export interface Connection {
   original: CtTuple;

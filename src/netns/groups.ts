@@ -1,6 +1,6 @@
 import { isLinkGroup4, isMulticast, scope6, textOf } from './address.js';
 import { FactMissing } from './choices.js';
-import type { Devices } from './facts.js';
+import { sysctlOf, type Devices } from './facts.js';
 import type { Flow } from './flow.js';
 
 /**
@@ -9,7 +9,7 @@ import type { Flow } from './flow.js';
  */
 function isRouted({ family, dst, iif }: Flow, devices: Devices): boolean {
   if (family === 4) {
-    const keys = ['all', iif ?? 'lo'].map((name) => `net.ipv4.conf.${name.replaceAll('.', '/')}.mc_forwarding`);
+    const keys = ['all', iif ?? 'lo'].map((name) => sysctlOf('net.ipv4.conf.*.mc_forwarding', name));
     return !isLinkGroup4(dst) && keys.every((key) => devices.isSet(key));
   }
   const scope = scope6(dst);

@@ -6,7 +6,7 @@ import type { Flow, Predicate } from './flow.js';
  * is a function of the packet.
  */
 export type Test =
-  /** An IPv4 address: equal to `value` in the bits of `mask`, both as signed 32-bit numbers. */
+  /** An IPv4 address: equal to `value` in the bits of `mask`, both numbers of 32 bits. */
   | { readonly kind: 'src' | 'dst'; readonly value: number; readonly mask: number; readonly negated: boolean }
   /** The packet's mark, likewise. */
   | { readonly kind: 'mark'; readonly value: number; readonly mask: number; readonly negated: boolean }

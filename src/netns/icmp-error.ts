@@ -1,6 +1,6 @@
 import { parseAddr } from './address.js';
 import type { IcmpMessage } from './face.js';
-import { ICMP, ICMPV6, SCTP, sameTuple, TCP, UDP, type Connection, type CtTuple, type Flow } from './flow.js';
+import { ICMP, ICMPV6, isIcmp, SCTP, sameTuple, TCP, UDP, type Connection, type CtTuple, type Flow } from './flow.js';
 
 /** ICMP messages as conntrack and nat see them: errors belong to the connection of the packet that they quote. */
 type Quoted = NonNullable<IcmpMessage['quotes']>;
@@ -9,12 +9,12 @@ export function quotesAnother({ packet }: Flow): boolean {
   return packet.icmp != null && packet.icmp.quotes !== null;
 }
 
-export function isEcho({ family, protocol, icmpType }: Flow): boolean {
-  return (protocol === ICMP || protocol === ICMPV6) && icmpType === (family === 4 ? 8 : 128);
+export function isEcho(flow: Flow): boolean {
+  return isIcmp(flow) && flow.icmpType === (flow.family === 4 ? 8 : 128);
 }
 
-export function isEchoReply({ family, protocol, icmpType }: Flow): boolean {
-  return (protocol === ICMP || protocol === ICMPV6) && icmpType === (family === 4 ? 0 : 129);
+export function isEchoReply(flow: Flow): boolean {
+  return isIcmp(flow) && flow.icmpType === (flow.family === 4 ? 0 : 129);
 }
 
 /** The tuple that the connection of the quoted packet has in the other direction (nf_ct_invert_tuple), with its protocol. */

@@ -1,7 +1,7 @@
 import { ipv4Mask, parseCidr, parseIp, type Cidr } from '../formats/ip.js';
 import type { Ipset } from '../formats/ipset-save.js';
 import { networkOf, prefixMask6, type Addr, type Family } from './address.js';
-import { ICMP, ICMPV6, SCTP, TCP, UDP, type Flow } from './flow.js';
+import { ICMP, ICMPV6, isIcmp, SCTP, TCP, UDP, type Flow } from './flow.js';
 import { protocolNumber } from './protocols.js';
 
 /** 'src' or 'dst' for each dimension, as in `--match-set name src,dst`. */
@@ -138,7 +138,7 @@ const UDPLITE = 136;
 
 function portOf(flow: Flow, dim: Dimension): number {
   const { protocol } = flow;
-  if (protocol === ICMP || protocol === ICMPV6) return flow.icmpType * 256 + flow.icmpCode;
+  if (isIcmp(flow)) return flow.icmpType * 256 + flow.icmpCode;
   if (protocol !== TCP && protocol !== UDP && protocol !== SCTP && protocol !== UDPLITE) return 0;
   return dim === 'src' ? flow.sport : flow.dport;
 }

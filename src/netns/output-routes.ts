@@ -1,4 +1,4 @@
-import { isLinkLocal6, isLoopback, isMulticast, parseAddr, textOf, type Addr } from './address.js';
+import { isLinkLocal6, isLoopback, isToMany, parseAddr, textOf, type Addr } from './address.js';
 import { routesLocalnet } from './answer.js';
 import type { Choices } from './choices.js';
 import type { NetnsVerdict } from './face.js';
@@ -18,7 +18,7 @@ export class OutputRoutes {
   /** The first route of a local packet, with the choice of its source. Null: it goes on. */
   route(flow: Flow): Flow | null {
     const opens = isOpening(flow);
-    const many = isToMany(flow);
+    const many = isToMany(flow.dst);
     if (opens && many) return this.refusesMany(flow);
     // tcp_v6_connect: EINVAL, unless the socket is bound to a device
     if (flow.family === 6 && isLinkLocal6(flow.dst) && opens) {
@@ -136,15 +136,10 @@ export class OutputRoutes {
    */
   readonly reroute = (flow: Flow): boolean => {
     const uid = flow.family === 4 ? 0 : flow.local ? flow.uid : 0;
-    const bySource = isToMany(flow) ? this.routeBySource(flow) : null;
+    const bySource = isToMany(flow.dst) ? this.routeBySource(flow) : null;
     const result = bySource ?? this.runtime.routing(flow.family).lookupFor(flow, flow.src, 'lo', null, uid);
     return this.takeOutput(flow, result);
   };
-}
-
-/** To a group, or to all. */
-function isToMany({ dst }: Flow): boolean {
-  return isMulticast(dst) || dst === 0xffffffff;
 }
 
 /** A process calls connect() for TCP. */

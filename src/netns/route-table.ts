@@ -1,5 +1,5 @@
 import { ipv4Mask, parseCidr, type Cidr } from '../formats/ip.js';
-import type { IpRoute, Nexthop } from '../formats/ip-route.js';
+import { DEVICELESS, type IpRoute, type Nexthop } from '../formats/ip-route.js';
 import { networkOf, prefixTest, type Addr, type Family } from './address.js';
 import type { RouteResult } from './routing.js';
 
@@ -26,8 +26,6 @@ export class TableRoute {
     this.plain = !route.tos && (this.deviceless || (first !== undefined && !first.linkdown));
   }
 }
-
-const DEVICELESS: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole', 'throw']);
 
 /** Up to here a scan of all routes is faster than one hash per prefix length. */
 const SCAN_UP_TO = 16;

@@ -2,8 +2,7 @@ import { findRelated, isEcho, isEchoReply } from './icmp-error.js';
 import {
   ACK,
   FIN,
-  ICMP,
-  ICMPV6,
+  isIcmp,
   RST,
   sameTuple,
   SYN,
@@ -34,9 +33,8 @@ function attach(flow: Flow): void {
     // what it tells of is known, or it is invalid; only a question may say that there is a connection
     if (findRelated(flow, icmp.quotes) || assumed?.ctstate !== 'RELATED') return;
   } else if (flow.known.length > 0 && belongs(flow)) return;
-  const isIcmp = flow.protocol === ICMP || flow.protocol === ICMPV6;
   // an echo request is never a reply, whatever connection its addresses look like
-  const question = assumed?.ctdir === 'REPLY' && assumed.ctstate !== 'RELATED' && isIcmp && !isEchoReply(flow);
+  const question = assumed?.ctdir === 'REPLY' && assumed.ctstate !== 'RELATED' && isIcmp(flow) && !isEchoReply(flow);
   // resolve_normal_ct looks a reply up in the zone of replies
   const zone = assumed?.ctdir === 'REPLY' && !question ? flow.zoneReply : flow.zone;
   if (assumed !== null && zone === 0 && (!question || flow.src === flow.dst)) {
@@ -48,7 +46,7 @@ function attach(flow: Flow): void {
     return;
   }
   if (assumed?.ctstate === 'INVALID') return;
-  if (flow.protocol === TCP ? invalidFirst(flow) : isIcmp && !isEcho(flow)) return;
+  if (flow.protocol === TCP ? invalidFirst(flow) : isIcmp(flow) && !isEcho(flow)) return;
   flow.ct = fresh(flow, 0);
   flow.ctState = 'NEW';
 }

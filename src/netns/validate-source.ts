@@ -1,4 +1,4 @@
-import { isLinkGroup4, isLoopback, isMulticast } from './address.js';
+import { isLinkGroup4, isLoopback, isToMany } from './address.js';
 import type { Flow } from './flow.js';
 import type { Runtime } from './runtime.js';
 import { usesDevice, type RouteResult } from './routing.js';
@@ -9,7 +9,7 @@ import { usesDevice, type RouteResult } from './routing.js';
  */
 export function martian(flow: Flow, runtime: Runtime): string | null {
   const { src, dst } = flow;
-  if (isMulticast(src) || src === 0xffffffff) return 'a multicast or broadcast address as source';
+  if (isToMany(src)) return 'a multicast or broadcast address as source';
   if (dst === 0xffffffff || (src === 0 && dst === 0)) return null;
   // of 0.0.0.0/8 only this one address is special (ipv4_is_zeronet since v5.3); a group of the link takes it (ip_mc_validate_source)
   if (src === 0 && !isLinkGroup4(dst)) return 'the source 0.0.0.0';
@@ -31,7 +31,7 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number)
     {
       dst: flow.src,
       // brd_input, ip_mc_validate_source: of a packet to many the destination is not asked with
-      src: isToMany(flow) ? 0 : flow.dst,
+      src: wentToMany(flow) ? 0 : flow.dst,
       iif: oif ?? 'lo',
       oif: null,
       mark,
@@ -44,7 +44,7 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number)
   );
 }
 
-function isToMany({ route }: Flow): boolean {
+function wentToMany({ route }: Flow): boolean {
   return route?.kind === 'broadcast' || route?.kind === 'multicast';
 }
 

@@ -13,7 +13,7 @@ export function mark(match: RuleMatch): readonly Test[] | null {
   const option = options.take('--mark');
   const wanted = maskedValue(option?.values[0]);
   if (option === null || wanted === null || !options.done) return null;
-  return [{ kind: 'mark', value: wanted.value | 0, mask: wanted.mask | 0, negated: option.negated }];
+  return [{ kind: 'mark', value: wanted.value, mask: wanted.mask, negated: option.negated }];
 }
 
 /** connmark_mt: without a connection it never matches, `!` or not (linux net/netfilter/xt_connmark.c). */

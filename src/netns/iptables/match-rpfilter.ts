@@ -1,5 +1,5 @@
 import type { Choices } from '../choices.js';
-import { isLinkGroup4, isLinkLocal6, isMulticast } from '../address.js';
+import { isLinkGroup4, isLinkLocal6, isToMany } from '../address.js';
 import { usesDevice, type RouteKey, type RouteResult, type Routing } from '../routing.js';
 import type { MatchCompiler } from './compiler.js';
 import { Options } from './values.js';
@@ -44,7 +44,7 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
 
 /** rpfilter_get_saddr: a group, and all of them, are no source; no rule is asked for them. */
 function sourceOf(dst: number): number {
-  return isMulticast(dst) || dst === 0xffffffff ? 0 : dst;
+  return isToMany(dst) ? 0 : dst;
 }
 
 /**

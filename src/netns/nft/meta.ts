@@ -105,7 +105,7 @@ export const markTest =
   (mask: number) =>
   (wanted: Value, negated: boolean): Test =>
     typeof wanted === 'number' && wanted >= 0 && wanted <= 0xffffffff
-      ? { kind: 'mark', value: wanted | 0, mask: mask | 0, negated }
+      ? { kind: 'mark', value: wanted, mask, negated }
       : asTest(() => negated);
 
 const deviceTest =

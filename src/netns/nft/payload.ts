@@ -1,6 +1,6 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Family } from '../address.js';
-import { ICMP, ICMPV6, SCTP, SYN, TCP, UDP, type Flow } from '../flow.js';
+import { ICMP, ICMPV6, isIcmp, SCTP, SYN, TCP, UDP, type Flow } from '../flow.js';
 import type { Runtime } from '../runtime.js';
 import { asTest, type Test } from '../head.js';
 import type { Expression } from './context.js';
@@ -163,13 +163,9 @@ function foreign(field: string | null): Expression {
   return { get: () => null, kinds: [field === 'protocol' || field === 'nexthdr' ? 'proto' : 'int'] };
 }
 
-function isIcmp({ protocol }: Flow): boolean {
-  return protocol === ICMP || protocol === ICMPV6;
-}
-
 const addressTest =
   (kind: 'src' | 'dst') =>
   (wanted: Value, negated: boolean): Test =>
     typeof wanted === 'number'
-      ? { kind, value: wanted | 0, mask: -1, negated }
+      ? { kind, value: wanted, mask: -1, negated }
       : asTest((flow) => (flow[kind] === wanted) !== negated);
