@@ -1,6 +1,7 @@
 import { newPacket, type NetnsOutcome, type NetworkNamespace, type Packet } from '../../src/netns/face.js';
 import { parseIp, formatIp } from '../../src/formats/ip.js';
 import type { Flow, Seen } from './bench.js';
+import type { Sighting } from './sightings.js';
 
 /** The question to the engine that a flow of the bench is. */
 export function questionOf(flow: Flow): Packet {
@@ -20,24 +21,10 @@ export function questionOf(flow: Flow): Packet {
   });
 }
 
-function same(ip: string): string {
+/** An address in the spelling of the engine. */
+export function canonical(ip: string): string {
   const parsed = parseIp(ip);
   return parsed === null ? ip : formatIp(parsed);
-}
-
-function keyOfSeen(seen: Seen): string {
-  if (seen.src === undefined || seen.dst === undefined) return seen.verdict;
-  const { verdict, src, dst, oif, mark, connmark } = seen;
-  return [verdict, same(src[0]), src[1], same(dst[0]), dst[1], oif, mark, connmark].join(' ');
-}
-
-function keyOf(outcome: NetnsOutcome, seen: Seen): string {
-  const { verdict, src, dst, oif, mark, connmark } = outcome;
-  if (verdict === 'dropped' || verdict === 'rejected') return verdict;
-  // a source port drawn by chance is the one that was seen
-  const shown = seen.verdict === 'inside' && (verdict === 'delivered' || verdict === 'refused') ? 'inside' : verdict;
-  const port = outcome.sourcePortRandom === true ? (seen.src?.[1] ?? src.port) : src.port;
-  return [shown, src.ip, port, dst.ip, dst.port, oif, mark, connmark].join(' ');
 }
 
 export type Judgement =
@@ -45,9 +32,20 @@ export type Judgement =
 
 /** Whether what the kernel did is among what the engine derived. */
 export function judge(netns: NetworkNamespace, flow: Flow, seen: Seen): Judgement {
-  const outcomes = netns.send(questionOf(flow));
-  const wanted = keyOfSeen(seen);
-  if (outcomes.some((outcome) => outcome.probability !== 0 && keyOf(outcome, seen) === wanted)) {
+  return judgePacket(netns, questionOf(flow), seen, (verdict) => verdict);
+}
+
+/** `stopped`: what can be told apart of the verdicts on a packet that went nowhere. */
+export function judgePacket(
+  netns: NetworkNamespace,
+  packet: Packet,
+  seen: Sighting,
+  stopped: (verdict: string) => string,
+): Judgement {
+  const outcomes = netns.send(packet);
+  const wanted = keyOfSeen(seen, stopped);
+  const derived = outcomes.map((outcome) => keyOf(outcome, seen, stopped));
+  if (outcomes.some(({ probability }, at) => probability !== 0 && derived[at] === wanted)) {
     return { kind: outcomes.length === 1 ? 'agrees' : 'forked' };
   }
   if (outcomes.some(({ verdict }) => verdict === 'unknown')) return { kind: 'unknown' };
@@ -56,8 +54,21 @@ export function judge(netns: NetworkNamespace, flow: Flow, seen: Seen): Judgemen
   if (seen.verdict === 'dropped' && outcomes[0]?.verdict === 'rejected' && last?.kind === 'route')
     return { kind: 'agrees' };
   const steps = outcomes[0]?.steps.map(({ summary }) => summary).join(' / ') ?? '';
-  return {
-    kind: 'wrong',
-    why: `kernel: ${wanted}\nengine: ${outcomes.map((one) => keyOf(one, seen)).join(' | ')}\nsteps: ${steps}`,
-  };
+  return { kind: 'wrong', why: `kernel: ${wanted}\nengine: ${derived.join(' | ')}\nsteps: ${steps}` };
+}
+
+function keyOfSeen(seen: Sighting, stopped: (verdict: string) => string): string {
+  const { verdict, src, dst, oif, mark, connmark, socket } = seen;
+  if (src === undefined || dst === undefined) return stopped(verdict);
+  return [verdict, canonical(src[0]), src[1], canonical(dst[0]), dst[1], oif, mark, connmark, socket ?? ''].join(' ');
+}
+
+function keyOf(outcome: NetnsOutcome, seen: Sighting, stopped: (verdict: string) => string): string {
+  const { verdict, src, dst, oif, mark, connmark } = outcome;
+  if (verdict === 'dropped' || verdict === 'rejected') return stopped(verdict);
+  const shown = seen.verdict === 'inside' && (verdict === 'delivered' || verdict === 'refused') ? 'inside' : verdict;
+  // a source port drawn by chance is the one that was seen
+  const port = outcome.sourcePortRandom === true ? (seen.src?.[1] ?? src.port) : src.port;
+  const socket = seen.socket === undefined ? '' : (outcome.socket?.name ?? 'nobody');
+  return [shown, src.ip, port, dst.ip, dst.port, oif, mark, connmark, socket].join(' ');
 }

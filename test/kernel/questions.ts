@@ -1,13 +1,12 @@
 import { newPacket, type ConntrackEntry, type Packet, type Tuple } from '../../src/netns/face.js';
-import { formatIp, parseIp } from '../../src/formats/ip.js';
+import { canonical } from './compare.js';
 import { entriesOf, entriesWith, inverted, sameTuple } from './connections.js';
 import { ACK, flagsOf, protocolOf, SYN } from './sightings.js';
 import type { Header, HookEvent } from './talk.js';
 
 /** From what was seen of a conversation to questions to the engine: the packet, and its connection as it was then. */
 export function at(ip: string, port: number): { readonly ip: string; readonly port: number } {
-  const parsed = parseIp(ip);
-  return { ip: parsed === null ? ip : formatIp(parsed), port };
+  return { ip: canonical(ip), port };
 }
 
 export function tupleOf(header: Pick<Header, 'src' | 'sport' | 'dst' | 'dport'>): Tuple {

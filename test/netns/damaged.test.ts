@@ -1,24 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import type { Flow } from '../kernel/bench.js';
 import { questionOf } from '../kernel/compare.js';
+import type { RecordedFlows } from '../kernel/recorder.js';
 import type { NetnsOutcome, NetworkNamespace } from '../../src/netns/face.js';
 import { damages, type Damage } from './damages.js';
-import { endLine, namespaceOfBytes } from './vectors.js';
+import { ended, loadRecorded, namespaceOfBytes } from './vectors.js';
 
 /** What one file of a namespace leaves open when it is missing or damaged: nothing that is certain may then be another thing. */
-interface Recorded {
-  readonly texts: readonly string[];
-  readonly sets: readonly {
-    readonly name: string;
-    readonly files: Readonly<Record<string, number>>;
-    readonly flows: readonly Flow[];
-  }[];
-}
-
-const file = new URL('./fixtures/kernel-programs.json.gz', import.meta.url);
-const { texts, sets } = JSON.parse(gunzipSync(readFileSync(file)).toString('utf8')) as Recorded;
+const sets = loadRecorded<RecordedFlows>('kernel-programs');
 
 function keyOf({ verdict, src, dst, oif, mark, connmark }: NetnsOutcome): string {
   if (verdict === 'dropped' || verdict === 'rejected') return verdict;
@@ -37,12 +26,7 @@ function contradiction(whole: NetworkNamespace, partial: NetworkNamespace, flow:
 
 describe('a file that is missing or damaged', () => {
   it.each(sets.map((set, index) => [set.name, set, index] as const))('%s', (_name, { files, flows }, index) => {
-    const whole = Object.fromEntries(
-      Object.entries(files).map(([name, place]) => {
-        const text = texts[place] ?? '';
-        return [name, name.endsWith('.txt') ? endLine(text) : text] as const;
-      }),
-    );
+    const whole = ended(files);
     const netns = namespaceOfBytes(whole);
     // each packet twice: what was missing for the first is missing for the second
     const asked = [...flows.slice(0, 6), ...flows.slice(0, 6)];

@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { loadNetworkNamespace } from '../../src/netns/load.js';
 import type { NetnsAnswer, NetnsAnswerOutcome } from '../../src/netns/eval.js';
 import type { NetworkNamespace } from '../../src/netns/face.js';
+import type { Recorded } from '../kernel/recorder.js';
 
 /** Verdicts of a real kernel: the files of a namespace, packets sent through it, and how they ended. */
 export interface Vector {
@@ -24,18 +25,36 @@ export type Observed = {
 } & { readonly probability: number };
 
 export function loadVectors(): readonly Vector[] {
-  const file = new URL('./fixtures/kernel-vectors.json.gz', import.meta.url);
-  return JSON.parse(gunzipSync(readFileSync(file)).toString('utf8')) as Vector[];
+  return readFixture<Vector[]>('kernel-vectors');
+}
+
+/** What the harness of test/kernel recorded (its Recorder): the sets, each with the texts of its files. */
+export function loadRecorded<Content extends object>(
+  name: string,
+): readonly (Content & { readonly name: string; readonly files: Readonly<Record<string, string>> })[] {
+  const { texts, sets } = readFixture<Recorded<Content>>(name);
+  return sets.map((set) => {
+    const files = Object.entries(set.files).map(([file, place]) => [file, texts[place] ?? ''] as const);
+    return { ...set, files: Object.fromEntries(files) };
+  });
+}
+
+function readFixture<T>(name: string): T {
+  const file = new URL(`./fixtures/${name}.json.gz`, import.meta.url);
+  return JSON.parse(gunzipSync(readFileSync(file)).toString('utf8')) as T;
 }
 
 /** Of files as the tools print them; the last line of a text need not be ended. */
 export function namespaceOf(files: Readonly<Record<string, string>>): NetworkNamespace {
-  const ended = Object.entries(files).map(([name, text]) => [name, name.endsWith('.txt') ? endLine(text) : text]);
-  return namespaceOfBytes(Object.fromEntries(ended) as Readonly<Record<string, string>>);
+  return namespaceOfBytes(ended(files));
 }
 
-export function endLine(text: string): string {
-  return text === '' || text.endsWith('\n') ? text : `${text}\n`;
+/** With the end of the last line, which a recording may have left away. */
+export function ended(files: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const isCut = (name: string, text: string): boolean => name.endsWith('.txt') && text !== '' && !text.endsWith('\n');
+  return Object.fromEntries(
+    Object.entries(files).map(([name, text]) => [name, isCut(name, text) ? `${text}\n` : text] as const),
+  );
 }
 
 /** Of files as they stand there. */
