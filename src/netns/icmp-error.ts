@@ -9,12 +9,42 @@ export function quotesAnother({ packet }: Flow): boolean {
   return packet.icmp != null && packet.icmp.quotes !== null;
 }
 
-export function isEcho(flow: Flow): boolean {
-  return isIcmp(flow) && flow.icmpType === (flow.family === 4 ? 8 : 128);
+/** Types that open a connection, each with the one that answers it: invmap and valid_new of linux nf_conntrack_proto_icmp.c. */
+const ANSWERS: ReadonlyMap<number, number> = new Map([
+  [8, 0],
+  [13, 14],
+  [15, 16],
+  [17, 18],
+]);
+/** Likewise of nf_conntrack_proto_icmpv6.c, v6.12. */
+const ANSWERS6: ReadonlyMap<number, number> = new Map([
+  [128, 129],
+  [139, 140],
+]);
+/** What routers and neighbours say to each other (noct_valid_new): conntrack leaves it alone. */
+const UNTRACKED6: ReadonlySet<number> = new Set([130, 131, 132, 133, 134, 135, 136, 143]);
+
+const answersOf = ({ family }: Flow): ReadonlyMap<number, number> => (family === 4 ? ANSWERS : ANSWERS6);
+
+/** An echo request, or another message that has an answer. */
+export function asks(flow: Flow): boolean {
+  return isIcmp(flow) && answersOf(flow).has(flow.icmpType);
 }
 
-export function isEchoReply(flow: Flow): boolean {
-  return isIcmp(flow) && flow.icmpType === (flow.family === 4 ? 0 : 129);
+export function answers(flow: Flow): boolean {
+  return isIcmp(flow) && [...answersOf(flow).values()].includes(flow.icmpType);
+}
+
+export function isNeverTracked({ packet, family }: Flow): boolean {
+  return family === 6 && packet.icmp != null && UNTRACKED6.has(packet.icmp.type);
+}
+
+/** Type and code, which in a tuple of ICMP stand for the destination port; an error is of the echo that it quotes. */
+export function tuplePort(flow: Flow, direction: 'original' | 'reply'): number {
+  const [echo] = answersOf(flow);
+  const own = [...answersOf(flow)].find((types) => types.includes(flow.icmpType));
+  const [question, answer] = own ?? echo ?? [0, 0];
+  return (direction === 'original' ? question : answer) * 256 + (quotesAnother(flow) ? 0 : flow.icmpCode);
 }
 
 /** The tuple that the connection of the quoted packet has in the other direction (nf_ct_invert_tuple), with its protocol. */

@@ -2,6 +2,7 @@ import { ipv4Mask, parseCidr, parseIp, type Cidr } from '../formats/ip.js';
 import type { Ipset } from '../formats/ipset-save.js';
 import { networkOf, prefixMask6, type Addr, type Family } from './address.js';
 import { ICMP, ICMPV6, isIcmp, SCTP, TCP, UDP, type Flow } from './flow.js';
+import { icmpPort } from './icmp-names.js';
 import { protocolNumber } from './protocols.js';
 
 /** 'src' or 'dst' for each dimension, as in `--match-set name src,dst`. */
@@ -72,23 +73,16 @@ function fieldOf(text: string, part: Part, wildcard: boolean): Field | null {
 
 /** `80`, `tcp:80`, `tcp:80-82`, `gre:0`, `icmp:echo-request`, `ipv6-icmp:200/3`. */
 function portField(text: string): Field | null {
-  const match = /^(?:([a-z0-9-]+):)?(?:(\d+)(?:-(\d+))?|(\d+)\/(\d+)|([a-z-]+))$/.exec(text);
-  if (match === null) return null;
-  const protocol = match[1] === undefined ? null : protocolNumber(match[1]);
-  if (match[1] !== undefined && protocol === null) return null;
-  if (match[2] !== undefined)
-    return { kind: 'port', protocol, from: Number(match[2]), to: Number(match[3] ?? match[2]) };
-  if (protocol !== ICMP && protocol !== ICMPV6) return null;
-  // type and code are one number; of the names only the one of the packets that are asked about is of interest
-  const echo = protocol === ICMP ? 8 : 128;
-  const number =
-    match[6] === undefined ? Number(match[4]) * 256 + Number(match[5]) : isEchoName(match[6]) ? echo * 256 : -1;
-  return { kind: 'port', protocol, from: number, to: number };
-}
-
-/** icmp_typecodes and icmpv6_typecodes of ipset's lib/icmp.c, lib/icmpv6.c, 7.17. */
-function isEchoName(name: string): boolean {
-  return name === 'echo-request' || name === 'ping';
+  const [, name, rest = ''] = /^(?:([a-z0-9-]+):)?(.+)$/.exec(text) ?? [];
+  const protocol = name === undefined ? null : protocolNumber(name);
+  if (name !== undefined && protocol === null) return null;
+  if (protocol === ICMP || protocol === ICMPV6) {
+    // type and code are one number
+    const number = icmpPort(protocol, rest);
+    return number === null ? null : { kind: 'port', protocol, from: number, to: number };
+  }
+  const [, from, to] = /^(\d+)(?:-(\d+))?$/.exec(rest) ?? [];
+  return from === undefined ? null : { kind: 'port', protocol, from: Number(from), to: Number(to ?? from) };
 }
 
 /** Whether the packet has what the member says; `unknown`: only its Ethernet header would tell. */

@@ -1,4 +1,4 @@
-import { findRelated, isEcho, isEchoReply } from './icmp-error.js';
+import { answers, asks, findRelated, isNeverTracked } from './icmp-error.js';
 import {
   ACK,
   FIN,
@@ -27,14 +27,17 @@ function attach(flow: Flow): void {
     // over lo: the zone of OUTPUT went with its template
     flow.zone = flow.zoneReply = 0;
   }
+  if (isNeverTracked(flow)) flow.ctState = 'UNTRACKED';
   if (flow.ctState === 'UNTRACKED') return;
   const { assumed, icmp } = flow.packet;
   if (icmp != null && icmp.quotes !== null) {
     // what it tells of is known, or it is invalid; only a question may say that there is a connection
     if (findRelated(flow, icmp.quotes) || assumed?.ctstate !== 'RELATED') return;
   } else if (flow.known.length > 0 && belongs(flow)) return;
+  // what neither asks nor tells of another packet begins nothing
+  if (icmp != null && assumed?.ctstate === 'NEW' && !asks(flow)) return;
   // an echo request is never a reply, whatever connection its addresses look like
-  const question = assumed?.ctdir === 'REPLY' && assumed.ctstate !== 'RELATED' && isIcmp(flow) && !isEchoReply(flow);
+  const question = assumed?.ctdir === 'REPLY' && assumed.ctstate !== 'RELATED' && isIcmp(flow) && !answers(flow);
   // resolve_normal_ct looks a reply up in the zone of replies
   const zone = assumed?.ctdir === 'REPLY' && !question ? flow.zoneReply : flow.zone;
   if (assumed !== null && zone === 0 && (!question || flow.src === flow.dst)) {
@@ -46,7 +49,7 @@ function attach(flow: Flow): void {
     return;
   }
   if (assumed?.ctstate === 'INVALID') return;
-  if (flow.protocol === TCP ? invalidFirst(flow) : isIcmp(flow) && !isEcho(flow)) return;
+  if (flow.protocol === TCP ? invalidFirst(flow) : isIcmp(flow) && !asks(flow)) return;
   flow.ct = fresh(flow, 0);
   flow.ctState = 'NEW';
 }
@@ -109,8 +112,8 @@ function belongs(flow: Flow): boolean {
   for (const known of flow.known) {
     const { entry, listed } = known;
     // the type of an echo is part of its tuple
-    const original = sameTuple(entry.original, flow) && !isEchoReply(flow);
-    if (!original && (!sameTuple(entry.reply, flow) || isEcho(flow))) continue;
+    const original = sameTuple(entry.original, flow) && !answers(flow);
+    if (!original && (!sameTuple(entry.reply, flow) || asks(flow))) continue;
     if (original ? entry.zone !== flow.zone : entry.zoneReply !== flow.zoneReply) continue;
     const fate = flow.protocol === TCP ? tcpFate(flow, known, original) : 'goes on';
     if (fate === 'begins anew') return false;

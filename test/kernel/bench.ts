@@ -25,6 +25,9 @@ export interface Flow {
   readonly mark: number;
   readonly uid: number;
   readonly gid: number;
+  /** Of ICMP; missing: an echo request. An error quotes nothing that could be read. */
+  readonly type?: number;
+  readonly code?: number;
 }
 
 export interface Seen {

@@ -1,5 +1,6 @@
 import type { KernelCase } from './cases/case.js';
 import { ADDRESS_TYPES } from './cases/battery-addresses.js';
+import { ICMP_KINDS } from './cases/icmp.js';
 import { IPTABLES_TESTS } from './cases/battery-iptables.js';
 import { NFT_TESTS } from './cases/battery-nft.js';
 import { SENDERS } from './cases/battery-senders.js';
@@ -52,4 +53,5 @@ export const CASES: readonly KernelCase[] = [
   ...ROUTING_EDGES,
   ...LEFTOVER_EDGES,
   ...SENDER_EDGES,
+  ...ICMP_KINDS,
 ];

@@ -18,6 +18,7 @@ export function questionOf(flow: Flow): Packet {
     gid: out ? flow.gid : null,
     tcpFlags: flow.protocol === 'tcp' ? ['SYN'] : [],
     sourceBound: flow.src !== '0.0.0.0' && flow.src !== '::',
+    icmp: flow.type === undefined ? null : { type: flow.type, code: flow.code ?? 0, quotes: null },
   });
 }
 

@@ -229,6 +229,12 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
+def message(flow, version):
+    """ICMP of any type, without its checksum."""
+    kind = flow.get("type", 8 if version == 4 else 128)
+    return struct.pack(">BBHHH", kind, flow.get("code", 0), 0, flow["sport"], 1) + b"mesh"
+
+
 def transport(flow, src, dst, version):
     proto = {"tcp": 6, "udp": 17, "icmp": 1 if version == 4 else 58}[flow["protocol"]]
     if proto == 6:
@@ -239,7 +245,7 @@ def transport(flow, src, dst, version):
         body = struct.pack(">HHHH", flow["sport"], flow["dport"], 12, 0) + b"mesh"
         place = 6
     else:
-        body = struct.pack(">BBHHH", 8 if version == 4 else 128, 0, 0, flow["sport"], 1) + b"mesh"
+        body = message(flow, version)
         place = 2
     return proto, sealed(proto, body, place, src, dst, version)
 
@@ -404,7 +410,7 @@ class Bench:
         try:
             if flow["protocol"] == "icmp":
                 sock.bind((flow["src"], 0))
-                body = struct.pack(">BBHHH", 8 if version == 4 else 128, 0, 0, flow["sport"], 1) + b"mesh"
+                body = message(flow, version)
                 if version == 4:
                     body = body[:2] + struct.pack(">H", checksum(body)) + body[4:]
                 sock.sendto(body, (flow["dst"], 0))
@@ -428,7 +434,7 @@ class Bench:
                 return False
             if event["proto"] == 6:
                 return event["flags"] & 0x17 == (0x10 if flow.get("tcpFlags") == "ACK" else 0x02)
-            return event["proto"] == 17 or event["type"] in (8, 128)
+            return event["proto"] == 17 or event["type"] == flow.get("type", 8 if event["proto"] == 1 else 128)
 
         def refuses(event):
             if event["hook"] != "OUT":

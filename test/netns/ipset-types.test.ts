@@ -134,8 +134,8 @@ describe('members written by hand', () => {
     }
     expect(holds('hash:ip,port', ['10.0.0.9,sctp:80'], 'src,dst', { protocol: 'sctp' })).toBe(true);
     expect(holds('hash:ip,port', ['10.0.0.9,sctp:81'], 'src,dst', { protocol: 'sctp' })).toEqual(['SCTP sockets']);
-    expect(holds('hash:ip,port', ['10.0.0.9,icmp:ping'], 'src,dst', { protocol: 'icmp' })).toBe(true);
-    expect(holds('hash:ip,port', ['10.0.0.9,icmp:pong'], 'src,dst', { protocol: 'icmp' })).toBe(false);
+    expect(holds('hash:ip,port', ['10.0.0.9,icmp:echo-request'], 'src,dst', { protocol: 'icmp' })).toBe(true);
+    expect(holds('hash:ip,port', ['10.0.0.9,icmp:echo-reply'], 'src,dst', { protocol: 'icmp' })).toBe(false);
   });
 
   it('marks are written as ipset takes them, and have 32 bits', () => {

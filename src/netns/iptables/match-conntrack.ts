@@ -2,7 +2,7 @@ import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
 import type { Family } from '../address.js';
 import { ICMP, ICMPV6, type CtTuple, type Flow } from '../flow.js';
 import type { Test } from '../head.js';
-import { connectionProtocol } from '../icmp-error.js';
+import { connectionProtocol, tuplePort } from '../icmp-error.js';
 import { protocolNumber } from '../protocols.js';
 import type { MatchCompiler } from './compiler.js';
 import { addressTest } from './match-address.js';
@@ -112,9 +112,8 @@ function icmpValue(prefix: 'orig' | 'repl', side: 'src' | 'dst', { from, to }: N
       const unknown = { fact: 'identifier of the ICMP echo', reason: 'the packet does not say' };
       return flow.choices.either(`icmp id ${from}-${to}`, words, unknown);
     }
-    // echo request and echo reply: 8 and 0, of ICMPv6 128 and 129
-    const type = prefix === 'orig' ? (flow.family === 4 ? 8 : 128) : flow.family === 4 ? 0 : 129;
-    return type * 256 >= from && type * 256 <= to;
+    const port = tuplePort(flow, prefix === 'orig' ? 'original' : 'reply');
+    return port >= from && port <= to;
   };
 }
 

@@ -115,8 +115,9 @@ function icmpOf(family: 4 | 6, match: RuleMatch): Predicate | null {
   const protocol = family === 4 ? ICMP : ICMPV6;
   if (option === null) return (flow) => flow.protocol === protocol;
   const text = option.values[0] ?? '';
-  // "any" is 255: xt_icmp takes it as every type
-  if (text === 'any' || text === '255') return (flow) => flow.protocol === protocol && !option.negated;
+  // "any" is 255: xt_icmp takes it as every type, icmp6_match as 255
+  if (family === 4 && (text === 'any' || text === '255'))
+    return (flow) => flow.protocol === protocol && !option.negated;
   const match_ = /^(\d+)(?:\/(\d+))?$/.exec(text);
   const type = match_ === null ? (family === 4 ? ICMP_NAMES : ICMPV6_NAMES).get(text) : Number(match_[1]);
   if (type === undefined) return null;

@@ -1,8 +1,8 @@
 import { stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Addr, Family } from '../address.js';
-import type { Connection, Flow } from '../flow.js';
+import { ICMP, ICMPV6, type Connection, type Flow } from '../flow.js';
 import { asTest, type Test } from '../head.js';
-import { connectionProtocol } from '../icmp-error.js';
+import { connectionProtocol, tuplePort } from '../icmp-error.js';
 import type { Expression } from './context.js';
 import type { Value } from './value.js';
 
@@ -66,10 +66,23 @@ function tuple(key: string, direction: string | null, family: Family): Expressio
     case 'daddr':
       return { get: (flow) => side(flow)?.dst ?? null, kinds: ['addr'] };
     case 'proto-src':
-      return { get: (flow) => side(flow)?.sport ?? null, kinds: ['port'] };
-    default:
-      return { get: (flow) => side(flow)?.dport ?? null, kinds: ['port'] };
+      return {
+        get: (flow) => (side(flow) !== null && isOfIcmp(flow) ? NaN : (side(flow)?.sport ?? null)),
+        kinds: ['port'],
+      };
+    default: {
+      const way = direction === 'reply' ? 'reply' : 'original';
+      const get = (flow: Flow): number | null =>
+        side(flow) !== null && isOfIcmp(flow) ? tuplePort(flow, way) : (side(flow)?.dport ?? null);
+      return { get, kinds: ['port'] };
+    }
   }
+}
+
+/** In a tuple of ICMP the identifier stands for the source port, which no question tells. */
+function isOfIcmp(flow: Flow): boolean {
+  const protocol = connectionProtocol(flow);
+  return protocol === ICMP || protocol === ICMPV6;
 }
 
 /** IPS_SRC_NAT, IPS_DST_NAT, IPS_SRC_NAT_DONE, IPS_DST_NAT_DONE. */

@@ -152,7 +152,7 @@ function ordered(op: '<' | '>' | '<=' | '>=', left: Expression, right: unknown, 
   return (flow) => {
     const value = get(flow);
     if (Number.isNaN(value))
-      return flow.choices.either('checksum', 'the checksum of the ICMP echo is in the range', null);
+      return flow.choices.either('checksum', 'the checksum or identifier of the ICMP echo is in the range', null);
     return value !== null && test(value);
   };
 }

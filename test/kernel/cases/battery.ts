@@ -42,8 +42,9 @@ function bits(
   }).flat();
 }
 
-function wordsOf({ direction, protocol, src, dst, dport, mark, uid }: Flow): string {
-  return `${direction} ${protocol} ${src} to ${dst}, port ${dport}, mark ${mark}, uid ${uid}`;
+function wordsOf({ direction, protocol, src, dst, dport, mark, uid, type, code }: Flow): string {
+  const kind = type === undefined ? '' : ` ${type}/${code ?? 0}`;
+  return `${direction} ${protocol}${kind} ${src} to ${dst}, port ${dport}, mark ${mark}, uid ${uid}`;
 }
 
 export const iptables = (chain: string, battery: Battery): readonly KernelCase[] =>
