@@ -1,7 +1,7 @@
 import type { Flow, RuleSet } from './bench.js';
-import { ipRule, restoreText, serviceRules } from './generate-iptables.js';
-import { nftPieces, nftText, type NftPiece } from './generate-nft.js';
-import { addressLines, routingLines, sysctlLines } from './generate-routing.js';
+import { ipRule, restoreText, serviceRules } from './generate/iptables.js';
+import { nftPieces, nftText, type NftPiece } from './generate/nft.js';
+import { addressLines, routingLines, sysctlLines } from './generate/routing.js';
 import { ADDRESSES, ADDRESSES6, MARKS, PORTS, UIDS } from './pools.js';
 import type { Random } from './random.js';
 

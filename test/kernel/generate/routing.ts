@@ -1,5 +1,5 @@
-import { marked, MARKS, PORTS, PREFIXES, PREFIXES6 } from './pools.js';
-import type { Random } from './random.js';
+import { marked, MARKS, PORTS, PREFIXES, PREFIXES6 } from '../pools.js';
+import type { Random } from '../random.js';
 
 /** Random policy rules, routes and sysctls, as shell commands. Routes carry `proto 99`: by that the bench clears them. */
 const ROUTES4 = [
