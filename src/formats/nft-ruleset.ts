@@ -250,12 +250,17 @@ class Reader {
 /** Marks the sets that statements of a rule add to or delete from; nft lists a table's sets before its rules. */
 function noteChanges(expr: readonly unknown[], table: OpenTable | null): void {
   for (const statement of expr) {
-    if (!isObject(statement)) continue;
-    const change = statement['set'] ?? statement['map'];
-    const name = isObject(change) ? stringOf(change['set'] ?? change['map']) : null;
-    const set = table?.sets.get(name?.replace(/^@/, '') ?? '');
+    const set = table?.sets.get(changedBy(statement)?.replace(/^@/, '') ?? '');
     if (set !== undefined) set.changed = true;
   }
+}
+
+/** The set that a statement changes. Before 1.1.2 nft has no JSON for changes of maps and prints them as text. */
+function changedBy(statement: unknown): string | null {
+  if (typeof statement === 'string') return /^(?:add|update|delete) (@\S+)/.exec(statement)?.[1] ?? null;
+  if (!isObject(statement)) return null;
+  const change = statement['set'] ?? statement['map'];
+  return isObject(change) ? stringOf(change['set'] ?? change['map']) : null;
 }
 
 /** chain_print_json (nft src/json.c, v1.0.6) prints the four together. */

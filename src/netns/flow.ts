@@ -93,6 +93,16 @@ export interface Connection {
   readonly template: boolean;
 }
 
+/** What rules did to a set of nft while the packet passed. */
+export interface NftSetChanges {
+  /** By the element's key, whether it was added or deleted last. */
+  readonly held: Map<string | number | bigint, boolean>;
+  /** How many were added, also where they are deleted again. */
+  added: number;
+  /** A rule that is printed as text alone changed it. */
+  untold: boolean;
+}
+
 /** What -j SET did to an ipset. */
 export interface IpsetChange {
   /** The dimensions and the packet's values for them. */
@@ -155,7 +165,7 @@ export class Flow {
   /** The one of conntrack.txt that the packet belongs to. */
   declare listed: ConntrackLine | null;
   /** What nft rules did to sets while this packet passed, and -j SET to ipsets, by name; null: nothing. */
-  declare setChanges: Map<NftSet, Map<string | number | bigint, boolean>> | null;
+  declare setChanges: Map<NftSet, NftSetChanges> | null;
   declare ipsetChanges: Map<string, readonly IpsetChange[]> | null;
   /** Assigned by TPROXY. */
   declare tproxy: LocalSocket | null;

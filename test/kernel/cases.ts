@@ -24,6 +24,7 @@ import { SETS } from './cases/sets.js';
 import { SET_EDGES } from './cases/edges-sets.js';
 import { ROUTING_EDGES } from './cases/edges-routing.js';
 import { LEFTOVER_EDGES } from './cases/edges-leftovers.js';
+import { NFT_EDGES } from './cases/edges-nft.js';
 import { SENDER_EDGES } from './cases/edges-senders.js';
 
 /** All cases made by hand, each against the kernel of the machine (cases.test.ts). */
@@ -54,4 +55,5 @@ export const CASES: readonly KernelCase[] = [
   ...LEFTOVER_EDGES,
   ...SENDER_EDGES,
   ...ICMP_KINDS,
+  ...NFT_EDGES,
 ];

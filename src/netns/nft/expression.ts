@@ -37,10 +37,11 @@ export function compileExpression(json: unknown, context: NftContext, kind: Kind
   return presence(json, context.family);
 }
 
+/** A map to numbers; addresses are mapped to by NAT and TPROXY alone (nat-statement.ts). */
 function mapped(json: JsonObject, context: NftContext): Expression | null {
   const key = compileExpression(json['key'], context);
   if (key === null) return null;
-  const map = compileMap(json['data'], key.kinds, context, valueKinds);
+  const map = compileMap(json['data'], key.kinds, context, (value) => literal(value, 'int', context.family));
   if (map === null) return null;
   const get = sorted(key, map);
   return {
@@ -51,17 +52,6 @@ function mapped(json: JsonObject, context: NftContext): Expression | null {
     },
     kinds: ['int'],
   };
-}
-
-/** The value side of a map whose type is not spelled out: an address where it looks like one, else a number. */
-function valueKinds(json: unknown, context: NftContext): Value | null {
-  if (isObject(json) && Array.isArray(json['concat'])) {
-    const parts = json['concat'].map((part) => valueKinds(part, context));
-    return parts.some((part) => part === null) ? null : parts.flatMap((part) => (part === null ? [] : [part]));
-  }
-  const addr = literal(json, 'addr', context.family);
-  if (typeof json === 'string' && addr !== null) return addr;
-  return literal(json, 'int', context.family);
 }
 
 function concat(list: readonly unknown[], context: NftContext): Expression | null {

@@ -18,12 +18,13 @@ function addressTarget(json: unknown, context: NftContext): Target | null {
   const { family } = context;
   const fixed = isObject(json) ? interval(json, family) : null;
   if (fixed !== null) return () => ({ addresses: fixed, ports: null });
+  if (isObject(json) && isObject(json['map'])) return mapTarget(json['map'], context);
   const expression = compileExpression(json, context, 'addr');
-  if (expression !== null) return expression.owner === undefined ? (flow) => targetOf(expression.get(flow)) : null;
-  return isObject(json) && isObject(json['map']) ? mapTarget(json['map'], context) : null;
+  if (expression === null || expression.owner !== undefined) return null;
+  return (flow) => targetOf(expression.get(flow));
 }
 
-/** A map to intervals: `ip daddr map { 10.0.0.1 : 10.1.0.1-10.1.0.4 }`, `10.0.0.0/24 : 10.1.0.0/24`, with ports or not. */
+/** A map to addresses or intervals: `ip daddr map { 10.0.0.1 : 10.1.0.1-10.1.0.4 }`, `10.0.0.0/24 : 10.1.0.0/24`, with ports or not. */
 function mapTarget(json: JsonObject, context: NftContext): Target | null {
   const key = compileExpression(json['key'], context);
   if (key === null || key.owner !== undefined) return null;
@@ -64,12 +65,8 @@ function interval(json: unknown, family: Family): NatRange['addresses'] {
 }
 
 function targetOf(value: Value | null): ReturnType<Target> {
-  if (value === null || typeof value === 'string') return null;
-  if (typeof value !== 'object') return { addresses: { from: value, to: value }, ports: null };
-  const [addr, port] = value;
-  if (typeof addr !== 'number' && typeof addr !== 'bigint') return null;
-  if (typeof port !== 'number') return null;
-  return { addresses: { from: addr, to: addr }, ports: { from: port, to: port } };
+  if (typeof value !== 'number' && typeof value !== 'bigint') return null;
+  return { addresses: { from: value, to: value }, ports: null };
 }
 
 /** Null: the expression (a map without this key) has no value, and the rule breaks off. */

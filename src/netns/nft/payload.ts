@@ -79,7 +79,7 @@ export function payload(json: JsonObject, family: Family): Expression | null {
   }
 }
 
-/** `@nh,96,32`, `@th,16,16`: bits of a header, as far as they are an IPv4 address, the protocol or a port. */
+/** `@nh,96,32`: bits of a header, as far as they are an IPv4 address or the protocol; those of ports nft prints as `th dport`. */
 function raw({ base, offset, len }: JsonObject, family: Family): Expression | null {
   if (base === 'nh' && family === 4 && len === 32 && (offset === 96 || offset === 128)) {
     return { get: ({ src, dst }) => (offset === 96 ? src : dst), kinds: ['addr'] };
@@ -87,8 +87,7 @@ function raw({ base, offset, len }: JsonObject, family: Family): Expression | nu
   if (base === 'nh' && family === 4 && len === 8 && offset === 72) {
     return { get: ({ protocol }) => protocol, kinds: ['int'] };
   }
-  if (base !== 'th' || len !== 16 || (offset !== 0 && offset !== 16)) return null;
-  return payload({ protocol: 'th', field: offset === 0 ? 'sport' : 'dport' }, family);
+  return null;
 }
 
 /** The transport protocols whose headers nft can look into; a packet of another one has none of their fields. */
@@ -153,7 +152,7 @@ const DONT_FRAGMENT = 0x4000;
 /** `ip frag-off & mask`: of a packet that is no fragment nothing is set but, perhaps, "don't fragment". */
 export function fragmentBits([side, mask]: readonly unknown[]): Expression | null {
   const field = isObject(side) && isObject(side['payload']) ? side['payload'] : {};
-  if (field['protocol'] !== 'ip' || field['field'] !== 'frag-off') return null;
+  if (field['field'] !== 'frag-off') return null;
   if (typeof mask !== 'number' || (mask & DONT_FRAGMENT) !== 0) return null;
   return { get: () => 0, kinds: ['int'] };
 }

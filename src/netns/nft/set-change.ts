@@ -1,11 +1,8 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
-import type { NftSet } from '../../formats/nft-ruleset.js';
-import type { Flow } from '../flow.js';
 import type { NftContext } from './context.js';
 import { compileExpression } from './expression.js';
 import { changesOf } from './set-memory.js';
-import { compileMap, compileSetMembers, elementKey, setNamed, type Members } from './sets.js';
-import type { Kind } from './value.js';
+import { compileSetMembers, elementKey, setNamed } from './sets.js';
 import { STATEFUL, undecidable } from './undecidable.js';
 import { BREAK, keyOf, NEXT, type Statement } from './verdict.js';
 
@@ -17,7 +14,7 @@ export function setChange(body: JsonObject, context: NftContext): Statement {
   const name = stringOf(body['set'] ?? body['map']) ?? '';
   const set = setNamed(name, context);
   const key = compileExpression(keyJson(body['elem']), context);
-  const members = key === null ? null : membersOf(name, set, key.kinds, context);
+  const members = key === null ? null : compileSetMembers(name, key.kinds, context);
   const passes = conditions(body, context);
   if (set === null || key === null || members === null) {
     const open = undecidable('set', body, context);
@@ -28,21 +25,18 @@ export function setChange(body: JsonObject, context: NftContext): Statement {
     const value = key.get(flow);
     if (value === null) return key.owner !== undefined && flow.local ? passes(flow) : BREAK;
     if (deletes) {
-      changesOf(flow, set).set(elementKey(value), false);
+      changesOf(flow, set).held.set(elementKey(value), false);
       return NEXT;
     }
     if (members(value, flow) === false) {
-      if (isFull(set, flow)) return BREAK;
-      changesOf(flow, set).set(elementKey(value), true);
+      const changes = changesOf(flow, set);
+      // nft_rhash_delete leaves the place to the garbage collector (linux net/netfilter/nft_set_hash.c, v6.12)
+      if (set.size !== null && set.elements.length + changes.added >= set.size) return BREAK;
+      changes.held.set(elementKey(value), true);
+      changes.added++;
     }
     return passes(flow);
   };
-}
-
-function membersOf(name: string, set: NftSet | null, kinds: readonly Kind[], context: NftContext): Members | null {
-  if (set?.isMap !== true) return compileSetMembers(name, kinds, context);
-  const map = compileMap(name, kinds, context, () => true);
-  return map === null ? null : (value, flow) => map(value, flow) ?? false;
 }
 
 /** The element may stand with a timeout or a comment of its own. */
@@ -50,11 +44,17 @@ function keyJson(json: unknown): unknown {
   return isObject(json) && isObject(json['elem']) ? json['elem']['val'] : json;
 }
 
-function isFull(set: NftSet, flow: Flow): boolean {
-  if (set.size === null) return false;
-  let held = set.elements.length;
-  for (const added of changesOf(flow, set).values()) held += added ? 1 : -1;
-  return held >= set.size;
+/** A change that nft prints as text alone: later rules do not know what the set holds for this packet. */
+export function changeAsText(text: string, context: NftContext): Statement | null {
+  const name = /^(?:add|update|delete) (@\S+)/.exec(text)?.[1];
+  if (name === undefined) return null;
+  const set = setNamed(name, context);
+  const open = undecidable(text, null, context);
+  return (flow) => {
+    if (open(flow) !== NEXT) return BREAK;
+    if (set !== null) changesOf(flow, set).untold = true;
+    return NEXT;
+  };
 }
 
 function conditions(body: JsonObject, context: NftContext): Statement {

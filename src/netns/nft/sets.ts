@@ -52,7 +52,7 @@ class Lookup<T> {
     if (this.others.length > 0) {
       const parts = isList(value) ? value : [value];
       for (const { patterns, content } of this.others) {
-        if (patterns.length === parts.length && patterns.every((one, at) => fits(one, parts[at]))) return content;
+        if (patterns.every((one, at) => fits(one, parts[at]))) return content;
       }
     }
     return this.fallback;
@@ -123,17 +123,18 @@ function elementsOf(json: unknown, context: NftContext): readonly unknown[] | nu
 export function compileSetMembers(json: unknown, kinds: readonly Kind[], context: NftContext): Members | null {
   const elements = elementsOf(json, context);
   if (elements === null) return null;
+  const set = setNamed(json, context);
   const lookup = new Lookup<true>();
   for (const element of elements) {
-    const patterns = patternsOf(element, kinds, context);
+    const key: unknown = set?.isMap === true && Array.isArray(element) ? element[0] : element;
+    const patterns = patternsOf(key, kinds, context);
     if (patterns === null) return null;
-    lookup.add(patterns, { data: true, asks: asksOf(element, context) });
+    lookup.add(patterns, { data: true, asks: asksOf(key, context) });
   }
   const listed = (value: Value): Held => {
     const found = lookup.find(value);
     return found === null ? false : (found.asks ?? true);
   };
-  const set = setNamed(json, context);
   if (set?.changed !== true) return listed;
   return (value, flow) => changeOf(flow, set, elementKey(value)) ?? listed(value);
 }
@@ -158,10 +159,14 @@ export function compileMap<T>(
   }
   const set = setNamed(json, context);
   return (value, flow) => {
-    const found = lookup.find(value);
-    if (set?.changed === true && found === null && changeOf(flow, set, elementKey(value)) === true) {
-      throw new FactMissing(unsupported(`what a rule just put into map ${set.name}`, context.evidence));
+    if (set?.changed === true) {
+      const change = changeOf(flow, set, elementKey(value));
+      if (change === false) return null;
+      if (change === true || flow.setChanges?.get(set)?.untold === true) {
+        throw new FactMissing(unsupported(`what a rule just put into map ${set.name}`, context.evidence));
+      }
     }
+    const found = lookup.find(value);
     return found === null || found.asks?.(flow) === false ? null : found.data;
   };
 }

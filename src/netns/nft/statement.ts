@@ -11,7 +11,8 @@ import { sorted } from './draw.js';
 import { mangle } from './mangle.js';
 import { compileNftMatch } from './match.js';
 import { local, nat, tproxy } from './nat-statement.js';
-import { setChange } from './set-change.js';
+import { changeAsText, setChange } from './set-change.js';
+import { carries } from './payload.js';
 import { compileMap } from './sets.js';
 import { STATEFUL, undecidable } from './undecidable.js';
 import { BREAK, keyOf, NEXT, verdictStatement, type Statement } from './verdict.js';
@@ -33,7 +34,10 @@ function unknownStatement(json: unknown, context: NftContext): Statement {
     keyOf(json) === 'xt'
       ? opaque(isObject(json) && isObject(json['xt']) ? json['xt'] : {}, context)
       : unsupported(`nft statement ${JSON.stringify(json)}`, context.evidence);
-  return () => {
+  // what reads a header that the packet has not breaks off, whatever it would do
+  const possible = carries(json, context.runtime);
+  return (flow) => {
+    if (!possible(flow)) return BREAK;
     throw new FactMissing(unknown);
   };
 }
@@ -103,7 +107,7 @@ function understood(key: string, body: unknown, context: NftContext): Statement 
 /** What nft has no JSON for it prints as it stands in a rule (`last` before 1.0.7, changes of maps before 1.1.2). */
 function asText(text: string, context: NftContext): Statement | null {
   if (/^last\b/.test(text)) return () => NEXT;
-  return /^(?:add|update|delete) @/.test(text) ? undecidable(text, null, context) : null;
+  return changeAsText(text, context);
 }
 
 /** nft names an extension of iptables but not what it does: iptables-save of the same rules would tell. */

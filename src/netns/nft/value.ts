@@ -228,7 +228,7 @@ function prefixPattern(addr: unknown, length: number, kind: Kind, family: Family
   const base = literal(addr, kind, family);
   if (typeof base !== 'number') return null;
   const width = kind === 'port' ? 16 : kind === 'proto' ? 8 : 32;
-  const mask = length === 0 ? 0 : (((2 ** length - 1) * 2 ** (width - length)) >>> 0) | 0;
+  const mask = (((2 ** length - 1) * 2 ** (width - length)) >>> 0) | 0;
   const wanted = inSet ? base & mask : base | 0;
   return { kind: 'test', test: (value) => (Number(value) & mask) === wanted };
 }
