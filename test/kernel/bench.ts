@@ -124,7 +124,7 @@ export class KernelBench {
   async start(): Promise<void> {
     const [a, b] = this.names;
     execFileSync('sh', ['-c', TOPOLOGY], { env: { ...process.env, A: a, B: b }, stdio: ['ignore', 'ignore', 'pipe'] });
-    const probe = fileURLToPath(new URL(`./${this.program}`, import.meta.url));
+    const probe = fileURLToPath(new URL(`./probe/${this.program}`, import.meta.url));
     this.child = spawn('ip', ['netns', 'exec', a, 'python3', '-B', probe, b]);
     this.child.stderr.on('data', (data: Buffer) => (this.stderr += data.toString()));
     createInterface({ input: this.child.stdout }).on('line', (line) => this.waiting.shift()?.(line));

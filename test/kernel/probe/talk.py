@@ -7,35 +7,18 @@ first packet), "more" (the same socket sends again), "answer" (the socket that t
 socket, or without one the first, ends its side). The answer holds what the hooks saw of this packet and of all that the
 kernel made because of it, who took data or a connection, and the list of connections afterwards.
 """
-import ipaddress
 import socket
 import struct
 import sys
 
-from probe import LIBC, Bench, frame, parse_packet, run, sealed, serve
+from frames import frame, parse_packet, raw_message
+from namespace import run
+from probe import Bench, serve
+from sockets import NO_LINGER, bind, opened
 
 IP_PKTINFO = 8
 IPV6_RECVPKTINFO = 49
 IPV6_PKTINFO = 50
-NO_LINGER = struct.pack("ii", 1, 0)
-
-
-def transport(flow, src, dst, version):
-    """The transport header of a later packet: TCP with any flags and numbers, UDP, an ICMP echo, its reply, an error."""
-    proto = {"tcp": 6, "udp": 17, "icmp": 1 if version == 4 else 58}[flow["protocol"]]
-    text = flow.get("text", "").encode()
-    if proto == 6:
-        ports = (flow["sport"], flow["dport"], flow["seq"], flow["ack"])
-        body, place = struct.pack(">HHIIBBHHH", *ports, 5 << 4, flow["flags"], 65535, 0, 0) + text, 16
-    elif proto == 17:
-        body, place = struct.pack(">HHHH", flow["sport"], flow["dport"], 8 + len(text), 0) + text, 6
-    elif "quotes" in flow:
-        # type 3 code 4 tells the next hop's MTU
-        rest = 1400 if (flow["type"], flow["code"]) in ((3, 4), (2, 0)) else 0
-        body, place = struct.pack(">BBHI", flow["type"], flow["code"], 0, rest) + bytes.fromhex(flow["quotes"]), 2
-    else:
-        body, place = struct.pack(">BBHHH", flow["type"], 0, 0, flow["sport"], 1) + text, 2
-    return proto, sealed(proto, body, place, src, dst, version)
 
 
 def details(event):
@@ -138,7 +121,7 @@ class Talk(Bench):
     def make(self, packet):
         way, text = packet["way"], packet.get("text", "").encode()
         if way == "wire":
-            self.wires[packet["iif"]].send(frame(packet, self.macs[packet["iif"]], transport))
+            self.wires[packet["iif"]].send(frame(packet, self.macs[packet["iif"]]))
         elif way == "open":
             self.open(packet, text)
         elif way == "more":
@@ -166,53 +149,23 @@ class Talk(Bench):
         sock.sendmsg([text], ancillary, 0, sender)
 
     def open(self, flow, text):
-        family = socket.AF_INET if ipaddress.ip_address(flow["src"]).version == 4 else socket.AF_INET6
-        LIBC.setfsgid(flow["gid"])
-        LIBC.setfsuid(flow["uid"])
-        try:
-            if flow["protocol"] == "tcp":
-                sock = socket.socket(family, socket.SOCK_STREAM)
-            elif flow["protocol"] == "udp":
-                sock = socket.socket(family, socket.SOCK_DGRAM)
-            else:
-                sock = socket.socket(family, socket.SOCK_RAW, 1 if family == socket.AF_INET else 58)
-        finally:
-            LIBC.setfsuid(0)
-            LIBC.setfsgid(0)
-        self.client, self.flow = sock, flow
-        sock.setblocking(False)
-        if flow["mark"]:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, struct.pack("I", flow["mark"]))
-        if flow["protocol"] == "icmp":
-            sock.bind((flow["src"], 0))
+        self.client, self.flow = opened(flow), flow
+        bind(self.client, flow)
+        if flow["protocol"] == "tcp" or (flow["protocol"] == "udp" and flow.get("connects")):
+            self.client.connect((flow["dst"], flow["dport"]))
+        if flow["protocol"] != "tcp":
             self.send_again(text)
-            return
-        sock.bind((flow["src"], flow["sport"]))
-        if flow["protocol"] == "udp":
-            if flow.get("connects"):
-                sock.connect((flow["dst"], flow["dport"]))
-            self.send_again(text)
-        else:
-            sock.connect((flow["dst"], flow["dport"]))
 
     def send_again(self, text):
         flow = self.flow
         if self.client is None:
             return
-        if flow["protocol"] == "tcp":
+        if flow["protocol"] == "icmp":
+            self.client.sendto(raw_message(flow, text), (flow["dst"], 0))
+        elif flow["protocol"] == "tcp" or flow.get("connects"):
             self.client.send(text)
-        elif flow["protocol"] == "udp":
-            if flow.get("connects"):
-                self.client.send(text)
-            else:
-                self.client.sendto(text, (flow["dst"], flow["dport"]))
         else:
-            version = ipaddress.ip_address(flow["src"]).version
-            head = struct.pack(">BBHHH", 8 if version == 4 else 128, 0, 0, flow["sport"], 1)
-            body = head + text
-            if version == 4:
-                body = sealed(1, body, 2, b"", b"", 4)
-            self.client.sendto(body, (flow["dst"], 0))
+            self.client.sendto(text, (flow["dst"], flow["dport"]))
 
 
 def main():
