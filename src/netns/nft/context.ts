@@ -27,8 +27,6 @@ export interface Expression {
 export interface Draw {
   readonly mod: number;
   readonly offset: number;
-  /** Where the counter stands in the rules; null: by chance. */
-  readonly counter: string | null;
   /** Whether the packet has what is hashed; of another one the rule breaks off. */
   readonly readable: (flow: Flow) => boolean;
 }

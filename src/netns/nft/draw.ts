@@ -1,5 +1,5 @@
 import type { Evidence } from '../../formats/evidence.js';
-import { numberOf, stringOf, type JsonObject } from '../../formats/netns-json.js';
+import { numberOf, type JsonObject } from '../../formats/netns-json.js';
 import { FactMissing } from '../choices.js';
 import type { Flow } from '../flow.js';
 import { placeOf } from '../runtime.js';
@@ -11,25 +11,16 @@ import type { Value } from './value.js';
 const MAX_MEMBERS = 64;
 const MAX_SORTED = 65536;
 
-/** By chance, or by a counter. */
-export function numgen(json: JsonObject, context: NftContext): Expression | null {
-  return drawn(json, stringOf(json['mode']) === 'inc' ? placeOf(context.evidence) : null, context);
-}
-
-/** A hash over the packet: one connection always draws the same. */
-export function hashed(json: JsonObject, context: NftContext): Expression | null {
-  return drawn(json, null, context);
-}
-
-function drawn(json: JsonObject, counter: string | null, { evidence, runtime }: NftContext): Expression | null {
+/** `numgen`, by chance or by a counter of which nobody knows where it stands; `jhash`, `symhash`: a hash of the packet. */
+export function drawn(json: JsonObject, { evidence, runtime }: NftContext): Expression | null {
   const mod = numberOf(json['mod']);
   const offset = numberOf(json['offset']) ?? 0;
   if (mod === null || mod < 1) return null;
-  const draw: Draw = { mod, offset, counter, readable: carries(json['expr'], runtime) };
+  const draw: Draw = { mod, offset, readable: carries(json['expr'], runtime) };
   return { get: (flow) => (draw.readable(flow) ? one(flow, draw, evidence) : null), kinds: ['int'], draw };
 }
 
-function one(flow: Flow, { mod, offset, counter }: Draw, evidence: Evidence): number {
+function one(flow: Flow, { mod, offset }: Draw, evidence: Evidence): number {
   if (mod === 1) return offset;
   if (mod > MAX_MEMBERS) {
     throw new FactMissing({
@@ -37,10 +28,7 @@ function one(flow: Flow, { mod, offset, counter }: Draw, evidence: Evidence): nu
       reason: 'too many to follow one by one',
     });
   }
-  const options = Array.from({ length: mod }, (_, index) => ({
-    probability: 1 / mod,
-    condition: counter === null ? null : `the counter at ${counter} stands at ${index}`,
-  }));
+  const options = Array.from({ length: mod }, () => ({ probability: 1 / mod, condition: null }));
   return offset + flow.choices.decide(null, options, null);
 }
 
@@ -48,7 +36,6 @@ function one(flow: Flow, { mod, offset, counter }: Draw, evidence: Evidence): nu
 interface Sort {
   readonly value: number;
   readonly count: number;
-  readonly words: string;
 }
 
 /**
@@ -62,27 +49,18 @@ export function sorted(expression: Expression, use: (value: Value, flow: Flow) =
   return (flow) => {
     if (!draw.readable(flow)) return null;
     sorts ??= sort(draw, (value) => use(value, flow));
-    const options = sorts.map(({ count, words }) => ({
-      probability: count / draw.mod,
-      condition: draw.counter === null ? null : `the counter at ${draw.counter} stands at ${words}`,
-    }));
+    const options = sorts.map(({ count }) => ({ probability: count / draw.mod, condition: null }));
     return sorts[options.length === 1 ? 0 : flow.choices.decide(null, options, null)]?.value ?? null;
   };
 }
 
 function sort({ mod, offset }: Draw, use: (value: number) => unknown): readonly Sort[] {
-  const sorts = new Map<unknown, { value: number; count: number; words: string; last: number }>();
+  const sorts = new Map<unknown, { value: number; count: number }>();
   for (let at = 0; at < mod; at++) {
     const key = use(at + offset);
     const known = sorts.get(key);
-    if (known === undefined) {
-      sorts.set(key, { value: at + offset, count: 1, words: String(at), last: at });
-      continue;
-    }
-    known.count++;
-    if (known.last === at - 1) known.words = `${known.words.replace(/-\d+$/, '')}-${at}`;
-    else known.words += `, ${at}`;
-    known.last = at;
+    if (known === undefined) sorts.set(key, { value: at + offset, count: 1 });
+    else known.count++;
   }
   return [...sorts.values()];
 }

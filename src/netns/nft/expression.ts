@@ -4,7 +4,7 @@ import { unsupported } from '../runtime.js';
 import { compute, masked, OPERATORS, type Operator } from './arithmetic.js';
 import { connmarkTest, conntrack } from './conntrack.js';
 import type { Expression, NftContext } from './context.js';
-import { hashed, numgen, sorted } from './draw.js';
+import { drawn, sorted } from './draw.js';
 import { fib } from './fib.js';
 import { markTest, meta } from './meta.js';
 import { fragmentBits, payload } from './payload.js';
@@ -25,9 +25,9 @@ export function compileExpression(json: unknown, context: NftContext, kind: Kind
   if (isObject(json['ct'])) return conntrack(json['ct'], context.family);
   if (isObject(json['fib'])) return fib(json['fib'], context);
   if (isObject(json['socket'])) return socket(json['socket'], context);
-  if (isObject(json['numgen'])) return numgen(json['numgen'], context);
-  if (isObject(json['jhash'])) return hashed(json['jhash'], context);
-  if (isObject(json['symhash'])) return hashed(json['symhash'], context);
+  if (isObject(json['numgen'])) return drawn(json['numgen'], context);
+  if (isObject(json['jhash'])) return drawn(json['jhash'], context);
+  if (isObject(json['symhash'])) return drawn(json['symhash'], context);
   if (isObject(json['map'])) return mapped(json['map'], context);
   if (Array.isArray(json['concat'])) return concat(json['concat'], context);
   for (const operator of OPERATORS) {

@@ -77,6 +77,15 @@ const set = (name: string, words: string): string => `set ${name} { ${words}; }`
 const ONE = 'type ipv4_addr; flags dynamic; size 1';
 const HOSTS: readonly Flow[] = [IN, { ...IN, src: '10.244.1.2' }, { ...IN, src: '10.244.1.3', protocol: 'udp' }, IN6];
 
+/** To a socket of one address, of all, of both families, and to none. */
+const SOCKETS: readonly Flow[] = [
+  { ...IN, dst: '10.244.1.5', dport: 7070 },
+  { ...IN, dport: 8080 },
+  { ...IN, protocol: 'udp', dport: 53 },
+  { ...IN6, dport: 80 },
+  IN,
+];
+
 /** Expressions of nft that few programs write, and sets that a packet changes while it passes. */
 export const NFT_EDGES: readonly KernelCase[] = [
   ...nftables('pre_m', 'type filter hook prerouting priority -150; policy accept;', {
@@ -225,5 +234,13 @@ export const NFT_EDGES: readonly KernelCase[] = [
       'numgen inc mod 2 vmap { 0 : drop }',
     ],
     (rule) => raw(rule),
+  ),
+  ...SOCKETS.flatMap((flow) =>
+    each(
+      'who listens',
+      flow,
+      ['socket wildcard 0', 'socket wildcard 1', 'socket wildcard != 0', 'socket mark 0', 'socket transparent 0'],
+      (test) => raw(`${test} ${MARK} 1`),
+    ),
   ),
 ];
