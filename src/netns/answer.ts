@@ -1,6 +1,6 @@
 import { isLinkLocal6, isLoopback, isMulticast, type Addr } from './address.js';
-import { quotesAnother } from './icmp-error.js';
-import { ICMP, ICMPV6, RST, TCP, type Flow } from './flow.js';
+import { FRAME, frameType } from './frame.js';
+import { ICMP, ICMPV6, isIcmp, RST, TCP, type Flow } from './flow.js';
 import { isRouteError, type RouteResult } from './routing.js';
 import type { Runtime } from './runtime.js';
 import { selectAddress6 } from './source-address.js';
@@ -11,14 +11,14 @@ import { selectAddress6 } from './source-address.js';
  * that would swallow the message are not asked: the packet was rejected all the same.
  */
 export function resetReaches(flow: Flow, runtime: Runtime): boolean {
-  if ((flow.flags & RST) !== 0 || !isAnswerable(flow)) return false;
+  if ((flow.flags & RST) !== 0 || !isAnswerable(flow, runtime)) return false;
   const result = wayBack(flow, runtime, { src: flow.dst, protocol: TCP, sport: flow.dport, dport: flow.sport });
   return leaves(flow, runtime, result, isOwn(flow, runtime));
 }
 
 /** Likewise by an ICMP error, which needs an address of its own (__icmp_send, icmp6_send; linux net/ipv4/icmp.c, net/ipv6/icmp.c, v6.12). */
 export function errorReaches(flow: Flow, runtime: Runtime): boolean {
-  if (!isAnswerable(flow)) return false;
+  if (!isAnswerable(flow, runtime)) return false;
   const { family, dst } = flow;
   const own = isOwn(flow, runtime);
   // a destination that only a local route makes ours is no address to answer from (ip_route_output: __ip_dev_find)
@@ -35,11 +35,30 @@ export function errorReaches(flow: Flow, runtime: Runtime): boolean {
   return leaves(flow, runtime, result, own);
 }
 
-/** Nor is an error answered by another one (__icmp_send, is_ineligible). */
-function isAnswerable(flow: Flow): boolean {
-  const { src } = flow;
-  return !quotesAnother(flow) && !isMulticast(src) && src !== 0 && src !== 0n;
+/**
+ * Nor is an error answered by another one, nor what went to many. In PREROUTING, where the packet has no route yet, it is the
+ * one to its source that says so (nf_reject_fill_skb_dst).
+ */
+function isAnswerable(flow: Flow, runtime: Runtime): boolean {
+  const { family, src, dst, hook, route } = flow;
+  if (isIcmpError(flow)) return false;
+  if (family === 6) return !isMulticast(src) && src !== 0n && !isMulticast(dst);
+  if (hook !== 'PREROUTING') return route?.kind !== 'broadcast' && route?.kind !== 'multicast';
+  // 0.0.0.0 is this machine itself
+  const many = src !== 0 && ['broadcast', 'multicast'].includes(runtime.addressType(4, src, null, flow));
+  return !many && frameType(flow, runtime) === FRAME.host;
 }
+
+/** Of what ICMP has no handler for either (icmp_pointers of linux net/ipv4/icmp.c, is_ineligible of net/ipv6/icmp.c, v6.12). */
+function isIcmpError(flow: Flow): boolean {
+  const { family, packet } = flow;
+  if (!isIcmp(flow)) return false;
+  if (packet.icmp == null) return packet.assumed?.ctstate === 'RELATED';
+  const { type } = packet.icmp;
+  return family === 6 ? type < 128 : type > 18 || ERRORS.has(type);
+}
+
+const ERRORS: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]);
 
 function isOwn({ family, dst, choices }: Flow, runtime: Runtime): boolean {
   return runtime.routing(family).addressType(dst, null, choices) === 'local';

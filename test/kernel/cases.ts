@@ -22,6 +22,8 @@ import { GROUPS } from './cases/groups.js';
 import { MATCHES } from './cases/matches.js';
 import { SETS } from './cases/sets.js';
 import { SET_EDGES } from './cases/edges-sets.js';
+import { SET_CHANGES } from './cases/edges-set-changes.js';
+import { LOOKUP_EDGES } from './cases/edges-lookups.js';
 import { ROUTING_EDGES } from './cases/edges-routing.js';
 import { LEFTOVER_EDGES } from './cases/edges-leftovers.js';
 import { NFT_EDGES } from './cases/edges-nft.js';
@@ -56,4 +58,6 @@ export const CASES: readonly KernelCase[] = [
   ...SENDER_EDGES,
   ...ICMP_KINDS,
   ...NFT_EDGES,
+  ...LOOKUP_EDGES,
+  ...SET_CHANGES,
 ];

@@ -18,9 +18,10 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
     if (flow.src === 0 && (flow.dst === 0xffffffff || isLinkGroup4(flow.dst))) return !invert;
     if (flow.src === 0n) return !invert;
     const linkLocal = family === 6 && isLinkLocal6(flow.src);
+    // rpfilter_get_saddr, rpfilter_addr_unicast: a group, and all of them, are no source; no rule is asked for them
     const key: RouteKey = {
       dst: flow.src,
-      src: family === 4 ? sourceOf(Number(flow.dst)) : flow.dst,
+      src: isToMany(flow.dst) ? (family === 4 ? 0 : 0n) : flow.dst,
       iif: 'lo',
       oif: linkLocal ? flow.iif : null,
       mark: validmark ? flow.mark : 0,
@@ -41,11 +42,6 @@ export const rpfilter: MatchCompiler = (match, family, runtime) => {
     return (uses || loose || (local && acceptLocal && family === 6)) !== invert;
   };
 };
-
-/** rpfilter_get_saddr: a group, and all of them, are no source; no rule is asked for them. */
-function sourceOf(dst: number): number {
-  return isToMany(dst) ? 0 : dst;
-}
 
 /**
  * A look-up with a device but without RT6_LOOKUP_F_IFACE (rt6_device_match, linux net/ipv6/route.c, v6.12): the device
