@@ -160,9 +160,9 @@ describe('sets and maps that a packet changes', () => {
   });
 
   it('a change in words: what is read afterwards is not known', () => {
-    const read = mark({ map: { key: SADDR, data: '@m' } });
-    const objects = [map('m'), map('n', { elem: [['10.0.0.9', 7]] })];
-    for (const text of ['add @m { ip saddr : 0x00000005 }', 'delete @m { ip saddr : 0x00000005 }']) {
+    const read = mark({ map: { key: SADDR, data: '@marks' } });
+    const objects = [map('marks'), map('n', { elem: [['10.0.0.9', 7]] })];
+    for (const text of ['add @marks { ip saddr : 0x00000005 }', 'delete @marks { ip saddr : 0x00000005 }']) {
       expect(passes([[text], [read, DROP]], objects)).toEqual(['delivered', 'unknown']);
       expect(passes([[text], [mark({ map: { key: SADDR, data: '@n' } }), DROP]], objects)).toEqual(['dropped']);
       expect(passes([[read, DROP], [text]], objects)).toEqual(['delivered']);
@@ -179,6 +179,15 @@ describe('sets and maps that a packet changes', () => {
       ['delivered', true],
       ['dropped', false],
     ]);
+  });
+
+  it('an element of a map that is limited may not count', () => {
+    const limited = { elem: { val: '10.0.0.9', limit: { rate: 1, per: 'second' } } };
+    const rules = (element: Json): readonly string[] => verdicts(ask(listed([[vmap(SADDR, [element, DROP])]])));
+    expect(rules('10.0.0.9')).toEqual(['dropped']);
+    expect(rules(limited)).toEqual(['delivered', 'dropped']);
+    expect(rules({ elem: { val: '10.0.0.9', comment: 'x' } })).toEqual(['dropped']);
+    expect(rules({ elem: { ...limited.elem, val: '10.0.0.8' } })).toEqual(['delivered']);
   });
 
   it('what the statement says of the element decides too, where it can be full', () => {
@@ -265,6 +274,70 @@ describe('tables that sleep', () => {
   it('`last` and a match of iptables that only comments decide nothing', () => {
     expect(verdicts(ask(listed([['last used never', DROP]])))).toEqual(['dropped']);
     expect(verdicts(ask(listed([[{ xt: { type: 'match', name: 'comment' } }, DROP]])))).toEqual(['dropped']);
+  });
+});
+
+describe('frames that come before the rules', () => {
+  const device = { family: 'netdev', table: 't' };
+  const early = (policy: string, ...rules: readonly (readonly Json[])[]): readonly string[] => {
+    const chain = (name: string, base: object = {}): Json => ({ chain: { ...device, name, ...base } });
+    const nftables = [
+      { metainfo: { version: '1.1.3', json_schema_version: 1 } },
+      { table: { family: 'netdev', name: 't' } },
+      chain('c', { type: 'filter', hook: 'ingress', prio: 0, policy, dev: 'eth0' }),
+      chain('harmless'),
+      chain('harmful'),
+      { rule: { ...device, chain: 'harmless', expr: [{ counter: null }, { jump: { target: 'c' } }] } },
+      { rule: { ...device, chain: 'harmful', expr: [{ counter: null }, DROP] } },
+      ...rules.map((expr) => ({ rule: { ...device, chain: 'c', expr } })),
+    ];
+    return verdicts(ask({ 'nft-ruleset.json': JSON.stringify({ nftables }) }));
+  };
+  const holds = match(meta('mark'), 0);
+  const limit = { limit: { rate: 1, per: 'second' } };
+  const harmless = [{ counter: null }, { log: null }, limit, { quota: { val: 1 } }, { last: null }, { meter: {} }];
+
+  it.each([
+    ...harmless.map((one) => [holds, one, { accept: null }]),
+    [holds, change('add', 's', SADDR), { return: null }],
+    [holds, { continue: null }],
+    [holds, { jump: { target: 'harmless' } }],
+    [holds, { goto: { target: 'harmless' } }],
+  ])('%j, %j', (...rule) => {
+    expect(early('accept', rule)).toEqual(['delivered']);
+    expect(early('drop', rule)).toEqual(['delivered', 'unknown']);
+  });
+
+  it.each([DROP, { jump: { target: 'harmful' } }, { goto: { target: 'nobody' } }, { fwd: { dev: 'eth1' } }, mark(1)])(
+    '%j',
+    (one) => {
+      expect(early('accept', [holds], [holds, one])).toEqual(['delivered', 'unknown']);
+    },
+  );
+});
+
+describe('what a packet of a connection finds', () => {
+  it('nobody knows whether it is assured', () => {
+    const [first] = ask({});
+    const known = first?.conntrack ?? null;
+    const files = listed([[match({ ct: { key: 'status' } }, 'assured', 'in'), DROP]]);
+    const later = (seenReply: boolean): readonly string[] =>
+      verdicts(ask(files, { tcpFlags: ['ACK'], conntrack: known === null ? null : { ...known, seenReply } }));
+    expect(later(true)).toEqual(['delivered', 'dropped']);
+    expect(later(false)).toEqual(['delivered']);
+  });
+  it('chains that are not listed, and one concatenation', () => {
+    expect(verdicts(ask(listed([[{ jump: { target: 'nobody' } }]])))).toEqual(['unknown']);
+    expect(verdicts(ask(listed([[match(SADDR, '10.0.0.8'), { jump: { target: 'nobody' } }]])))).toEqual(['delivered']);
+    const pair = { concat: [SADDR, field('tcp', 'dport')] };
+    expect(verdicts(ask(listed([[match(pair, { concat: ['10.0.0.9', 80] }), DROP]])))).toEqual(['dropped']);
+    expect(verdicts(ask(listed([[match(pair, { concat: ['10.0.0.9', 81] }), DROP]])))).toEqual(['delivered']);
+  });
+  it('flags that are no flags', () => {
+    const state = { ct: { key: 'state' } };
+    for (const odd of [[], [['new']], ['new', ['new']], { '|': [] }])
+      expect(verdicts(ask(listed([[match(state, odd, 'in'), DROP]])))).toEqual(['delivered', 'dropped']);
+    expect(verdicts(ask(listed([[match(state, ['new', 'related'], 'in'), DROP]])))).toEqual(['dropped']);
   });
 });
 

@@ -58,7 +58,7 @@ function alters(chain: NftChain, chains: ReadonlyMap<string, NftChain>, seen: Se
     expr.some((statement) => {
       const key = isObject(statement) ? (Object.keys(statement)[0] ?? '') : String(statement);
       if (HARMLESS.has(key)) return false;
-      if (key !== 'jump' && key !== 'goto') return true;
+      // none: neither a jump nor harmless
       const target = chains.get(targetChain(statement) ?? '');
       return target === undefined || alters(target, chains, seen);
     }),

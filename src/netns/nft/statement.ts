@@ -1,7 +1,7 @@
 import type { Unknown } from '../../formats/evidence.js';
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import { FactMissing } from '../choices.js';
-import { REJECT, TCP } from '../flow.js';
+import { REJECT } from '../flow.js';
 import { predicateOf } from '../head.js';
 import { placeOf, unsupported } from '../runtime.js';
 import type { NftContext } from './context.js';
@@ -156,7 +156,7 @@ function reject(body: JsonObject, context: NftContext): Statement | null {
   const reset = type === 'tcp reset';
   if ((type === 'icmp' && family === 6) || (type === 'icmpv6' && family === 4)) return () => BREAK;
   return (flow) => {
-    if (reset && (flow.protocol !== TCP || !meant(flow))) return BREAK;
+    if (reset && !meant(flow)) return BREAK;
     flow.rejectsByReset = reset;
     flow.note('netfilter', reset ? 'rejected with a RST' : 'rejected with an ICMP error', evidence);
     return REJECT;
