@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answerLine, type NetnsAnswerOutcome } from '../../src/netns/eval.js';
+import { deviceSettings } from './netns-files.js';
 import { firstPacket } from './packets.js';
 import { lines, loadVectors, namespaceOf, type Observed } from './vectors.js';
 
@@ -71,13 +72,7 @@ const BASE = {
       addr_info: [{ family: 'inet', local: '10.0.0.5', prefixlen: 24, scope: 'global' }],
     })),
   ),
-  'sysctl.txt': ['all', 'eth0', 'eth1']
-    .flatMap((device) =>
-      ['accept_local', 'route_localnet', 'rp_filter', 'send_redirects', 'src_valid_mark'].map(
-        (key) => `net.ipv4.conf.${device}.${key} = 0`,
-      ),
-    )
-    .join('\n'),
+  'sysctl.txt': deviceSettings(['all', 'eth0', 'eth1']),
   'sockets.txt': 'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\nLISTEN 0 128 0.0.0.0:15006 0.0.0.0:*\n',
 };
 const THERE = 'src=10.0.0.9 dst=10.0.0.5 sport=40000 dport=80';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { answerLine, type NetnsAnswerOutcome } from '../../src/netns/eval.js';
+import { deviceSettings } from './netns-files.js';
 import { namespaceOf } from './vectors.js';
 
 /** ICMP errors and echo replies as questions: their connections are those of conntrack.txt, or what the question says. */
-const SYSCTLS = ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark'];
 const FILES = {
   'iptables-save.txt': [
     '*mangle',
@@ -23,9 +23,7 @@ const FILES = {
   'ip-route.json': '[{"type":"local","dst":"10.0.0.5","dev":"eth0","table":"local","flags":[]}]',
   'ip-address.json':
     '[{"ifindex":2,"ifname":"eth0","flags":["UP"],"addr_info":[{"family":"inet","local":"10.0.0.5","prefixlen":24,"scope":"global"}]}]',
-  'sysctl.txt': SYSCTLS.flatMap((name) => ['all', 'eth0'].map((device) => `net.ipv4.conf.${device}.${name} = 0`)).join(
-    '\n',
-  ),
+  'sysctl.txt': deviceSettings(['all', 'eth0']),
   'sockets.txt': '',
   'nft-ruleset.json': '{"nftables":[]}',
 };

@@ -1,38 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Packet } from '../../src/netns/face.js';
-import { firstPacket } from './packets.js';
-import { namespaceOf } from './vectors.js';
+import { ask } from './one-device.js';
 
 /**
  * Types of sets that not every kernel was built with: what is expected here is read in linux net/netfilter/ipset/ (v6.12),
  * the function is named with each. All others are held against the kernel (test/kernel/cases/sets.ts).
  */
-
-const RULES = JSON.stringify([{ priority: 0, src: 'all', table: 'local' }]);
-const ROUTES = JSON.stringify([
-  { type: 'local', dst: '10.0.0.5', dev: 'eth0', table: 'local', protocol: 'kernel', scope: 'host', flags: [] },
-]);
-const FILES: Readonly<Record<string, string>> = {
-  'ip-rule.json': RULES,
-  'ip-route.json': ROUTES,
-  'sockets.txt': 'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\n',
-  'sysctl.txt': ['all', 'lo', 'eth0']
-    .flatMap((device) =>
-      ['rp_filter', 'accept_local', 'route_localnet', 'forwarding'].map(
-        (name) => `net.ipv4.conf.${device}.${name} = 0\n`,
-      ),
-    )
-    .join(''),
-  'ip-address.json': JSON.stringify([
-    { ifindex: 1, ifname: 'lo', flags: ['LOOPBACK', 'UP'], addr_info: [] },
-    {
-      ifindex: 2,
-      ifname: 'eth0',
-      flags: ['UP'],
-      addr_info: [{ family: 'inet', local: '10.0.0.5', prefixlen: 24, scope: 'global' }],
-    },
-  ]),
-};
 
 /** Whether the set holds the packet's addresses: true, false, or what would tell. */
 function holds(
@@ -41,11 +14,11 @@ function holds(
   dims: string,
   over: Partial<Packet> = {},
 ): boolean | readonly string[] {
-  const outcomes = namespaceOf({
-    ...FILES,
+  const files = {
     'ipset-save.txt': [`create s ${type}`, ...members.map((member) => `add s ${member}`), ''].join('\n'),
     'iptables-save.txt': `*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m set --match-set s ${dims} -j DROP\nCOMMIT\n`,
-  }).send(firstPacket(over));
+  };
+  const outcomes = ask(files, over);
   const [first] = outcomes;
   if (outcomes.length === 1 && first?.unknowns.length === 0) return first.verdict === 'dropped';
   return [...new Set(outcomes.flatMap(({ unknowns }) => unknowns.map(({ fact }) => fact)))];

@@ -1,17 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { loadNetworkNamespace } from '../../src/netns/load.js';
+import { without, type Files } from './netns-files.js';
 import { firstPacket } from './packets.js';
 import { FILES, SYSCTLS, ask, verdicts } from './two-devices.js';
 import { namespaceOf } from './vectors.js';
 
 /** What no file says is asked, and not taken for what is usual. */
 
-type Files = Readonly<Record<string, string>>;
-
 function askWithout(name: string, files: Files = {}, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
-  const rest = Object.fromEntries(Object.entries({ ...FILES, ...files }).filter(([other]) => other !== name));
-  return namespaceOf(rest).send(firstPacket(over));
+  return namespaceOf(without({ ...FILES, ...files }, name)).send(firstPacket(over));
 }
 
 const facts = (outcomes: readonly NetnsOutcome[]): string =>

@@ -1,37 +1,30 @@
 import { describe, expect, it } from 'vitest';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
-import { firstPacket } from './packets.js';
-import { namespaceOf } from './vectors.js';
+import { deviceSettings, localRoute, nftTable, type Files, type NftChain } from './netns-files.js';
+import { asking, verdicts as sorted } from './packets.js';
 
 /** What the kernel's cases cannot hold: odd files, devices the bench has not, ports that are certain or drawn. */
 
-const SYSCTLS = ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark', 'forwarding'];
-const own = (dst: string): object => ({ type: 'local', dst, dev: 'eth0', table: 'local', protocol: 'kernel' });
-const FILES: Readonly<Record<string, string>> = {
+const RULES = JSON.stringify([
+  { priority: 0, src: 'all', table: 'local' },
+  { priority: 100, src: 'all', fwmark: '0x1', table: '100' },
+  { priority: 32766, src: 'all', table: 'main' },
+]);
+const FILES: Files = {
   'iptables-save.txt': '',
-  'ip-rule.json': JSON.stringify([
-    { priority: 0, src: 'all', table: 'local' },
-    { priority: 100, src: 'all', fwmark: '0x1', table: '100' },
-    { priority: 32766, src: 'all', table: 'main' },
-  ]),
-  'ip6-rule.json': JSON.stringify([
-    { priority: 0, src: 'all', table: 'local' },
-    { priority: 100, src: 'all', fwmark: '0x1', table: '100' },
-    { priority: 32766, src: 'all', table: 'main' },
-  ]),
+  'ip-rule.json': RULES,
+  'ip6-rule.json': RULES,
   'ip-route.json': JSON.stringify([
     { type: 'local', dst: 'default', dev: 'lo', table: '100', flags: [] },
     { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', flags: [] },
-    own('10.0.0.5'),
+    localRoute('10.0.0.5', 'eth0'),
   ]),
   'ip6-route.json': JSON.stringify([
     { type: 'local', dst: 'default', dev: 'lo', table: '100', metric: 1024, flags: [], pref: 'medium' },
     { dst: 'default', gateway: 'fd00::1', dev: 'eth0', metric: 1024, flags: [], pref: 'medium' },
-    own('fd00::5'),
+    localRoute('fd00::5', 'eth0'),
   ]),
-  'sysctl.txt': `${['all', 'lo', 'eth0']
-    .flatMap((name) => SYSCTLS.map((key) => `net.ipv4.conf.${name}.${key} = ${key === 'forwarding' ? 1 : 0}`))
-    .join('\n')}\nnet.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n`,
+  'sysctl.txt': `${deviceSettings(['all', 'lo', 'eth0'], { forwarding: 1 })}net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n`,
   'sockets.txt': 'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\n',
   'ip-address.json': addresses({ family: 'inet', local: '10.0.0.5', prefixlen: 24, scope: 'global' }),
 };
@@ -43,39 +36,10 @@ function addresses(...infos: readonly object[]): string {
   ]);
 }
 
-interface ChainLike {
-  readonly name: string;
-  readonly expr: readonly object[];
-  /** Hook, type and priority; null: a chain that others jump to. */
-  readonly base: object | null;
-}
+const ask = asking(FILES);
+const verdicts = (outcomes: readonly NetnsOutcome[]): string => sorted(outcomes).join();
 
-function nft(family: string, chains: readonly ChainLike[], table: object = {}): Readonly<Record<string, string>> {
-  return {
-    'nft-ruleset.json': JSON.stringify({
-      nftables: [
-        { metainfo: { version: '1.0.9', json_schema_version: 1 } },
-        { table: { family, name: 't', ...table } },
-        ...chains.map(({ name, base }) => ({ chain: { family, table: 't', name, ...base } })),
-        ...chains.flatMap(({ name, expr }) =>
-          expr.length === 0 ? [] : [{ rule: { family, table: 't', chain: name, expr } }],
-        ),
-      ],
-    }),
-  };
-}
-
-function ask(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
-  return namespaceOf({ ...FILES, ...files }).send(firstPacket(over));
-}
-
-const verdicts = (outcomes: readonly NetnsOutcome[]): string =>
-  outcomes
-    .map(({ verdict }) => verdict)
-    .sort()
-    .join();
-
-const save = (table: string, ...rules: readonly string[]): Readonly<Record<string, string>> => ({
+const save = (table: string, ...rules: readonly string[]): Files => ({
   'iptables-save.txt': `*${table}\n${rules.map((rule) => `-A ${rule}\n`).join('')}COMMIT\n`,
 });
 
@@ -186,7 +150,7 @@ describe('source ports that a translation leaves certain, and those that it draw
 
 describe('statements of nft that no tool prints', () => {
   const base = { type: 'nat', hook: 'prerouting', prio: -100, policy: 'accept' };
-  const dnat = (body: object): string => verdicts(ask(nft('ip', [{ name: 'c', base, expr: [{ dnat: body }] }])));
+  const dnat = (body: object): string => verdicts(ask(nftTable('ip', [{ name: 'c', base, expr: [{ dnat: body }] }])));
   it.each([
     ['an address that is none', { prefix: { addr: 'here', len: 24 } }],
     ['a prefix of the other family', { prefix: { addr: 'fd00::', len: 64 } }],
@@ -205,7 +169,7 @@ describe('statements of nft that no tool prints', () => {
   it('a flag stands alone or beside others, at either name', () => {
     const addr = { prefix: { addr: '10.0.0.0', len: 29 } };
     const ends = (flags: object): readonly string[] =>
-      ask(nft('ip', [{ name: 'c', base, expr: [{ dnat: { addr, ...flags } }] }]), {
+      ask(nftTable('ip', [{ name: 'c', base, expr: [{ dnat: { addr, ...flags } }] }]), {
         dst: { ip: '10.9.9.13', port: 80 },
       }).map(({ dst }) => dst.ip);
     const one = ['10.0.0.5'];
@@ -233,13 +197,15 @@ describe('statements of nft that no tool prints', () => {
     const left = { payload: { protocol, field } };
     const match = { match: { op: '==', left, right: { set: [{ prefix: { addr, len } }] } } };
     const chain = { name: 'c', base: { ...base, type: 'filter', prio: 0 }, expr: [match, { drop: null }] };
-    expect(verdicts(ask(nft('ip', [chain])))).toBe(holds ? 'dropped' : 'delivered');
+    expect(verdicts(ask(nftTable('ip', [chain])))).toBe(holds ? 'dropped' : 'delivered');
   });
 
   it('the star of a map stands behind all, wherever it is listed', () => {
     const end = (...elements: readonly (readonly [unknown, object])[]): string => {
       const vmap = { key: { payload: { protocol: 'tcp', field: 'dport' } }, data: { set: elements } };
-      return verdicts(ask(nft('ip', [{ name: 'c', base: { ...base, type: 'filter', prio: 0 }, expr: [{ vmap }] }])));
+      return verdicts(
+        ask(nftTable('ip', [{ name: 'c', base: { ...base, type: 'filter', prio: 0 }, expr: [{ vmap }] }])),
+      );
     };
     expect(end(['*', { drop: null }], [{ range: [70, 90] }, { accept: null }])).toBe('delivered');
     expect(end([{ range: [70, 90] }, { accept: null }], ['*', { drop: null }])).toBe('delivered');
@@ -248,16 +214,16 @@ describe('statements of nft that no tool prints', () => {
 
   it('a table that sleeps says nothing', () => {
     const chain = { name: 'c', base: { ...base, type: 'filter' }, expr: [{ drop: null }] };
-    expect(verdicts(ask(nft('ip', [chain])))).toBe('dropped');
-    expect(verdicts(ask(nft('ip', [chain], { flags: ['dormant'] })))).toBe('delivered');
-    expect(verdicts(ask(nft('ip', [chain], { flags: 'dormant' })))).toBe('delivered');
+    expect(verdicts(ask(nftTable('ip', [chain])))).toBe('dropped');
+    expect(verdicts(ask(nftTable('ip', [chain], { flags: ['dormant'] })))).toBe('delivered');
+    expect(verdicts(ask(nftTable('ip', [chain], { flags: 'dormant' })))).toBe('delivered');
   });
 });
 
 describe('a table whose flags nft before 1.0.9 prints from memory that is free again', () => {
   const end = (policy: string, ...expr: readonly object[]): string => {
     const base = { type: 'filter', hook: 'prerouting', prio: -100, policy };
-    return verdicts(ask(nft('ip', [{ name: 'c', base, expr }], { flags: 'odd' })));
+    return verdicts(ask(nftTable('ip', [{ name: 'c', base, expr }], { flags: 'odd' })));
   };
 
   it('may sleep', () => {
@@ -270,9 +236,9 @@ describe('a table whose flags nft before 1.0.9 prints from memory that is free a
 
 describe('chains of netdev that jump', () => {
   const base = { type: 'filter', hook: 'ingress', dev: 'eth0', prio: 0, policy: 'accept' };
-  const end = (expr: readonly object[], ...others: readonly ChainLike[]): string =>
-    verdicts(ask(nft('netdev', [{ name: 'c', base, expr }, ...others])));
-  const chain = (name: string, ...expr: readonly object[]): ChainLike => ({ name, base: null, expr });
+  const end = (expr: readonly object[], ...others: readonly NftChain[]): string =>
+    verdicts(ask(nftTable('netdev', [{ name: 'c', base, expr }, ...others])));
+  const chain = (name: string, ...expr: readonly object[]): NftChain => ({ name, base: null, expr });
   const open = 'delivered,unknown';
 
   it.each(['jump', 'goto'])('%s: what stands in the other chain counts', (word) => {

@@ -1,56 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
-import { firstPacket } from './packets.js';
-import { namespaceOf } from './vectors.js';
+import { ask, dropping } from './one-device.js';
+import { verdicts } from './packets.js';
 
 /**
- * What no tool prints, or a newer one may: an option, a value or an expression that the engine does not know. A match forks, a
- * target or statement ends as unknown; never is it left out, and never does it throw.
+ * What no tool prints, or a newer one may: an option or a value that the engine does not know. A match forks, a target ends as
+ * unknown; never is it left out, and never does it throw.
  */
-const LOCAL = { type: 'local', table: 'local', protocol: 'kernel', scope: 'host', flags: [] };
-const FILES: Readonly<Record<string, string>> = {
-  'iptables-save.txt': '',
-  'ip-rule.json': '[{"priority":0,"src":"all","table":"local"},{"priority":32766,"src":"all","table":"main"}]',
-  'ip-route.json': JSON.stringify([
-    { dst: '10.0.0.0/24', dev: 'eth0', protocol: 'kernel', scope: 'link', flags: [] },
-    { ...LOCAL, dst: '10.0.0.5', dev: 'eth0' },
-  ]),
-  'ip-address.json': JSON.stringify([
-    { ifindex: 1, ifname: 'lo', flags: ['LOOPBACK', 'UP'], addr_info: [] },
-    {
-      ifindex: 2,
-      ifname: 'eth0',
-      flags: ['UP'],
-      addr_info: [{ family: 'inet', local: '10.0.0.5', prefixlen: 24, scope: 'global' }],
-    },
-  ]),
-  'sysctl.txt': ['all', 'eth0']
-    .flatMap((device) =>
-      ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark', 'forwarding'].map(
-        (name) => `net.ipv4.conf.${device}.${name} = 0\n`,
-      ),
-    )
-    .join(''),
-  'sockets.txt': 'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\n',
-  'ipset-save.txt': 'create s hash:ip\nadd s 10.0.0.9\n',
-};
-
-function ask(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
-  return namespaceOf({ ...FILES, ...files }).send(firstPacket(over));
-}
-const verdicts = (outcomes: readonly NetnsOutcome[]): readonly string[] =>
-  outcomes.map(({ verdict }) => verdict).sort();
+const FORKS = ['delivered', 'dropped'];
 const ICMP: Partial<Packet> = {
   protocol: 'icmp',
   src: { ip: '10.0.0.9', port: 0 },
   dst: { ip: '10.0.0.5', port: 0 },
   tcpFlags: [],
 };
-
-function input(match: string, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
-  return ask({ 'iptables-save.txt': `*filter\n:INPUT ACCEPT [0:0]\n-A INPUT ${match} -j DROP\nCOMMIT\n` }, over);
-}
-const FORKS = ['delivered', 'dropped'];
 
 describe('matches of iptables', () => {
   it.each([
@@ -120,18 +83,18 @@ describe('matches of iptables', () => {
     '-m addrtype --dst-type LOCAL,ODD',
     '-m addrtype --dst-type LOCAL --thing 1',
   ])('%s', (match) => {
-    expect(verdicts(input(match))).toEqual(FORKS);
+    expect(verdicts(ask(dropping(match)))).toEqual(FORKS);
   });
 
   it.each(['--icmp-type made-up', '--icmp-type 8x', '--icmp-type x8', '--icmp-type 8 --thing 1'])(
     '-m icmp %s',
     (match) => {
-      expect(verdicts(input(`-p icmp -m icmp ${match}`, ICMP))).toEqual(FORKS);
+      expect(verdicts(ask(dropping(`-p icmp -m icmp ${match}`), ICMP))).toEqual(FORKS);
     },
   );
 
   it('names that stand in files made by hand', () => {
-    const hit = (match: string, over: Partial<Packet> = {}): string => verdicts(input(match, over)).join();
+    const hit = (match: string, over: Partial<Packet> = {}): string => verdicts(ask(dropping(match), over)).join();
     for (const name of ['echo-request', 'ping', 'any', '255', '8/0']) {
       expect(hit(`-p icmp -m icmp --icmp-type ${name}`, ICMP)).toBe('dropped');
     }
@@ -265,137 +228,5 @@ describe('targets of iptables', () => {
     for (const words of ['--ctevents new', '--expevents new', '--timeout x', '--helper ftp']) {
       expect(verdicts(target('raw', `-j CT --zone 1 ${words}`))).toEqual(['delivered']);
     }
-  });
-});
-
-const TABLE = { family: 'ip', table: 't' };
-
-function nft(...expr: readonly unknown[]): readonly NetnsOutcome[] {
-  const nftables = [
-    { metainfo: { json_schema_version: 1 } },
-    { table: { family: 'ip', name: 't' } },
-    { chain: { ...TABLE, name: 'in', type: 'filter', hook: 'input', prio: 0, policy: 'accept' } },
-    { rule: { ...TABLE, chain: 'in', expr } },
-  ];
-  return ask({ 'nft-ruleset.json': JSON.stringify({ nftables }) });
-}
-const match = (left: unknown, right: unknown, op: unknown = '=='): unknown => ({ match: { op, left, right } });
-const meta = (key: string): unknown => ({ meta: { key } });
-const port = { payload: { protocol: 'tcp', field: 'dport' } };
-const saddr = { payload: { protocol: 'ip', field: 'saddr' } };
-
-describe('expressions of nft', () => {
-  it.each([
-    match(meta('odd'), 1),
-    match({ payload: { protocol: 'odd', field: 'dport' } }, 1),
-    match({ payload: { protocol: 'tcp', field: 'odd' } }, 1),
-    match({ payload: { protocol: 'ip', field: 'odd' } }, 1),
-    match({ payload: { protocol: 'th', field: 'odd' } }, 1),
-    match({ ct: { key: 'odd' } }, 1),
-    match({ ct: { key: 'odd', dir: 'original' } }, 1),
-    match({ fib: { result: 'odd', flags: ['saddr'] } }, 1),
-    match({ odd: 1 }, 1),
-    match(port, 'odd'),
-    match(port, { odd: 1 }),
-    match(port, { range: ['odd', 90] }),
-    match(port, { range: [70, 'odd'] }),
-    match(port, { set: ['odd'] }),
-    match(port, '@nobody'),
-    match(port, 80, 'odd'),
-    match(port, 80, 7),
-    match(port, 'odd', '<'),
-    match(port, 'odd', 'in'),
-    match(saddr, { prefix: { addr: 'odd', len: 8 } }),
-    match(saddr, { prefix: { addr: '10.0.0.0', len: 'odd' } }),
-    match(port, { prefix: { addr: 'odd', len: 8 } }),
-    match({ concat: [port, { odd: 1 }] }, { concat: [80, 1] }),
-    match({ concat: [port, meta('skuid')] }, { concat: [80, 1] }),
-    match({ concat: [port, saddr] }, 80),
-    match({ concat: [port, saddr] }, 80, '<'),
-    match({ concat: [port, saddr] }, 80, 'in'),
-    match({ '&': [{ odd: 1 }, 1] }, 0),
-    match({ '&': [port, { odd: 1 }] }, 0),
-    match({ '&': [{ concat: [port, saddr] }, 1] }, 0),
-    match({ '&': [meta('skuid'), 1] }, 0),
-    match({ map: { key: { odd: 1 }, data: { set: [[80, 1]] } } }, 1),
-    match({ map: { key: port, data: { odd: 1 } } }, 1),
-    match({ map: { key: port, data: '@nobody' } }, 1),
-    match({ socket: { key: 'odd' } }, 1),
-    match({ numgen: { mode: 'odd', mod: 2, offset: 0 } }, 1),
-  ])('%j', (one) => {
-    expect(verdicts(nft(one, { drop: null }))).toEqual(FORKS);
-  });
-});
-
-describe('statements of nft', () => {
-  it.each([
-    { odd: 1 },
-    { mangle: { key: meta('mark'), value: { odd: 1 } } },
-    { mangle: { key: meta('mark'), value: meta('skuid') } },
-    { mangle: { key: { odd: 1 }, value: 1 } },
-    { mangle: { key: { ct: { key: 'odd' } }, value: 1 } },
-    { vmap: { key: { odd: 1 }, data: { set: [[80, { drop: null }]] } } },
-    { vmap: { key: meta('skuid'), data: { set: [[80, { drop: null }]] } } },
-    { vmap: { key: port, data: '@nobody' } },
-    { dnat: { addr: 'odd' } },
-    { dnat: { addr: '10.0.0.1', port: 'odd' } },
-    { dnat: { addr: { range: ['odd', '10.0.0.9'] } } },
-    { dnat: { addr: { range: ['10.0.0.1', 'odd'] } } },
-    { dnat: { addr: meta('skuid') } },
-    { dnat: { addr: '10.0.0.1', port: meta('skuid') } },
-    { dnat: { addr: '10.0.0.1', port: { range: ['odd', 80] } } },
-    { dnat: { addr: '10.0.0.1', port: { range: [80, 'odd'] } } },
-    { redirect: { port: 'odd' } },
-    { masquerade: { port: 'odd' } },
-    { dnat: { addr: { map: { key: { odd: 1 }, data: { set: [[80, '10.0.0.1']] } } } } },
-    { dnat: { addr: { map: { key: meta('skuid'), data: { set: [[0, { range: ['10.0.0.1', '10.0.0.2'] }]] } } } } },
-    { dnat: { addr: { map: { key: port, data: { odd: 1 } } } } },
-    { dnat: { addr: { map: { key: port, data: { set: [[80, { range: ['odd', '10.0.0.9'] }]] } } } } },
-    { dnat: { addr: { map: { key: port, data: { set: [[80, { concat: ['10.0.0.1', 'odd'] }]] } } } } },
-    { dnat: { addr: { map: { key: port, data: { set: [[80, { concat: ['10.0.0.1', { range: [80, 'odd'] }] }]] } } } } },
-    { dnat: { addr: { map: { key: port, data: { set: [[80, { concat: ['odd', 80] }]] } } } } },
-    ...['saddr', 'daddr'].map((field) => ({
-      mangle: { key: { payload: { protocol: 'ip', field } }, value: '10.0.0.1' },
-    })),
-    ...['sport', 'dport'].map((field) => ({ mangle: { key: { payload: { protocol: 'tcp', field } }, value: 80 } })),
-    { mangle: { key: { payload: { base: 'nh', offset: 128, len: 32 } }, value: 80 } },
-    { tproxy: { port: 'odd' } },
-    { tproxy: { addr: 'odd', port: 80 } },
-    { jump: {} },
-    { goto: {} },
-  ])('%j', (one) => {
-    expect(verdicts(nft(one, { drop: null }))).toEqual(['unknown']);
-  });
-
-  const ct = (key: string, value: unknown = 1): unknown => ({ mangle: { key: { ct: { key } }, value } });
-  const map = (...elements: readonly unknown[]): unknown => ({ map: { key: port, data: { set: elements } } });
-  it.each([
-    ct('event'),
-    ct('label'),
-    ct('secmark'),
-    ct('label', map([80, 1])),
-    ct('label', meta('skuid')),
-    { mangle: { key: meta('priority'), value: map([80, 1]) } },
-    { mangle: { key: { payload: { protocol: 'ip', field: 'ttl' } }, value: 5 } },
-    { mangle: { key: { 'tcp option': { name: 'maxseg', field: 'size' } }, value: 1000 } },
-  ])('%j decides nothing', (one) => {
-    expect(verdicts(nft(one, { drop: null }))).toEqual(['dropped']);
-  });
-
-  it.each([
-    ct('label', map([81, 1])),
-    { mangle: { key: meta('priority'), value: map([81, 1]) } },
-    { mangle: { key: { payload: { protocol: 'udp', field: 'dport' } }, value: 80 } },
-    { mangle: { key: { payload: { protocol: 'udp', field: 'length' } }, value: 80 } },
-  ])('%j breaks off: the packet has no such key or header', (one) => {
-    expect(verdicts(nft(one, { drop: null }))).toEqual(['delivered']);
-  });
-
-  it.each([
-    ct('label', { map: { key: { odd: 1 }, data: { set: [[80, 1]] } } }),
-    ct('label', { map: { key: port, data: { odd: 1 } } }),
-    ct('label', map(['odd', 1])),
-  ])('%j may break off', (one) => {
-    expect(verdicts(nft(one, { drop: null }))).toEqual(FORKS);
   });
 });

@@ -1,68 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { answerLine } from '../../src/netns/eval.js';
-import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
-import { firstPacket } from './packets.js';
-import { namespaceOf } from './vectors.js';
-import { DEFAULT_RULES } from './netns-files.js';
+import type { NetnsOutcome } from '../../src/netns/face.js';
+import { nftChain, type Files } from './netns-files.js';
+import { ask, dropping, OUT } from './one-device.js';
 
-const ADDRESSES = JSON.stringify([
-  {
-    ifindex: 1,
-    ifname: 'lo',
-    flags: ['LOOPBACK', 'UP'],
-    addr_info: [{ family: 'inet', local: '127.0.0.1', prefixlen: 8, scope: 'host' }],
-  },
-  {
-    ifindex: 2,
-    ifname: 'eth0',
-    flags: ['UP'],
-    addr_info: [{ family: 'inet', local: '10.0.0.5', prefixlen: 24, scope: 'global' }],
-  },
-]);
-const ROUTES = JSON.stringify([
-  { dst: 'default', gateway: '10.0.0.1', dev: 'eth0', flags: [] },
-  { dst: '10.0.0.0/24', dev: 'eth0', protocol: 'kernel', scope: 'link', prefsrc: '10.0.0.5', flags: [] },
-  { type: 'local', dst: '10.0.0.5', dev: 'eth0', table: 'local', protocol: 'kernel', scope: 'host', flags: [] },
-  { type: 'local', dst: '127.0.0.0/8', dev: 'lo', table: 'local', protocol: 'kernel', scope: 'host', flags: [] },
-]);
-const sysctl = (device: string): string =>
-  ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark', 'forwarding']
-    .map((name) => `net.ipv4.conf.${device}.${name} = 0`)
-    .join('\n');
-const SYSCTL = ['all', 'lo', 'eth0'].map(sysctl).join('\n') + '\nnet.ipv4.ip_forward = 0\n';
-const SOCKETS = 'LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\nLISTEN 0 128 0.0.0.0:15006 0.0.0.0:*\n';
-
-const FILES: Readonly<Record<string, string>> = {
-  'iptables-save.txt': '',
-  'ip-rule.json': DEFAULT_RULES,
-  'ip-route.json': ROUTES,
-  'ip-address.json': ADDRESSES,
-  'sysctl.txt': SYSCTL,
-  'sockets.txt': SOCKETS,
-  'ipset-save.txt': 'create s hash:ip\nadd s 10.0.0.9\n',
-};
-
-const out: Partial<Packet> = {
-  direction: 'out',
-  iif: null,
-  src: { ip: '10.0.0.5', port: 40000 },
-  uid: 1000,
-  gid: 1000,
-};
-
-function run(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
-  return namespaceOf({ ...FILES, ...files }).send(firstPacket(over));
-}
-
-/** DROP in INPUT where the match holds. */
-function input(match: string): Readonly<Record<string, string>> {
-  return { 'iptables-save.txt': `*filter\n:INPUT ACCEPT [0:0]\n-A INPUT ${match} -j DROP\nCOMMIT\n` };
-}
+/** What rules ask for and what they do. */
 
 describe('the order of the matches of a rule', () => {
   it('socket --restore-skmark writes the mark, also where a later match fails', () => {
     const rule = (later: string): readonly NetnsOutcome[] =>
-      run(
+      ask(
         {
           'iptables-save.txt': [
             '*mangle',
@@ -84,23 +30,13 @@ describe('the order of the matches of a rule', () => {
     const hop = (dev: string): object => ({ gateway: '10.0.0.1', dev, weight: 1, flags: [] });
     const routes = JSON.stringify([{ dst: 'default', flags: [], nexthops: [hop('eth0'), hop('eth1')] }]);
     const left = { fib: { result: 'oifname', flags: ['daddr'] } };
-    const table = { family: 'ip', table: 't' };
     const outcomes = (device: string): readonly string[] =>
-      run(
+      ask(
         {
           'ip-route.json': routes,
-          'nft-ruleset.json': JSON.stringify({
-            nftables: [
-              { metainfo: { json_schema_version: 1 } },
-              { table: { family: 'ip', name: 't' } },
-              { chain: { ...table, name: 'out', type: 'filter', hook: 'output', prio: 0, policy: 'accept' } },
-              {
-                rule: { ...table, chain: 'out', expr: [{ match: { op: '==', left, right: device } }, { drop: null }] },
-              },
-            ],
-          }),
+          ...nftChain('ip', 'output', [{ match: { op: '==', left, right: device } }, { drop: null }]),
         },
-        { ...out, dst: { ip: '8.8.8.8', port: 80 } },
+        { ...OUT, dst: { ip: '8.8.8.8', port: 80 } },
       ).map(({ verdict, oif }) => `${verdict} ${oif ?? ''}`);
     expect(outcomes('eth1')).toEqual(['sent eth0', 'sent eth1']);
     expect(outcomes('eth0')).toEqual(['dropped ']);
@@ -109,16 +45,8 @@ describe('the order of the matches of a rule', () => {
   it('two masks of one mark both hold', () => {
     const mark = { meta: { key: 'mark' } };
     for (const left of [{ '&': [mark, 15, 240] }, { '&': [{ '&': [mark, 15] }, 240] }]) {
-      const table = { family: 'ip', table: 't' };
-      const ruleset = {
-        nftables: [
-          { metainfo: { json_schema_version: 1 } },
-          { table: { family: 'ip', name: 't' } },
-          { chain: { ...table, name: 'in', type: 'filter', hook: 'input', prio: 0, policy: 'accept' } },
-          { rule: { ...table, chain: 'in', expr: [{ match: { op: '==', left, right: 0 } }, { drop: null }] } },
-        ],
-      };
-      const outcomes = run({ 'nft-ruleset.json': JSON.stringify(ruleset) }, { mark: 0xf0 });
+      const expr = [{ match: { op: '==', left, right: 0 } }, { drop: null }];
+      const outcomes = ask(nftChain('ip', 'input', expr), { mark: 0xf0 });
       expect(outcomes.map(({ verdict }) => verdict)).toEqual(['dropped']);
     }
   });
@@ -180,7 +108,7 @@ describe('matches', () => {
     ['-m pkttype --pkt-type unicast', 'dropped'],
     ['-p icmp -m icmp --icmp-type 8', 'delivered'],
   ])('%s: %s', (match, verdict) => {
-    expect(run(input(match)).map((outcome) => outcome.verdict)).toEqual([verdict]);
+    expect(ask(dropping(match)).map((outcome) => outcome.verdict)).toEqual([verdict]);
   });
 
   it.each([
@@ -197,7 +125,7 @@ describe('matches', () => {
     '-m nobodyknows --thing 1',
     '-m tcp --tcp-option 5',
   ])('%s: both ways, named', (match) => {
-    const outcomes = run(input(`-p tcp ${match}`));
+    const outcomes = ask(dropping(`-p tcp ${match}`));
     expect(outcomes.map(({ verdict }) => verdict).sort()).toEqual(['delivered', 'dropped']);
     for (const { probability, conditions, unknowns } of outcomes) {
       expect(probability).toBeNull();
@@ -208,7 +136,7 @@ describe('matches', () => {
 
   it('splits by chance, and by a counter', () => {
     const shares = (match: string): readonly unknown[] =>
-      run(input(match)).map(({ verdict, probability }) => [verdict, probability]);
+      ask(dropping(match)).map(({ verdict, probability }) => [verdict, probability]);
     expect(shares('-m statistic --mode random --probability 0.25')).toEqual([
       ['delivered', 0.75],
       ['dropped', 0.25],
@@ -221,7 +149,7 @@ describe('matches', () => {
 
   it('does not fork on what decides nothing', () => {
     const save = '*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m limit --limit 5/min -j LOG\nCOMMIT\n';
-    const [only, ...others] = run({ 'iptables-save.txt': save });
+    const [only, ...others] = ask({ 'iptables-save.txt': save });
     expect(others).toEqual([]);
     expect(only).toMatchObject({ verdict: 'delivered', probability: 1, conditions: [] });
   });
@@ -230,14 +158,14 @@ describe('matches', () => {
     const save =
       '*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -m owner --uid-owner 1337 -j ACCEPT\n' +
       '-A OUTPUT -m owner --uid-owner 1337 -j DROP\n-A OUTPUT -m owner ! --uid-owner 1337 -j REJECT\nCOMMIT\n';
-    const outcomes = run({ 'iptables-save.txt': save }, { ...out, uid: null, dst: { ip: '8.8.8.8', port: 80 } });
+    const outcomes = ask({ 'iptables-save.txt': save }, { ...OUT, uid: null, dst: { ip: '8.8.8.8', port: 80 } });
     expect(outcomes.map(({ verdict }) => verdict).sort()).toEqual(['rejected', 'sent']);
   });
 });
 
 describe('targets', () => {
   const mangle = (target: string): NetnsOutcome | undefined =>
-    run(
+    ask(
       { 'iptables-save.txt': `*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING ${target}\nCOMMIT\n` },
       { mark: 0xf0 },
     )[0];
@@ -266,16 +194,16 @@ describe('targets', () => {
   });
 
   it('goto does not come back, RETURN does', () => {
-    const save = (jump: string): Readonly<Record<string, string>> => ({
+    const save = (jump: string): Files => ({
       'iptables-save.txt': `*filter\n:INPUT DROP [0:0]\n:A - [0:0]\n-A INPUT ${jump} A\n-A INPUT -j ACCEPT\n-A A -j RETURN\nCOMMIT\n`,
     });
-    expect(run(save('-j'))[0]?.verdict).toBe('delivered');
-    expect(run(save('-g'))[0]?.verdict).toBe('dropped');
+    expect(ask(save('-j'))[0]?.verdict).toBe('delivered');
+    expect(ask(save('-g'))[0]?.verdict).toBe('dropped');
   });
 
   it('chains in a loop end as unknown', () => {
     const save = '*filter\n:INPUT ACCEPT [0:0]\n:A - [0:0]\n:B - [0:0]\n-A INPUT -j A\n-A A -j B\n-A B -j A\nCOMMIT\n';
-    expect(run({ 'iptables-save.txt': save })[0]?.verdict).toBe('unknown');
+    expect(ask({ 'iptables-save.txt': save })[0]?.verdict).toBe('unknown');
   });
 
   it('REDIRECT gives the reply its addresses back', () => {
@@ -283,7 +211,7 @@ describe('targets', () => {
       'iptables-save.txt':
         '*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -j REDIRECT --to-ports 15006\nCOMMIT\n',
     };
-    const [first] = run(files);
+    const [first] = ask(files);
     expect(first).toMatchObject({
       verdict: 'delivered',
       dst: { ip: '10.0.0.5', port: 15006 },
@@ -291,8 +219,8 @@ describe('targets', () => {
       socket: { name: '0.0.0.0:15006' },
       decidedBy: { file: 'iptables-save.txt', line: 3 },
     });
-    const [reply] = run(files, {
-      ...out,
+    const [reply] = ask(files, {
+      ...OUT,
       src: { ip: '10.0.0.5', port: 15006 },
       dst: { ip: '10.0.0.9', port: 40000 },
       tcpFlags: ['SYN', 'ACK'],
@@ -303,204 +231,15 @@ describe('targets', () => {
   });
 
   it('a reply that belongs to nothing is INVALID', () => {
-    const [stray] = run(input('-m conntrack --ctstate INVALID'), { tcpFlags: ['SYN', 'ACK'] });
+    const [stray] = ask(dropping('-m conntrack --ctstate INVALID'), { tcpFlags: ['SYN', 'ACK'] });
     expect(stray?.verdict).toBe('dropped');
   });
 
   it('chooses the source of what is not bound', () => {
-    const [sent] = run(
+    const [sent] = ask(
       {},
-      { ...out, src: { ip: '0.0.0.0', port: 40000 }, dst: { ip: '8.8.8.8', port: 1 }, sourceBound: false },
+      { ...OUT, src: { ip: '0.0.0.0', port: 40000 }, dst: { ip: '8.8.8.8', port: 1 }, sourceBound: false },
     );
     expect(sent).toMatchObject({ verdict: 'sent', src: { ip: '10.0.0.5' }, nexthop: '10.0.0.1' });
-  });
-});
-
-describe('what is not there', () => {
-  const without = (name: string, more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> =>
-    Object.fromEntries(Object.entries({ ...FILES, ...more }).filter(([file]) => file !== name));
-  const ask = (files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): NetnsOutcome | undefined =>
-    namespaceOf(files).send(firstPacket(over))[0];
-
-  it('without rules: unknown, naming the file', () => {
-    const outcome = ask(without('iptables-save.txt'));
-    expect(outcome?.verdict).toBe('unknown');
-    expect(outcome?.unknowns[0]?.fact).toContain('iptables-save.txt');
-  });
-
-  it("nft's list stands in for iptables-save where it holds its tables; IPv6 files are not missed by IPv4", () => {
-    const listed = (name: string): string => {
-      const chain = {
-        family: 'ip',
-        table: name,
-        name: 'INPUT',
-        type: 'filter',
-        hook: 'input',
-        prio: 0,
-        policy: 'accept',
-      };
-      return JSON.stringify({ nftables: [{ table: { family: 'ip', name } }, { chain }] });
-    };
-    const asked = (list: string): string | undefined =>
-      ask(without('iptables-save.txt', { 'nft-ruleset.json': list }))?.verdict;
-    expect(asked(listed('filter'))).toBe('delivered');
-    // iptables may be that of the legacy back-end
-    expect(asked(listed('own'))).toBe('unknown');
-    expect(asked('{"nftables":[]}')).toBe('unknown');
-  });
-
-  it('a truncated file is not "no rules"', () => {
-    const outcome = run({ 'iptables-save.txt': '*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j DR' })[0];
-    expect(outcome?.verdict).toBe('unknown');
-    expect(outcome?.unknowns[0]?.reason).toContain('damaged');
-    expect(run({ 'nft-ruleset.json': '{"nftables":[' })[0]?.verdict).toBe('unknown');
-    expect(run({ 'ip-route.json': '[{"dst":' })[0]?.verdict).toBe('unknown');
-  });
-
-  it.each(['ip-rule.json', 'ip-route.json'])('%s: unknown', (file) => {
-    expect(ask(without(file))?.unknowns[0]?.fact).toContain(file);
-  });
-
-  it('sockets: it arrives, by whom it is taken is unknown', () => {
-    const outcome = ask(without('sockets.txt'));
-    expect(outcome).toMatchObject({ verdict: 'delivered', socket: null });
-    expect(outcome?.unknowns[0]?.fact).toContain('sockets.txt');
-    const answer = answerLine(
-      namespaceOf(without('sockets.txt')),
-      '{"id":1,"direction":"in","iif":"eth0","protocol":"tcp","src":"10.0.0.9:1","dst":"10.0.0.5:80"}',
-    );
-    expect(answer).toMatchObject({ outcomes: [{ verdict: 'unknown' }] });
-  });
-
-  it('sysctl: a source that comes the straight way needs none, another one does', () => {
-    expect(ask(without('sysctl.txt'))?.verdict).toBe('delivered');
-    expect(ask(without('sysctl.txt'), { src: { ip: '127.0.0.1', port: 1 } })?.verdict).toBe('unknown');
-    expect(ask(without('sysctl.txt'), { dst: { ip: '8.8.8.8', port: 1 } })?.verdict).toBe('unknown');
-  });
-
-  it('ipset: both ways, only where a rule asks', () => {
-    expect(ask(without('ipset-save.txt'))?.verdict).toBe('delivered');
-    const files = without('ipset-save.txt', input('-m set --match-set s src'));
-    const outcomes = namespaceOf(files).send(firstPacket({}));
-    expect(outcomes.map(({ verdict }) => verdict).sort()).toEqual(['delivered', 'dropped']);
-    expect(outcomes[0]?.unknowns[0]?.fact).toContain('ipset-save.txt');
-  });
-
-  it('an eBPF program before the rules is a fork', () => {
-    const tc =
-      'qdisc clsact ffff: dev eth0 parent ffff:fff1\nfilter protocol all pref 1 bpf chain 0 handle 0x1 p direct-action\n';
-    expect(
-      run({ 'tc.txt': tc })
-        .map(({ verdict }) => verdict)
-        .sort(),
-    ).toEqual(['delivered', 'unknown']);
-  });
-
-  it('odd packets answer unknown and never throw', () => {
-    expect(run({}, { iif: null })[0]?.verdict).toBe('unknown');
-    expect(run({}, { dst: { ip: 'nonsense', port: 1 } })[0]?.verdict).toBe('unknown');
-    expect(run({}, { dst: { ip: 'fd00::1', port: 1 } })[0]?.verdict).toBe('unknown');
-  });
-});
-
-describe('two back-ends', () => {
-  const nat = (text: string): string =>
-    `${text}\n*nat\n${['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'].map((chain) => `:${chain} ACCEPT [0:0]\n`).join('')}`;
-  const nft = nat('# Generated by iptables-nft-save v1.8.9 (nf_tables)');
-  const legacy = nat('# Generated by iptables-save v1.8.9');
-  const end = 'COMMIT\n# Completed\n';
-
-  it('both are asked; where their order decides, both orders are told', () => {
-    const one = run({
-      'iptables-save.txt': `${nft}${end}`,
-      'iptables-legacy-save.txt': `${legacy}-A PREROUTING -p tcp -j REDIRECT --to-ports 15006\n${end}`,
-    });
-    expect(one.map(({ dst }) => dst.port)).toEqual([15006]);
-    const two = run({
-      'iptables-save.txt': `${nft}-A PREROUTING -p tcp -j REDIRECT --to-ports 80\n${end}`,
-      'iptables-legacy-save.txt': `${legacy}-A PREROUTING -p tcp -j REDIRECT --to-ports 15006\n${end}`,
-    });
-    expect(two.map(({ dst }) => dst.port).sort()).toEqual([15006, 80]);
-    expect(two[0]?.unknowns[0]?.fact).toContain('registration order');
-  });
-
-  it('security stands before nat INPUT in the legacy back-end and after it in that of nft, whose list has the last word', () => {
-    const security = `*security
-:INPUT ACCEPT [0:0]
-:FORWARD ACCEPT [0:0]
-:OUTPUT ACCEPT [0:0]
--A INPUT ! -s 10.0.0.77/32 -j DROP
-${end}`;
-    const sources = '-A INPUT -j SNAT --to-source 10.0.0.77\n';
-    const verdict = (generated: string, more: Readonly<Record<string, string>> = {}): string | undefined =>
-      run({
-        'iptables-save.txt': `# Generated by ${generated}\n${security}${nat(`# Generated by ${generated}`)}${sources}${end}`,
-        ...more,
-      })[0]?.verdict;
-    expect(verdict('iptables-save v1.8.9')).toBe('dropped');
-    expect(verdict('iptables-save v1.8.9 (nf_tables)')).toBe('delivered');
-    const hooked = { type: 'filter', hook: 'input', prio: 50, policy: 'accept' };
-    const chain = { family: 'ip', table: 'security', name: 'INPUT', ...hooked };
-    const listed = JSON.stringify({ nftables: [{ table: { family: 'ip', name: 'security' } }, { chain }] });
-    expect(verdict('iptables-save v1.8.9 (nf_tables)', { 'nft-ruleset.json': listed })).toBe('dropped');
-  });
-
-  it("iptables-nft's tables are not applied a second time from nft's list", () => {
-    const listed = JSON.stringify({
-      nftables: [
-        { table: { family: 'ip', name: 'mangle' } },
-        {
-          chain: {
-            family: 'ip',
-            table: 'mangle',
-            name: 'PREROUTING',
-            type: 'filter',
-            hook: 'prerouting',
-            prio: -150,
-            policy: 'accept',
-          },
-        },
-        {
-          rule: {
-            family: 'ip',
-            table: 'mangle',
-            chain: 'PREROUTING',
-            expr: [{ mangle: { key: { meta: { key: 'mark' } }, value: { '^': [{ meta: { key: 'mark' } }, 1] } } }],
-          },
-        },
-      ],
-    });
-    const save =
-      '# Generated by iptables-nft-save v1.8.9 (nf_tables)\n*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j MARK --xor-mark 0x1\nCOMMIT\n# Completed\n';
-    expect(run({ 'iptables-save.txt': save, 'nft-ruleset.json': listed })[0]?.mark).toBe(1);
-    expect(run({ 'nft-ruleset.json': listed })[0]?.mark).toBe(1);
-  });
-});
-
-describe('the questions of eval', () => {
-  const netns = namespaceOf(FILES);
-  it.each([
-    ['{', 'not JSON'],
-    ['[]', 'not a JSON object'],
-    ['{"id":1}', 'direction'],
-    ['{"id":1,"direction":"in"}', 'iif'],
-    ['{"id":1,"direction":"out","protocol":"gre"}', 'protocol'],
-    ['{"id":1,"direction":"out","protocol":"tcp","src":"10.0.0.5","dst":"1.2.3.4:5"}', 'src'],
-    ['{"id":1,"direction":"out","protocol":"tcp","src":"10.0.0.5:1","dst":"1.2.3.4:99999"}', 'dst'],
-    ['{"id":1,"direction":"out","protocol":"icmp","src":"10.0.0.5","dst":"8.8.8.8","mark":"x"}', 'mark'],
-    ['{"id":1,"direction":"out","protocol":"icmp","src":"10.0.0.5","dst":"8.8.8.8","uid":-1}', 'uid'],
-    ['{"id":1,"direction":"out","protocol":"icmp","src":"10.0.0.5","dst":"8.8.8.8","ctstate":"OLD"}', 'ctstate'],
-    ['{"id":1,"direction":"out","protocol":"icmp","src":"10.0.0.5","dst":"8.8.8.8","tcpFlags":"XYZ"}', 'tcpFlags'],
-  ])('%s: an error about %s', (line, about) => {
-    const answer = answerLine(netns, line);
-    expect('error' in answer ? answer.error : '').toContain(about);
-  });
-
-  it('icmp has addresses without ports', () => {
-    const answer = answerLine(netns, '{"id":1,"direction":"out","protocol":"icmp","src":"10.0.0.5","dst":"8.8.8.8"}');
-    expect(answer).toMatchObject({
-      id: 1,
-      outcomes: [{ verdict: 'sent', src: '10.0.0.5', dst: '8.8.8.8', oif: 'eth0' }],
-    });
   });
 });

@@ -1,24 +1,12 @@
-import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
-import { firstPacket } from './packets.js';
-import { namespaceOf } from './vectors.js';
-import { DEFAULT_RULES, localRoute } from './netns-files.js';
+import type { Packet } from '../../src/netns/face.js';
+import { DEFAULT_RULES, device, deviceSettings, localRoute, type Files } from './netns-files.js';
+import { asking } from './packets.js';
+
+export { verdicts } from './packets.js';
 
 /** A namespace of two devices, without rules. */
-const KEYS = ['rp_filter', 'accept_local', 'route_localnet', 'send_redirects', 'src_valid_mark'];
-export const SYSCTLS = `${['all', 'lo', 'eth0', 'eth1']
-  .flatMap((device) => KEYS.map((key) => `net.ipv4.conf.${device}.${key} = 0`))
-  .join('\n')}\nnet.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n`;
-const device = (ifindex: number, ifname: string, ...addresses: readonly string[]): object => ({
-  ifindex,
-  ifname,
-  flags: ['UP', 'LOWER_UP'],
-  addr_info: addresses.map((own) =>
-    own.includes(':')
-      ? { family: 'inet6', local: own, prefixlen: 64, scope: 'global' }
-      : { family: 'inet', local: own, prefixlen: 24, scope: 'global' },
-  ),
-});
-export const FILES: Readonly<Record<string, string>> = {
+export const SYSCTLS = `${deviceSettings(['all', 'lo', 'eth0', 'eth1'])}net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n`;
+export const FILES: Files = {
   'iptables-save.txt': '',
   'ip6tables-save.txt': '',
   'ip-rule.json': DEFAULT_RULES,
@@ -46,12 +34,7 @@ export const FILES: Readonly<Record<string, string>> = {
 };
 
 /** How the first packet of a connection ends, with the files and the packet as named and all else usual. */
-export function ask(files: Readonly<Record<string, string>>, over: Partial<Packet> = {}): readonly NetnsOutcome[] {
-  return namespaceOf({ ...FILES, ...files }).send(firstPacket(over));
-}
-
-export const verdicts = (outcomes: readonly NetnsOutcome[]): readonly string[] =>
-  outcomes.map(({ verdict }) => verdict).sort();
+export const ask = asking(FILES);
 
 /** What a process here sends out of eth0. */
 export const OUT: Partial<Packet> = {

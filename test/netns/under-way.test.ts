@@ -1,23 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { answerLine } from '../../src/netns/eval.js';
+import { DEFAULT_RULES, deviceSettings } from './netns-files.js';
 import { namespaceOf } from './vectors.js';
 
 /** Questions about packets of a connection that is under way: the listeners do not say whose it is. */
 const FILES = {
-  'ip-rule.json': '[{"priority":0,"src":"all","table":"local"},{"priority":32766,"src":"all","table":"main"}]',
+  'ip-rule.json': DEFAULT_RULES,
   'ip-route.json': '[{"type":"local","dst":"10.0.0.5","dev":"eth0","table":"local","protocol":"kernel"}]',
   'ip-address.json':
     '[{"ifindex":2,"ifname":"eth0","flags":["UP"],"addr_info":[{"family":"inet","local":"10.0.0.5","prefixlen":24,"scope":"global"}]}]',
-  'sysctl.txt': [
-    'rp_filter',
-    'accept_local',
-    'route_localnet',
-    'send_redirects',
-    'src_valid_mark',
-    'ignore_routes_with_linkdown',
-  ]
-    .flatMap((name) => ['all', 'eth0'].map((device) => `net.ipv4.conf.${device}.${name} = 0`))
-    .join('\n'),
+  'sysctl.txt': deviceSettings(['all', 'eth0'], { ignore_routes_with_linkdown: 0 }),
   'sockets.txt': 'LISTEN 0 128 10.0.0.5:80 0.0.0.0:*\nLISTEN 0 128 0.0.0.0:15006 0.0.0.0:*\n',
   'nft-ruleset.json': '{"nftables":[]}',
 };

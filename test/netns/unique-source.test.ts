@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answerLine } from '../../src/netns/eval.js';
+import { DEFAULT_RULES, deviceSettings } from './netns-files.js';
 import { namespaceOf } from './vectors.js';
 
 /** Lines that Linux 6.18 printed, with sockets bound to the addresses and ports and these rules in nft's terms. */
@@ -25,7 +26,7 @@ const RULES = [
 const own = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'];
 const BASE: Readonly<Record<string, string>> = {
   'iptables-save.txt': RULES,
-  'ip-rule.json': '[{"priority":0,"src":"all","table":"local"},{"priority":32766,"src":"all","table":"main"}]',
+  'ip-rule.json': DEFAULT_RULES,
   'ip-route.json': JSON.stringify([
     { dst: 'default', gateway: '10.0.0.5', dev: 'e0', flags: [] },
     { dst: '10.0.0.0/24', dev: 'e0', protocol: 'kernel', scope: 'link', prefsrc: '10.0.0.1', flags: [] },
@@ -39,13 +40,7 @@ const BASE: Readonly<Record<string, string>> = {
       addr_info: own.map((local) => ({ family: 'inet', local, prefixlen: 24, scope: 'global' })),
     },
   ]),
-  'sysctl.txt': ['all', 'e0']
-    .flatMap((device) =>
-      ['accept_local', 'route_localnet', 'rp_filter', 'send_redirects', 'src_valid_mark'].map(
-        (key) => `net.ipv4.conf.${device}.${key} = 0`,
-      ),
-    )
-    .join('\n'),
+  'sysctl.txt': deviceSettings(['all', 'e0']),
   'sockets.txt': '',
 };
 
