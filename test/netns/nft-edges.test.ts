@@ -267,12 +267,33 @@ describe('tables that sleep', () => {
     expect(verdicts(ask(early(['owner'])))).toContain('unknown');
     expect(verdicts(ask(early(['owner'], 'eth1')))).toEqual(['delivered']);
   });
+  it('nor does their flowtable hold a connection, or one to which no rule adds', () => {
+    const flowtable = {
+      flowtable: { family: 'inet', table: 't', name: 'f', hook: 'ingress', prio: 0, dev: ['eth0', 'eth1'] },
+    };
+    const add = [{ flow: { op: 'add', flowtable: '@f' } }];
+    const stop = '*filter\n:FORWARD DROP [0:0]\nCOMMIT\n';
+    const later = (rules: readonly (readonly Json[])[], flags: readonly string[]): readonly string[] =>
+      verdicts(
+        ask(
+          { ...listed(rules, { hook: 'forward', flags, objects: [flowtable] }), 'iptables-save.txt': stop },
+          {
+            dst: { ip: '10.1.0.9', port: 80 },
+            tcpFlags: ['ACK'],
+            assumed: { ctstate: 'ESTABLISHED', ctdir: 'ORIGINAL', connmark: 0 },
+          },
+        ),
+      );
+    expect(later([add, [{ counter: null }]], ['owner'])).toEqual(['dropped', 'unknown']);
+    expect(later([[{ counter: null }]], ['owner'])).toEqual(['dropped']);
+    expect(later([add], ['dormant'])).toEqual(['dropped']);
+  });
   it('and decide nothing', () => {
     expect(verdicts(ask(listed([[DROP]], { flags: ['dormant'] })))).toEqual(['delivered']);
     expect(verdicts(ask(listed([[DROP]], { flags: ['owner'] })))).toEqual(['dropped']);
   });
   it('`last` and a match of iptables that only comments decide nothing', () => {
-    expect(verdicts(ask(listed([['last used never', DROP]])))).toEqual(['dropped']);
+    expect(ways(ask(listed([['last used never', mark(1)]])))).toEqual([[1, 1]]);
     expect(verdicts(ask(listed([[{ xt: { type: 'match', name: 'comment' } }, DROP]])))).toEqual(['dropped']);
   });
 });

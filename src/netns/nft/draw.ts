@@ -39,12 +39,12 @@ interface Sort {
 }
 
 /**
- * The value of an expression of which only `use` is made. Of a number that is drawn from many, those that are used alike are
- * followed together: `numgen random mod 100 vmap { 0-29 : …, 30-99 : … }` has two ways.
+ * The value of an expression of which only `use` is made. Of a number that is drawn those that are used alike are followed
+ * together: `numgen random mod 100 vmap { 0-29 : …, 30-99 : … }` has two ways.
  */
 export function sorted(expression: Expression, use: (value: Value, flow: Flow) => unknown): Getter {
   const { draw, get } = expression;
-  if (draw === undefined || draw.mod <= MAX_MEMBERS || draw.mod > MAX_SORTED) return get;
+  if (draw === undefined || draw.mod > MAX_SORTED) return get;
   let sorts: readonly Sort[] | null = null;
   return (flow) => {
     if (!draw.readable(flow)) return null;

@@ -81,7 +81,7 @@ const LINK_TYPES: Readonly<Record<string, number>> = {
 function linkType(runtime: Runtime, device: string | null): number | null {
   if (device === null) return null;
   const text = runtime.devices.get(device)?.linkType ?? null;
-  const type = text === null ? undefined : LINK_TYPES[text];
+  const type = LINK_TYPES[text ?? ''];
   if (type === undefined) throw new FactMissing({ fact: `link type of ${device}`, reason: linkReason(text) });
   return type;
 }

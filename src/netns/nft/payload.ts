@@ -15,7 +15,8 @@ export function payload(json: JsonObject, family: Family): Expression | null {
     case 'ip':
     case 'ip6': {
       const own = (protocol === 'ip') === (family === 4);
-      if (!own) return field === 'saddr' || field === 'daddr' ? { get: () => null, kinds: ['addr'] } : foreign(field);
+      // a field of the other family's header: no packet here has it
+      if (!own) return { get: () => null, kinds: ['addr'] };
       if (field === 'saddr') {
         return {
           get: (flow) => flow.src,
@@ -155,11 +156,6 @@ export function fragmentBits([side, mask]: readonly unknown[]): Expression | nul
   if (field['field'] !== 'frag-off') return null;
   if (typeof mask !== 'number' || (mask & DONT_FRAGMENT) !== 0) return null;
   return { get: () => 0, kinds: ['int'] };
-}
-
-/** A field of the other family's header: no packet here has it. */
-function foreign(field: string | null): Expression {
-  return { get: () => null, kinds: [field === 'protocol' || field === 'nexthdr' ? 'proto' : 'int'] };
 }
 
 const addressTest =

@@ -1,6 +1,7 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { NftContext } from './context.js';
 import { compileExpression } from './expression.js';
+import { carries } from './payload.js';
 import { changesOf } from './set-memory.js';
 import { compileSetMembers, elementKey, setNamed } from './sets.js';
 import { STATEFUL, undecidable } from './undecidable.js';
@@ -18,7 +19,8 @@ export function setChange(body: JsonObject, context: NftContext): Statement {
   const passes = conditions(body, context);
   if (set === null || key === null || members === null) {
     const open = undecidable('set', body, context);
-    return (flow) => (open(flow) === NEXT ? passes(flow) : BREAK);
+    const possible = carries(body['elem'], context.runtime);
+    return (flow) => (possible(flow) && open(flow) === NEXT ? passes(flow) : BREAK);
   }
   const deletes = body['op'] === 'delete';
   return (flow) => {

@@ -126,7 +126,8 @@ export function compileSetMembers(json: unknown, kinds: readonly Kind[], context
   const set = setNamed(json, context);
   const lookup = new Lookup<true>();
   for (const element of elements) {
-    const key: unknown = set?.isMap === true && Array.isArray(element) ? element[0] : element;
+    // of a map the keys
+    const key: unknown = Array.isArray(element) ? element[0] : element;
     const patterns = patternsOf(key, kinds, context);
     if (patterns === null) return null;
     lookup.add(patterns, { data: true, asks: asksOf(key, context) });

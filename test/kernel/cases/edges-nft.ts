@@ -131,6 +131,19 @@ export const NFT_EDGES: readonly KernelCase[] = [
     ]),
   }),
   ...several(
+    'tuples of either family',
+    [IN, IN6],
+    raw(
+      ...[
+        'ct original ip6 saddr fd00:1::-fd00:1::ff',
+        'ct original ip6 saddr != fd00:1::-fd00:1::ff',
+        'ct original ip saddr 10.244.0.0-10.244.255.255',
+        'ct reply ip daddr != 10.244.0.0-10.244.255.255',
+        'ct original ip6 saddr { fd00:1::-fd00:1::ff, fe80::/10 }',
+      ].map((test, at) => `${test} ${MARK} 0x${(2 ** at).toString(16)}`),
+    ),
+  ),
+  ...several(
     'marks of a connection that has a zone only',
     [...all(IN), IN6],
     raw(
@@ -187,6 +200,7 @@ export const NFT_EDGES: readonly KernelCase[] = [
         set('p', 'type inet_service; flags dynamic; size 9'),
         set('t', 'type ipv4_addr; flags dynamic,timeout; size 9'),
         set('u', 'type uid; flags dynamic; size 9'),
+        set('q', 'type inet_proto; flags dynamic; size 9'),
       ],
       [
         'add @p { udp dport } MARK',
@@ -197,6 +211,8 @@ export const NFT_EDGES: readonly KernelCase[] = [
         'add @u { meta skuid } MARK',
         'delete @u { meta skuid } MARK',
         'delete @p { udp dport } MARK',
+        'add @q { ip6 nexthdr } MARK',
+        'add @q { ip protocol } MARK',
         'tcp dport @p MARK',
       ],
     ),
