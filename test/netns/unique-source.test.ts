@@ -115,6 +115,40 @@ describe('the source port of a new connection whose reply another one already ha
     ]);
   });
 
+  it('counts as a translation of the source for what comes behind nat', () => {
+    const mark = (answers: readonly string[]): readonly string[] => [...answers].sort();
+    const after = {
+      'nft-ruleset.json': JSON.stringify({
+        nftables: [
+          { table: { family: 'ip', name: 't' } },
+          {
+            chain: {
+              family: 'ip',
+              table: 't',
+              name: 'c',
+              type: 'filter',
+              hook: 'postrouting',
+              prio: 200,
+              policy: 'accept',
+            },
+          },
+          {
+            rule: {
+              family: 'ip',
+              table: 't',
+              chain: 'c',
+              expr: [{ match: { op: 'in', left: { ct: { key: 'status' } }, right: 'snat' } }, { drop: null }],
+            },
+          },
+        ],
+      }),
+    };
+    expect(mark(sources(DIRECT, '10.0.0.1:5000', '10.9.9.9:80', {}, after))).toEqual([
+      'dropped 10.0.0.1:* perhaps',
+      'sent 10.0.0.1:5000 perhaps',
+    ]);
+  });
+
   it('is unknown where the rule leaves no other one', () => {
     expect(sources(OTHER, '10.0.0.4:9000', '10.0.0.7:8080')).toContain('unknown 10.0.0.3:7000 perhaps');
   });
@@ -160,6 +194,19 @@ describe('the source of a new connection from where another one was begun', () =
     expect(from(to('10.0.0.3'), target)).toEqual(['sent 10.0.0.3:41669 perhaps', ...hashed]);
     expect(from(to('10.0.0.1'), target)).toEqual(['sent 10.0.0.3:6000 0.5', 'sent 10.0.0.4:6000 0.5']);
     expect(from(to('10.0.0.5'), target)).toEqual(['sent 10.0.0.3:6000 0.5', 'sent 10.0.0.4:6000 0.5']);
+  });
+
+  it('is also where that one kept its port, and the range has several addresses', () => {
+    const kept = to('10.0.0.4').replace('dport=41669', 'dport=6000');
+    expect(from(kept, 'SNAT --to-source 10.0.0.3-10.0.0.4')).toEqual([
+      'sent 10.0.0.3:6000 perhaps',
+      'sent 10.0.0.4:6000 perhaps',
+    ]);
+    expect(from(kept, 'SNAT --to-source 10.0.0.4')).toEqual(['sent 10.0.0.4:6000 1']);
+  });
+
+  it('is not where NETMAP names the source', () => {
+    expect(from(MOVED, 'NETMAP --to 10.0.7.0/24')).toEqual(['sent 10.0.7.2:6000 1']);
   });
 
   it('is not of another zone, where the port is drawn or named, nor where nothing would change', () => {
