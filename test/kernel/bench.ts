@@ -1,6 +1,9 @@
 import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Files } from '../netns/netns-files.js';
+
+/** Where real packets meet real rules: two network namespaces of this machine, and the program (probe/) that sends and sees. */
 
 /** A rule set as it is loaded; every part is optional. */
 export interface RuleSet {
@@ -39,8 +42,6 @@ export interface Seen {
   readonly connmark?: number;
 }
 
-/** Of a namespace: names and texts. */
-export type Files = Readonly<Record<string, string>>;
 export type Loaded = { readonly files: Files } | { readonly refused: string };
 
 const LISTENERS = [

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Files } from '../netns/netns-files.js';
 import { namespaceOf } from '../netns/vectors.js';
-import { KernelBench, obstacleHere, type Files } from './bench.js';
+import { KernelBench, obstacleHere } from './bench.js';
 import { CASES } from './cases.js';
 import { ruleSetOf, type Pieces } from './generate.js';
 import { judgeSlowly } from './judge-flows.js';
 
+/** Each case of cases.ts: one packet through its rules, in the kernel of this machine and in the engine. */
 describe.skipIf(obstacleHere() !== null)('cases made by hand', () => {
   const bench = new KernelBench();
   beforeAll(() => bench.start());

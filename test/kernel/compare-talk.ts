@@ -1,9 +1,10 @@
 import type { NetworkNamespace, Packet } from '../../src/netns/face.js';
-import type { Files } from './bench.js';
+import type { Files } from '../netns/netns-files.js';
 import { judgePacket, type Judgement } from './compare.js';
 import type { Said } from './conversation.js';
 import type { Sighting } from './sightings.js';
 
+/** A packet of a conversation, and what the engine says of it. */
 export type Judged = Said & { readonly judgement: Judgement };
 
 /** What the engine says of each packet of a conversation that can be asked of it. */

@@ -3,6 +3,8 @@ import { parseIp, formatIp } from '../../src/formats/ip.js';
 import type { Flow, Seen } from './bench.js';
 import type { Sighting } from './sightings.js';
 
+/** What the kernel did, held against what the engine says. */
+
 /** The question to the engine that a flow of the bench is. */
 export function questionOf(flow: Flow): Packet {
   const icmp = flow.protocol === 'icmp';

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { namespaceOf } from '../netns/vectors.js';
 import { KernelBench, obstacleHere, type Flow } from './bench.js';
 import { judge } from './compare.js';
-import { POOLS, ruleSetOf, type Pieces } from './generate.js';
+import { packets, POOLS } from './generate/packets.js';
+import { ruleSetOf, type Pieces } from './generate.js';
 import { judgeSlowly } from './judge-flows.js';
-import { packets } from './programs/program.js';
 import { debug, randomSets, setsAsked } from './random-sets.js';
 import { shrink } from './shrink.js';
 

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Files } from '../netns/netns-files.js';
 import { namespaceOf } from '../netns/vectors.js';
-import { KernelBench, obstacleHere, type Files } from './bench.js';
+import { KernelBench, obstacleHere } from './bench.js';
+import { packets } from './generate/packets.js';
 import { judgeFlows, judgeSlowly, wrongFlows, type JudgedFlow } from './judge-flows.js';
 import { FORMS, PROGRAMS } from './programs/index.js';
-import { packets, poolsNamedIn } from './programs/program.js';
+import { poolsNamedIn } from './programs/program.js';
 import { Random } from './random.js';
 import { Recorder, type RecordedFlows } from './recorder.js';
 

@@ -1,6 +1,7 @@
 import type { NetworkNamespace } from '../../src/netns/face.js';
+import type { Files } from '../netns/netns-files.js';
 import { namespaceOf } from '../netns/vectors.js';
-import type { Files, KernelBench } from './bench.js';
+import type { KernelBench } from './bench.js';
 import { generate, ruleSetOf, type Pieces } from './generate.js';
 import { Random } from './random.js';
 

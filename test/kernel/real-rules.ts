@@ -1,6 +1,6 @@
 import { loadVectors, type Vector } from '../netns/vectors.js';
 import type { RuleSet } from './bench.js';
-import type { Pools } from './generate.js';
+import type { Pools } from './generate/packets.js';
 import { poolsNamedIn } from './programs/program.js';
 
 /** Rule sets as real programs write them: those of the recordings, to be loaded into the kernel of this machine. */

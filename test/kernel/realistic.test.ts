@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { namespaceOf } from '../netns/vectors.js';
 import { KernelBench, obstacleHere } from './bench.js';
+import { packets } from './generate/packets.js';
 import { judgeFlows, wrongFlows } from './judge-flows.js';
-import { packets } from './programs/program.js';
 import { Random } from './random.js';
 import { realPools, realRules, realVectors } from './real-rules.js';
 

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import type { Packet } from '../../src/netns/face.js';
-import type { Files, Flow, Seen } from './bench.js';
+import type { Files } from '../netns/netns-files.js';
+import type { Flow, Seen } from './bench.js';
 import type { Sighting } from './sightings.js';
 
 /** What the kernel did with the packets of rule sets; `Content`: what is kept of each set beside its files. */

@@ -4,11 +4,12 @@ import { loadNetworkNamespace } from '../../src/netns/load.js';
 import type { NetnsAnswer, NetnsAnswerOutcome } from '../../src/netns/eval.js';
 import type { NetworkNamespace } from '../../src/netns/face.js';
 import type { Recorded } from '../kernel/recorder.js';
+import type { Files } from './netns-files.js';
 
 /** Verdicts of a real kernel: the files of a namespace, packets sent through it, and how they ended. */
 export interface Vector {
   readonly name: string;
-  readonly files: Readonly<Record<string, string>>;
+  readonly files: Files;
   readonly flows: string;
   readonly answers: string;
   readonly conversations: string;
@@ -31,7 +32,7 @@ export function loadVectors(): readonly Vector[] {
 /** What the harness of test/kernel recorded (its Recorder): the sets, each with the texts of its files. */
 export function loadRecorded<Content extends object>(
   name: string,
-): readonly (Content & { readonly name: string; readonly files: Readonly<Record<string, string>> })[] {
+): readonly (Content & { readonly name: string; readonly files: Files })[] {
   const { texts, sets } = readFixture<Recorded<Content>>(name);
   return sets.map((set) => {
     const files = Object.entries(set.files).map(([file, place]) => [file, texts[place] ?? ''] as const);
@@ -45,12 +46,12 @@ function readFixture<T>(name: string): T {
 }
 
 /** Of files as the tools print them; the last line of a text need not be ended. */
-export function namespaceOf(files: Readonly<Record<string, string>>): NetworkNamespace {
+export function namespaceOf(files: Files): NetworkNamespace {
   return namespaceOfBytes(ended(files));
 }
 
 /** With the end of the last line, which a recording may have left away. */
-export function ended(files: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+export function ended(files: Files): Files {
   const isCut = (name: string, text: string): boolean => name.endsWith('.txt') && text !== '' && !text.endsWith('\n');
   return Object.fromEntries(
     Object.entries(files).map(([name, text]) => [name, isCut(name, text) ? `${text}\n` : text] as const),
@@ -58,7 +59,7 @@ export function ended(files: Readonly<Record<string, string>>): Readonly<Record<
 }
 
 /** Of files as they stand there. */
-export function namespaceOfBytes(files: Readonly<Record<string, string>>): NetworkNamespace {
+export function namespaceOfBytes(files: Files): NetworkNamespace {
   return loadNetworkNamespace('', (path) => {
     const text = files[path];
     return text === undefined ? { kind: 'missing', reason: 'not in the recording' } : { kind: 'text', text };
@@ -113,7 +114,7 @@ export function disagreement(
   return null;
 }
 
-export function hasDnatRange(files: Readonly<Record<string, string>>): boolean {
+export function hasDnatRange(files: Files): boolean {
   return /--to-destination \S+-\S+|--to-destination \[\S+\]-|dnat":.*"range"|"range":.*dnat/.test(
     Object.entries(files)
       .filter(([name]) => /tables|nft/.test(name))

@@ -1,6 +1,5 @@
 import type { Flow, RuleSet } from '../bench.js';
-import type { Random } from '../random.js';
-import { packet, POOLS, type Pools } from '../generate.js';
+import { POOLS, type Pools } from '../generate/packets.js';
 
 /** The rules of one program, as it would write them on a machine with the bench's devices and addresses. */
 export interface Program {
@@ -40,9 +39,4 @@ export function poolsNamedIn(text: string): Pools {
     ),
     uids: unique([...POOLS.uids, ...found(/owner (\d+)/g).map(Number)]),
   };
-}
-
-/** Packets drawn from the pools; `first`: the number of the first one, of which its source port is made. */
-export function packets(random: Random, first: number, count: number, pools: Pools): readonly Flow[] {
-  return Array.from({ length: count }, (_, at) => packet(random, first + at, pools));
 }
