@@ -290,14 +290,3 @@ describe('a segment of a connection whose state is known', () => {
     expect(later('SOMETHING_NEW', ['ACK'])).toEqual(['delivered 1']);
   });
 });
-
-describe('sets of which something is not known', () => {
-  const set = (text: string, match: string): readonly string[] =>
-    verdicts(ask({ ...rules(`PREROUTING -m set --match-set s ${match} -j DROP`), 'ipset-save.txt': text }));
-
-  it('a list of a set that is not there, or of a type that is not known', () => {
-    expect(set('create s list:set size 8\nadd s other\n', 'src')).toEqual(['delivered', 'dropped']);
-    const odd = 'create other hash:ip,color family inet\ncreate s list:set size 8\nadd s other\n';
-    expect(set(odd, 'src')).toEqual(['delivered', 'dropped']);
-  });
-});

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answerLine, type NetnsAnswerOutcome } from '../../src/netns/eval.js';
 import { deviceSettings } from './netns-files.js';
+import { ask as askTwo, SYSCTLS as SYSCTLS_OF_TWO } from './two-devices.js';
 import { namespaceOf } from './vectors.js';
 
 /** ICMP errors and echo replies as questions: their connections are those of conntrack.txt, or what the question says. */
@@ -102,5 +103,32 @@ describe('a question about ICMP with one thing wrong', () => {
     [{ quotes: { ...QUOTES, src: 'x' } }, 'src or dst of quotes is not an address with a port'],
   ])('%j', (question, error) => {
     expect(ask(question)).toBe(error);
+  });
+});
+
+describe('the redirect that the kernel sends of what leaves where it came', () => {
+  const rule = (table: string, chain: string, match = '-p icmp -m icmp --icmp-type 5'): string =>
+    `*${table}\n-A ${chain} ${match} -j CONNMARK --set-xmark 0x77/0xffffffff\nCOMMIT\n`;
+  const sysctls = SYSCTLS_OF_TWO.replaceAll('send_redirects = 0', 'send_redirects = 1');
+  const connmarks = (save: string): readonly number[] =>
+    askTwo({ 'iptables-save.txt': save, 'sysctl.txt': sysctls }, { dst: { ip: '8.8.8.8', port: 80 } })
+      .map(({ connmark }) => connmark)
+      .sort();
+
+  it('marks the connection by rules of OUTPUT and POSTROUTING, if it is sent', () => {
+    expect(connmarks(rule('mangle', 'OUTPUT'))).toEqual([0, 0x77]);
+    expect(connmarks(rule('filter', 'OUTPUT'))).toEqual([0, 0x77]);
+    expect(connmarks(rule('mangle', 'POSTROUTING'))).toEqual([0, 0x77]);
+    expect(connmarks(rule('mangle', 'OUTPUT', '-p icmp -m icmp --icmp-type 8'))).toEqual([0]);
+    expect(connmarks(rule('mangle', 'OUTPUT', '-m conntrack --ctdir REPLY'))).toEqual([0, 0x77]);
+    expect(connmarks(rule('mangle', 'OUTPUT', '-m conntrack --ctdir ORIGINAL'))).toEqual([0]);
+  });
+
+  it('gets no further than nat, where there is some, nor where a rule stops it', () => {
+    const nat = '*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n';
+    expect(connmarks(`${rule('mangle', 'OUTPUT')}${nat}`)).toEqual([0, 0x77]);
+    expect(connmarks(`${rule('filter', 'OUTPUT')}${nat}`)).toEqual([0]);
+    expect(connmarks(`${rule('mangle', 'POSTROUTING')}${nat}`)).toEqual([0]);
+    expect(connmarks(`${rule('mangle', 'POSTROUTING')}*filter\n-A OUTPUT -p icmp -j DROP\nCOMMIT\n`)).toEqual([0]);
   });
 });

@@ -162,3 +162,19 @@ describe('what is not understood', () => {
     ]);
   });
 });
+
+describe('sets of which something is not known', () => {
+  const set = (text: string, match: string): readonly string[] =>
+    ask({
+      'iptables-save.txt': `*mangle\n-A PREROUTING -m set --match-set s ${match} -j DROP\nCOMMIT\n`,
+      'ipset-save.txt': text,
+    })
+      .map(({ verdict }) => verdict)
+      .sort();
+
+  it('a list of a set that is not there, or of a type that is not known', () => {
+    expect(set('create s list:set size 8\nadd s other\n', 'src')).toEqual(['delivered', 'dropped']);
+    const odd = 'create other hash:ip,color family inet\ncreate s list:set size 8\nadd s other\n';
+    expect(set(odd, 'src')).toEqual(['delivered', 'dropped']);
+  });
+});
