@@ -27,7 +27,8 @@ const INDEX_FROM = 24;
 /** What running a rule takes; made in one place, so that all have one shape. */
 type Step = Pick<Rule, 'head' | 'rest' | 'act'>;
 
-interface List {
+/** The rules of a chain for the packets of one lane. */
+export interface List {
   readonly rules: readonly Step[];
   /** Rules by destination address, for long chains: kube-proxy has one rule per Service and port. */
   readonly index: { readonly byDst: ReadonlyMap<Addr, readonly number[]>; readonly rest: readonly number[] } | null;
@@ -52,16 +53,7 @@ export class Chain {
 
   /** CONTINUE: no rule gave a verdict, or one said RETURN. */
   run(flow: Flow): Verdict {
-    const list = this.list(flow.lane);
-    if (list.index !== null) return runIndexed(list.rules, list.index, flow);
-    const { rules } = list;
-    for (let at = 0; at < rules.length; at++) {
-      const rule = rules[at];
-      if (rule === undefined || !admits(rule.head, flow) || rule.rest?.(flow) === false) continue;
-      const verdict = rule.act(flow);
-      if (verdict !== CONTINUE && verdict !== BREAK) return verdict === RETURN ? CONTINUE : verdict;
-    }
-    return CONTINUE;
+    return runList(this.list(flow.lane), flow);
   }
 
   /** Whether no packet of this lane can meet a rule here. A long chain, or one that calls itself, is not looked into. */
@@ -71,7 +63,7 @@ export class Chain {
     return this.list(lane).rules.length === 0;
   }
 
-  private list(lane: Lane): List {
+  list(lane: Lane): List {
     return this.lists[lane] ?? this.listFor(lane);
   }
 
@@ -109,6 +101,18 @@ function indexOf(rules: readonly Rule[]): List['index'] {
     else list.push(at);
   });
   return byDst.size > 1 ? { byDst, rest } : null;
+}
+
+/** CONTINUE: no rule gave a verdict, or one said RETURN. */
+export function runList({ rules, index }: List, flow: Flow): Verdict {
+  if (index !== null) return runIndexed(rules, index, flow);
+  for (let at = 0; at < rules.length; at++) {
+    const rule = rules[at];
+    if (rule === undefined || !admits(rule.head, flow) || rule.rest?.(flow) === false) continue;
+    const verdict = rule.act(flow);
+    if (verdict !== CONTINUE && verdict !== BREAK) return verdict === RETURN ? CONTINUE : verdict;
+  }
+  return CONTINUE;
 }
 
 const NONE: readonly number[] = [];

@@ -1,5 +1,5 @@
 import type { Unknown } from '../formats/evidence.js';
-import type { Chain } from './chain.js';
+import { runList, type Chain, type List } from './chain.js';
 import {
   ACCEPT,
   CONTINUE,
@@ -30,8 +30,22 @@ export interface BaseChain {
   readonly otherwise: ((flow: Flow) => Verdict) | null;
 }
 
-function runBase({ rules, otherwise }: BaseChain, flow: Flow): Verdict {
-  const verdict = rules.run(flow);
+/** A base chain for the packets of one lane, ready to run. */
+interface Stage {
+  readonly priority: number;
+  readonly order: number | null;
+  readonly list: List;
+  readonly otherwise: BaseChain['otherwise'];
+  /** Of type route, which the kernel takes in OUTPUT alone, and iptables' mangle OUTPUT. */
+  readonly reroutes: boolean;
+}
+
+function stageOf({ priority, order, rules, otherwise, type }: BaseChain, lane: Lane): Stage {
+  return { priority, order, list: rules.list(lane), otherwise, reroutes: type === 'route' };
+}
+
+function runStage({ list, otherwise }: Stage, flow: Flow): Verdict {
+  const verdict = runList(list, flow);
   if (verdict !== CONTINUE) return verdict;
   return otherwise === null ? ACCEPT : otherwise(flow);
 }
@@ -57,28 +71,30 @@ const MANIP: Readonly<Record<HookName, Manip | null>> = {
   POSTROUTING: 'SRC',
 };
 
-/** Chains in the order in which they run; two where no file tells whether those without a place in the listing come first. */
+/** Chains in the order in which they run. */
 interface Ordered {
-  readonly mixed: boolean;
-  readonly legacyFirst: readonly BaseChain[];
-  readonly nftFirst: readonly BaseChain[];
+  /** Those without a place in the listing last. */
+  readonly nftFirst: readonly Stage[];
+  /** The other order, where no file tells which it is; null: there is only one. */
+  readonly legacyFirst: readonly Stage[] | null;
 }
 
 /**
  * By priority; at equal priority the chain that was registered later runs first (nf_hook_entries_grow, linux
  * net/netfilter/core.c, v6.12). Legacy tables stand before or after nft's of the same priority: which one, no file says.
  */
-function ordered(chains: readonly BaseChain[]): Ordered {
-  const mixed = chains.some(
-    (chain) =>
-      chain.order === null && chains.some((other) => other.order !== null && other.priority === chain.priority),
+function ordered(chains: readonly BaseChain[], lane: Lane): Ordered {
+  const busy = chains.filter(({ rules, otherwise }) => otherwise !== null || !rules.idle(lane));
+  const stages = busy.map((chain) => stageOf(chain, lane));
+  const mixed = stages.some(
+    ({ order, priority }) =>
+      order === null && stages.some((other) => other.order !== null && other.priority === priority),
   );
-  const sorted = (rank: (chain: BaseChain) => number): readonly BaseChain[] =>
-    [...chains].sort((a, b) => a.priority - b.priority || rank(a) - rank(b) || (b.order ?? 0) - (a.order ?? 0));
+  const sorted = (rank: (stage: Stage) => number): readonly Stage[] =>
+    [...stages].sort((a, b) => a.priority - b.priority || rank(a) - rank(b) || (b.order ?? 0) - (a.order ?? 0));
   return {
-    mixed,
-    legacyFirst: sorted((chain) => (chain.order === null ? 0 : 1)),
-    nftFirst: sorted((chain) => (chain.order === null ? 1 : 0)),
+    nftFirst: sorted((stage) => (stage.order === null ? 1 : 0)),
+    legacyFirst: mixed ? sorted((stage) => (stage.order === null ? 0 : 1)) : null,
   };
 }
 
@@ -90,54 +106,46 @@ function legacyIsFirst(flow: Flow): boolean {
   });
 }
 
-function inOrder(chains: Ordered, flow: Flow): readonly BaseChain[] {
-  return chains.mixed && legacyIsFirst(flow) ? chains.legacyFirst : chains.nftFirst;
-}
-
-function withoutIdle(chains: Ordered, lane: Lane): Ordered {
-  const busy = ({ rules, otherwise }: BaseChain): boolean => otherwise !== null || !rules.idle(lane);
-  return {
-    mixed: chains.mixed,
-    legacyFirst: chains.legacyFirst.filter(busy),
-    nftFirst: chains.nftFirst.filter(busy),
-  };
+function inOrder(stages: Ordered, flow: Flow): readonly Stage[] {
+  return stages.legacyFirst !== null && legacyIsFirst(flow) ? stages.legacyFirst : stages.nftFirst;
 }
 
 /** The filter chains before conntrack looks, between conntrack and nat, and after nat; null: there are none. */
 interface Plan {
-  readonly untracked: readonly BaseChain[] | null;
-  readonly beforeNat: readonly BaseChain[] | null;
-  readonly afterNat: readonly BaseChain[] | null;
+  readonly untracked: readonly Stage[] | null;
+  readonly beforeNat: readonly Stage[] | null;
+  readonly afterNat: readonly Stage[] | null;
+  readonly nats: Ordered;
 }
 
-function someOf(chains: readonly BaseChain[]): readonly BaseChain[] | null {
-  return chains.length === 0 ? null : chains;
+function someOf(stages: readonly Stage[]): readonly Stage[] | null {
+  return stages.length === 0 ? null : stages;
 }
 
-/** For the packets of one lane: chains that have nothing to say to them are left out. */
-interface Plans {
-  /** Null where no file tells the order. */
-  readonly certain: Plan | null;
+/** The chains of one lane, where no file need tell the order of all. */
+interface Unplanned {
   readonly filters: Ordered;
   readonly nats: Ordered;
 }
 
-/** All of one hook: filter chains, conntrack and nat at their priorities. */
+/** All of one hook: filter chains, conntrack and nat at their priorities; chains that have nothing to say are left out. */
 export class Hook {
   private readonly name: HookName;
-  private readonly filters: Ordered;
-  private readonly nats: Ordered;
+  private readonly filters: readonly BaseChain[];
+  private readonly nats: readonly BaseChain[];
   private readonly firstNat: number | null;
   private readonly tracks: boolean;
   private readonly manip: Manip | null;
-  private readonly plans: (Plans | null)[] = LANES.map(() => null);
+  /** Per lane; null: not made yet, or another one for each answer to what no file tells of the order. */
+  private readonly plans: (Plan | null)[] = LANES.map(() => null);
+  private readonly unplanned: (Unplanned | null)[] = LANES.map(() => null);
 
   /** `firstNat`: order of the first nat chain of the family at any hook; null: there is none. */
   constructor(name: HookName, filters: readonly BaseChain[], nats: readonly BaseChain[], firstNat: number | null) {
     this.name = name;
     this.firstNat = firstNat;
-    this.filters = ordered(filters);
-    this.nats = ordered(nats);
+    this.filters = filters;
+    this.nats = nats;
     this.tracks = name === 'PREROUTING' || name === 'OUTPUT';
     this.manip = MANIP[name];
   }
@@ -145,25 +153,24 @@ export class Hook {
   /** ACCEPT: the packet goes on. `reroute` looks the way of a local packet up again; false: there is none. */
   run(flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
     flow.hook = this.name;
-    const plans = this.plans[flow.lane] ?? this.plansFor(flow.lane);
-    const plan = plans.certain ?? this.planOf(plans.filters, flow);
-    if (plan.untracked !== null) {
-      const verdict = this.runFilters(plan.untracked, flow, reroute);
+    const { untracked, beforeNat, afterNat, nats } = this.plans[flow.lane] ?? this.planFor(flow);
+    if (untracked !== null) {
+      const verdict = runStages(untracked, flow, reroute);
       if (verdict !== ACCEPT) return verdict;
     }
     if (this.tracks) track(flow);
-    if (plan.beforeNat !== null) {
-      const verdict = this.runFilters(plan.beforeNat, flow, reroute);
+    if (beforeNat !== null) {
+      const verdict = runStages(beforeNat, flow, reroute);
       if (verdict !== ACCEPT) return verdict;
     }
     if (this.manip !== null && flow.ct !== null) {
-      const verdict = runNat(plans.nats, this.manip, flow, flow.ct, reroute);
+      const verdict = runNat(nats, this.manip, flow, flow.ct, reroute);
       if (verdict !== ACCEPT) return verdict;
       if (flow.others !== null && this.manip === 'SRC' && this.firstNat !== null) {
         keepUnique(flow, flow.ct, flow.others);
       }
     }
-    return plan.afterNat === null ? ACCEPT : this.runFilters(plan.afterNat, flow, reroute);
+    return afterNat === null ? ACCEPT : runStages(afterNat, flow, reroute);
   }
 
   /**
@@ -172,31 +179,24 @@ export class Hook {
    */
   runError(flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
     flow.hook = this.name;
-    const plans = this.plans[flow.lane] ?? this.plansFor(flow.lane);
-    const { untracked, beforeNat, afterNat } = plans.certain ?? this.planOf(plans.filters, flow);
+    const { untracked, beforeNat, afterNat } = this.plans[flow.lane] ?? this.planFor(flow);
     const met = [...(untracked ?? []), ...(beforeNat ?? []), ...((this.firstNat === null ? afterNat : null) ?? [])];
-    const verdict = this.runFilters(met, flow, reroute);
+    const verdict = runStages(met, flow, reroute);
     return verdict === ACCEPT && this.firstNat !== null ? DROP : verdict;
   }
 
-  private runFilters(chains: readonly BaseChain[], flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
-    for (let at = 0; at < chains.length; at++) {
-      const chain = chains[at];
-      if (chain === undefined) break;
-      const verdict = chain.type === 'route' ? runRerouting(chain, flow, reroute) : runBase(chain, flow);
-      if (verdict !== ACCEPT) return verdict;
-    }
-    return ACCEPT;
-  }
-
-  private plansFor(lane: Lane): Plans {
-    const filters = withoutIdle(this.filters, lane);
-    const sure = this.sureOf(filters.nftFirst);
-    const open = filters.mixed || this.atConntrack(filters.nftFirst) > 0 || this.atNat(filters.nftFirst) > sure;
-    const certain = open ? null : plan(filters.nftFirst, this.conntrack, 0, this.nat, sure);
-    const plans = { certain, filters, nats: withoutIdle(this.nats, lane) };
-    this.plans[lane] = plans;
-    return plans;
+  private planFor(flow: Flow): Plan {
+    const { lane } = flow;
+    const chains = (this.unplanned[lane] ??= {
+      filters: ordered(this.filters, lane),
+      nats: ordered(this.nats, lane),
+    });
+    const plan = this.planOf(chains, flow);
+    const ties = chains.filters.nftFirst;
+    const open =
+      chains.filters.legacyFirst !== null || this.atConntrack(ties) > 0 || this.atNat(ties) > this.sureOf(ties);
+    if (!open) this.plans[lane] = plan;
+    return plan;
   }
 
   private get conntrack(): number {
@@ -207,28 +207,37 @@ export class Hook {
     return this.manip === null ? Infinity : this.manip === 'DST' ? DNAT_PRIORITY : SNAT_PRIORITY;
   }
 
-  private atConntrack(chains: readonly BaseChain[]): number {
-    return chains.filter(({ priority }) => priority === this.conntrack).length;
+  private atConntrack(stages: readonly Stage[]): number {
+    return stages.filter(({ priority }) => priority === this.conntrack).length;
   }
 
-  private atNat(chains: readonly BaseChain[]): number {
-    return chains.filter(({ priority }) => priority === this.nat).length;
+  private atNat(stages: readonly Stage[]): number {
+    return stages.filter(({ priority }) => priority === this.nat).length;
   }
 
   /** Chains of nat's own priority that surely run before it: registered after the first nat chain, or nat is not there. */
-  private sureOf(chains: readonly BaseChain[]): number {
+  private sureOf(stages: readonly Stage[]): number {
     const { firstNat, nat } = this;
-    return chains.filter(
+    return stages.filter(
       ({ priority, order }) => priority === nat && (firstNat === null || (order !== null && order > firstNat)),
     ).length;
   }
 
   /** Where conntrack and nat stand among chains of their own priority hangs on what was registered first. */
-  private planOf(filters: Ordered, flow: Flow): Plan {
-    const chains = inOrder(filters, flow);
-    const tracked = place(flow, `conntrack at ${this.name}`, 0, this.atConntrack(chains));
-    const translated = place(flow, `nat at ${this.name}`, this.sureOf(chains), this.atNat(chains));
-    return plan(chains, this.conntrack, tracked, this.nat, translated);
+  private planOf({ filters, nats }: Unplanned, flow: Flow): Plan {
+    const stages = inOrder(filters, flow);
+    const tracked = place(flow, `conntrack at ${this.name}`, 0, this.atConntrack(stages));
+    const translated = place(flow, `nat at ${this.name}`, this.sureOf(stages), this.atNat(stages));
+    const untrackedTies = stages.filter(({ priority }) => priority === this.conntrack).slice(0, tracked);
+    const natTies = stages.filter(({ priority }) => priority === this.nat).slice(0, translated);
+    const early = (stage: Stage): boolean => stage.priority < this.conntrack || untrackedTies.includes(stage);
+    const before = (stage: Stage): boolean => stage.priority < this.nat || natTies.includes(stage);
+    return {
+      untracked: someOf(stages.filter(early)),
+      beforeNat: someOf(stages.filter((stage) => !early(stage) && before(stage))),
+      afterNat: someOf(stages.filter((stage) => !early(stage) && !before(stage))),
+      nats,
+    };
   }
 }
 
@@ -244,26 +253,20 @@ function place(flow: Flow, what: string, from: number, to: number): number {
   );
 }
 
-/** `tracked`, `translated`: how many chains of exactly the priority of conntrack, of nat, stand before it. */
-function plan(chains: readonly BaseChain[], conntrack: number, tracked: number, nat: number, translated: number): Plan {
-  const untrackedTies = chains.filter(({ priority }) => priority === conntrack).slice(0, tracked);
-  const natTies = chains.filter(({ priority }) => priority === nat).slice(0, translated);
-  const early = (chain: BaseChain): boolean => chain.priority < conntrack || untrackedTies.includes(chain);
-  const before = (chain: BaseChain): boolean => chain.priority < nat || natTies.includes(chain);
-  return {
-    untracked: someOf(chains.filter(early)),
-    beforeNat: someOf(chains.filter((chain) => !early(chain) && before(chain))),
-    afterNat: someOf(chains.filter((chain) => !early(chain) && !before(chain))),
-  };
+function runStages(stages: readonly Stage[], flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
+  for (let at = 0; at < stages.length; at++) {
+    const stage = stages[at];
+    if (stage === undefined) break;
+    const verdict = stage.reroutes ? runRerouting(stage, flow, reroute) : runStage(stage, flow);
+    if (verdict !== ACCEPT) return verdict;
+  }
+  return ACCEPT;
 }
 
-/**
- * A chain of type route, which the kernel takes in OUTPUT alone, and iptables' mangle OUTPUT look the route up again when the
- * mark changed: what writes addresses there is not followed.
- */
-function runRerouting(chain: BaseChain, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
+/** The route is looked up again when the mark changed: what writes addresses there is not followed. */
+function runRerouting(stage: Stage, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
   const { mark } = flow;
-  const verdict = runBase(chain, flow);
+  const verdict = runStage(stage, flow);
   if (verdict !== ACCEPT) return verdict;
   if (mark === flow.mark) return ACCEPT;
   return reroute(flow) ? ACCEPT : DROP;
@@ -274,8 +277,11 @@ function runNat(nats: Ordered, manip: Manip, flow: Flow, ct: Connection, reroute
   const { dst } = flow;
   const done = manip === 'SRC' ? ct.srcDone : ct.dstDone;
   if (!done && (flow.ctState === 'NEW' || flow.ctState === 'RELATED')) {
-    for (const chain of inOrder(nats, flow)) {
-      const verdict = runBase(chain, flow);
+    const stages = inOrder(nats, flow);
+    for (let at = 0; at < stages.length; at++) {
+      const stage = stages[at];
+      if (stage === undefined) break;
+      const verdict = runStage(stage, flow);
       if (verdict !== ACCEPT) return verdict;
       if (manip === 'SRC' ? ct.srcDone : ct.dstDone) break;
     }
@@ -290,6 +296,6 @@ function runNat(nats: Ordered, manip: Manip, flow: Flow, ct: Connection, reroute
       flow.note('netfilter', 'the destination is translated back as this connection demands', null);
     }
   }
-  if (flow.hook === 'OUTPUT' && dst !== flow.dst && !reroute(flow)) return DROP;
+  if (dst !== flow.dst && flow.hook === 'OUTPUT' && !reroute(flow)) return DROP;
   return ACCEPT;
 }

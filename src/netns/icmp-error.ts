@@ -110,5 +110,5 @@ const REDIRECT = 5;
 
 /** nf_nat_icmp_reply_translation: a redirect would lead past the translation. */
 export function isUntranslatable(flow: Flow, { srcNat, dstNat }: Connection): boolean {
-  return flow.family === 4 && flow.icmpType === REDIRECT && quotesAnother(flow) && (srcNat || dstNat);
+  return flow.protocol === ICMP && flow.icmpType === REDIRECT && quotesAnother(flow) && (srcNat || dstNat);
 }

@@ -1,12 +1,12 @@
-import { parseIpv4 } from '../formats/ip.js';
-import { familyOf, isLinkLocal6, isLoopback, isMulticast, parseColons, type Addr, type Family } from './address.js';
+import { isLinkLocal6, isLoopback, isMulticast, type Addr, type Family } from './address.js';
 import { errorReaches, resetReaches } from './answer.js';
 import { Choices, FactMissing } from './choices.js';
 import { handedBack } from './connections.js';
 import { giveToSocket } from './delivery.js';
 import { DevicePrograms } from './device-programs.js';
 import type { NetnsStep, Packet } from './face.js';
-import { ACCEPT, Flow, ICMP, ICMPV6, REJECT, SCTP, TCP, UDP, type KnownConnection, type Verdict } from './flow.js';
+import { ACCEPT, REJECT, type Flow, type KnownConnection, type Verdict } from './flow.js';
+import { FlowReader } from './flow-reader.js';
 import { isMarked, mayBypassRules } from './flowtable.js';
 import { attachError, quotedTuple } from './icmp-error.js';
 import { isForGroup } from './groups.js';
@@ -26,6 +26,7 @@ export class Pipeline {
   private readonly loadTable: (family: Family) => HookTable;
   private table4: HookTable | null = null;
   private table6: HookTable | null = null;
+  private readonly reader = new FlowReader();
   private readonly uppers = new Map<string, string>();
   private readonly ingress: DevicePrograms;
   private readonly egress: DevicePrograms;
@@ -52,7 +53,7 @@ export class Pipeline {
   }
 
   private follow(packet: Packet, choices: Choices, steps: NetnsStep[] | null): Flow {
-    const flow = flowOf(packet, choices, steps);
+    const flow = this.reader.read(packet, choices, steps);
     if (flow.unknown !== null) return flow;
     flow.known = packet.conntrack === null ? this.listed(flow) : handedBack(packet, flow.family);
     if (packet.icmp != null && flow.local) attachError(flow, packet.icmp);
@@ -308,37 +309,9 @@ export class Pipeline {
   }
 }
 
-/** At its beginning; at its end already where its addresses cannot be read. */
-function flowOf(packet: Packet, choices: Choices, steps: NetnsStep[] | null): Flow {
-  const src4 = parseIpv4(packet.src.ip);
-  const dst4 = parseIpv4(packet.dst.ip);
-  const src = src4 ?? parseColons(packet.src.ip);
-  const dst = dst4 ?? parseColons(packet.dst.ip);
-  const family = dst === null ? 4 : familyOf(dst);
-  const protocol = protocolOf(packet, family);
-  const zero = family === 4 ? 0 : 0n;
-  const flow = new Flow(family, protocol, packet, src ?? zero, dst ?? zero, src4, dst4, choices, steps);
-  if (src !== null && dst !== null && familyOf(src) === family) return flow;
-  const fact = `addresses of the packet (${packet.src.ip} to ${packet.dst.ip})`;
-  return flow.endUnknown({ fact, reason: 'not two addresses of one family' });
-}
-
 /** IPV6_ADDR_MC_SCOPE of 0 and 1: ff00::/16, ff01::/16, whatever the flags. */
 function isInterfaceLocal(dst: Addr): boolean {
   return isMulticast(dst) && ((BigInt(dst) >> 112n) & 0xfn) <= 1n;
-}
-
-function protocolOf({ protocol }: Packet, family: Family): number {
-  switch (protocol) {
-    case 'tcp':
-      return TCP;
-    case 'udp':
-      return UDP;
-    case 'sctp':
-      return SCTP;
-    case 'icmp':
-      return family === 4 ? ICMP : ICMPV6;
-  }
 }
 
 const UPPER_KINDS: ReadonlySet<string> = new Set(['bridge', 'bond', 'team', 'openvswitch']);

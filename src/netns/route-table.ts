@@ -1,4 +1,4 @@
-import { ipv4Mask, parseCidr, type Cidr } from '../formats/ip.js';
+import { parseCidr, type Cidr } from '../formats/ip.js';
 import { DEVICELESS, type IpRoute, type Nexthop } from '../formats/ip-route.js';
 import { networkOf, prefixTest, type Addr, type Family } from './address.js';
 import type { RouteResult } from './routing.js';
@@ -27,10 +27,7 @@ export class TableRoute {
   }
 }
 
-/** Up to here a scan of all routes is faster than one hash per prefix length. */
-const SCAN_UP_TO = 16;
-
-/** One table: its routes from the longest prefix to the shortest; hashed per length where there are many. */
+/** One table: its routes from the longest prefix to the shortest, hashed per length. */
 export class RouteTable {
   private readonly family: Family;
   private readonly linkdownMatters: (device: string) => boolean;
@@ -38,10 +35,9 @@ export class RouteTable {
   /** Routes of IPv6 that ask for a source, by the destination's length and prefix. */
   private readonly subtrees = new Map<string, { readonly source: Cidr; readonly route: TableRoute }[]>();
   private readonly byLength = new Map<number, Map<Addr, TableRoute[]>>();
-  /** All routes in order, with network and mask as signed 32-bit numbers; only of small IPv4 tables. */
-  private readonly scanned: readonly TableRoute[] | null;
-  private readonly networks: Int32Array;
-  private readonly masks: Int32Array;
+  /** Of IPv4: the addresses at which another route becomes the longest prefix, and which that is from there on. */
+  private readonly starts: Uint32Array;
+  private readonly longest: readonly (TableRoute | null)[];
 
   /** `linkdownMatters`: whether routes through a device without a link are left out. */
   constructor(family: Family, routes: readonly IpRoute[], linkdownMatters: (device: string) => boolean) {
@@ -67,11 +63,8 @@ export class RouteTable {
     for (const table of this.byLength.values()) {
       for (const list of table.values()) list.sort((a, b) => rank(a) - rank(b) || a.route.metric - b.route.metric);
     }
-    const small = family === 4 && routes.length <= SCAN_UP_TO;
-    const all = small ? this.lengths.flatMap((length) => [...(this.byLength.get(length)?.values() ?? [])].flat()) : [];
-    this.scanned = small ? all : null;
-    this.networks = Int32Array.from(all, ({ route }) => Number(this.mask(route.dst.ip.value, route.dst.prefix)));
-    this.masks = Int32Array.from(all, ({ route }) => ipv4Mask(route.dst.prefix));
+    this.starts = family === 4 ? startsOf(routes) : new Uint32Array();
+    this.longest = Array.from(this.starts, (start) => this.covering(start));
   }
 
   private mask(addr: Addr, prefix: number): Addr {
@@ -94,7 +87,10 @@ export class RouteTable {
 
   /** The first route, from the longest prefix to the shortest, that can be used (through `oif`, where it is given). */
   find(dst: Addr, oif: string | null, src: Addr): TableRoute | null {
-    if (this.scanned !== null && typeof dst === 'number') return this.scan(this.scanned, dst, oif);
+    if (oif === null && typeof dst === 'number') {
+      const one = this.longest[lastUpTo(this.starts, dst)] ?? null;
+      if (one === null || one.plain) return one;
+    }
     for (const length of this.lengths) {
       if (this.subtrees.size > 0) {
         const subtree = this.subtrees.get(`${length} ${this.mask(dst, length)}`);
@@ -112,21 +108,11 @@ export class RouteTable {
     return null;
   }
 
-  private scan(routes: readonly TableRoute[], dst: number, oif: string | null): TableRoute | null {
-    const { networks, masks } = this;
-    for (let at = 0; at < networks.length; at++) {
-      if ((dst & (masks[at] ?? 0)) !== networks[at]) continue;
-      const route = routes[at];
-      if (route !== undefined && this.usable(route, oif)) return route;
-    }
-    return null;
-  }
-
   /** The first route that covers the address, usable or not. */
-  covering(dst: Addr): IpRoute | null {
+  covering(dst: Addr): TableRoute | null {
     for (const length of this.lengths) {
       const first = this.byLength.get(length)?.get(this.mask(dst, length))?.[0];
-      if (first !== undefined) return first.route;
+      if (first !== undefined) return first;
     }
     return null;
   }
@@ -145,6 +131,31 @@ export class RouteTable {
     if (hop.linkdown && hop.device !== null && this.linkdownMatters(hop.device)) return false;
     return oif === null || hop.device === oif;
   }
+}
+
+/** Where prefixes begin, and where they are over; in order, from 0. */
+function startsOf(routes: readonly IpRoute[]): Uint32Array {
+  const starts = new Set([0]);
+  for (const { dst } of routes) {
+    const start = Number(networkOf(dst.ip.value, dst.prefix));
+    starts.add(start);
+    const end = start + 2 ** (32 - dst.prefix);
+    if (end < 2 ** 32) starts.add(end);
+  }
+  return Uint32Array.from(starts).sort();
+}
+
+/** The place of the last number that is not above `value`; the first is not. */
+function lastUpTo(sorted: Uint32Array, value: number): number {
+  let low = 0;
+  // V8 takes the length for a float otherwise
+  let high = sorted.length | 0;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] ?? 0) > value) high = middle;
+    else low = middle;
+  }
+  return low;
 }
 
 /** Names that /etc/iproute2/rt_tables gives to the three tables of the kernel. */

@@ -173,7 +173,7 @@ export class Routing {
 
   /** inet_addr_type: what the local table says of an address. `device`: only by that device. */
   addressType(addr: Addr, device: string | null, choices: Choices): RouteResult['kind'] {
-    const route = this.current(choices).local?.covering(addr) ?? null;
+    const route = this.current(choices).local?.covering(addr)?.route ?? null;
     if (route === null || ROUTE_ERRORS.has(route.type) || route.type === 'throw') return 'unicast';
     if (device !== null && !route.nexthops.some((hop) => hop.device === device)) return 'unicast';
     return kindOf(route);

@@ -76,7 +76,9 @@ export class SocketTable {
     if (list === undefined) return null;
     let best: LocalSocket | null = null;
     let bestScore = -1;
-    for (const candidate of list) {
+    for (let at = 0; at < list.length; at++) {
+      const candidate = list[at];
+      if (candidate === undefined) break;
       const score = scoreOf(candidate, family, addr, device);
       if (score > bestScore) {
         best = candidate.local;
