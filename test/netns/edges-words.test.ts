@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { answerLine, type NetnsAnswerOutcome } from '../../src/netns/eval.js';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { localRoute } from './netns-files.js';
-import { ask, FILES, OUT, verdicts } from './two-devices.js';
+import { ask, FILES, OUT } from './two-devices.js';
 import { namespaceOf } from './vectors.js';
 
 /** Words of rules and of questions that the bench of test/kernel has not, or that iptables-save does not print itself. */
