@@ -31,6 +31,23 @@ describe('a sender of whom the question does not tell the user', () => {
   });
 });
 
+describe('ports by their place in the header, as nft printed them once', () => {
+  const at = (offset: number, len = 16): Json => ({ payload: { base: 'th', offset, len } });
+  const end = (left: Json, right: number): readonly string[] => verdicts(ask(listed([[match(left, right), DROP]])));
+
+  it('are source and destination', () => {
+    expect(end(at(0), 40000)).toEqual(['dropped']);
+    expect(end(at(0), 80)).toEqual(['delivered']);
+    expect(end(at(16), 80)).toEqual(['dropped']);
+    expect(end(at(16), 40000)).toEqual(['delivered']);
+  });
+
+  it('other bits are not', () => {
+    expect(end(at(0, 32), 40000)).toEqual(['delivered', 'dropped']);
+    expect(end(at(32), 1)).toEqual(['delivered', 'dropped']);
+  });
+});
+
 describe('which family a rule of both is for', () => {
   const reset = { reject: { type: 'tcp reset' } };
   it.each([

@@ -80,7 +80,10 @@ export function payload(json: JsonObject, family: Family): Expression | null {
   }
 }
 
-/** `@nh,96,32`: bits of a header, as far as they are an IPv4 address or the protocol; those of ports nft prints as `th dport`. */
+/**
+ * `@nh,96,32`, `@th,16,16`: bits of a header, as far as they are an IPv4 address, the protocol or a port. That is how nft of
+ * 0.8.3 wrote ports of either protocol; it has `th dport` for them now.
+ */
 function raw({ base, offset, len }: JsonObject, family: Family): Expression | null {
   if (base === 'nh' && family === 4 && len === 32 && (offset === 96 || offset === 128)) {
     return { get: ({ src, dst }) => (offset === 96 ? src : dst), kinds: ['addr'] };
@@ -88,7 +91,8 @@ function raw({ base, offset, len }: JsonObject, family: Family): Expression | nu
   if (base === 'nh' && family === 4 && len === 8 && offset === 72) {
     return { get: ({ protocol }) => protocol, kinds: ['int'] };
   }
-  return null;
+  if (base !== 'th' || len !== 16 || (offset !== 0 && offset !== 16)) return null;
+  return payload({ protocol: 'th', field: offset === 0 ? 'sport' : 'dport' }, family);
 }
 
 /** The transport protocols whose headers nft can look into; a packet of another one has none of their fields. */
