@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { answerLine } from '../../src/netns/eval.js';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { firstPacket } from './packets.js';
+import type { Files } from './netns-files.js';
 import { ask, FILES, OUT } from './two-devices.js';
 import { namespaceOf } from './vectors.js';
 
@@ -14,7 +15,7 @@ interface Rules {
   readonly [table: string]: readonly string[];
 }
 
-function save(rules: Rules): Readonly<Record<string, string>> {
+function save(rules: Rules): Files {
   const text = Object.entries(rules).map(
     ([table, lines]) => `*${table}\n${lines.map((line) => `-A ${line}\n`).join('')}COMMIT\n`,
   );
@@ -22,12 +23,7 @@ function save(rules: Rules): Readonly<Record<string, string>> {
 }
 
 /** The packet after the first one of its connection: back (`reply`) or on; `transparent`: of the socket that has it. */
-function later(
-  files: Readonly<Record<string, string>>,
-  first: Partial<Packet>,
-  transparent: boolean,
-  reply: boolean,
-): Packet {
+function later(files: Files, first: Partial<Packet>, transparent: boolean, reply: boolean): Packet {
   const opened = ask(files, first).find(({ conntrack }) => conntrack !== null)?.conntrack;
   if (opened == null) throw new Error('no connection');
   const { src, dst } = reply ? opened.reply : opened.original;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { NetnsOutcome, NetworkNamespace, Packet } from '../../src/netns/face.js';
 import type { NetnsRead } from '../../src/netns/files.js';
 import { loadNetworkNamespace } from '../../src/netns/load.js';
-import { localRoute } from './netns-files.js';
+import { device, localRoute, nftChain, nftTable } from './netns-files.js';
 import { firstPacket } from './packets.js';
 import { ask, FILES, OUT, SYSCTLS, verdicts } from './two-devices.js';
 
@@ -25,16 +25,8 @@ const facts = (outcomes: readonly NetnsOutcome[]): string =>
 const devices = (...list: readonly (readonly [name: string, ...addresses: readonly string[]])[]): string =>
   JSON.stringify(
     list.map(([ifname, ...own], at) => ({
-      ifindex: at + 1,
-      ifname,
-      flags: ['UP', 'LOWER_UP'],
+      ...device(at + 1, ifname, ...own),
       ...(ifname.startsWith('br') ? { linkinfo: { info_kind: 'bridge' } } : {}),
-      addr_info: own.map((local) => ({
-        family: local.includes(':') ? 'inet6' : 'inet',
-        local,
-        prefixlen: local.includes(':') ? 64 : 24,
-        scope: local.startsWith('fe80') ? 'link' : 'global',
-      })),
     })),
   );
 
@@ -157,17 +149,10 @@ describe('bridges', () => {
   });
 
   it('a chain of family bridge may see the frame of a device that is not known', () => {
-    const chain = { family: 'bridge', table: 't', name: 'c', type: 'filter', hook: 'prerouting', prio: 0 };
-    const nft = JSON.stringify({
-      nftables: [
-        { table: { family: 'bridge', name: 't' } },
-        { chain: { ...chain, policy: 'drop' } },
-        { rule: { family: 'bridge', table: 't', chain: 'c', expr: [{ drop: null }] } },
-      ],
-    });
-    expect(verdicts(send({ 'nft-ruleset.json': nft }))).toEqual(['delivered']);
+    const nft = nftChain('bridge', 'prerouting', [{ drop: null }], { policy: 'drop' });
+    expect(verdicts(send(nft))).toEqual(['delivered']);
     const sysctls = SYSCTLS.replace('net.ipv4.conf.all.accept_local = 0', 'net.ipv4.conf.all.accept_local = 1');
-    expect(verdicts(send({ 'nft-ruleset.json': nft, 'ip-address.json': null, 'sysctl.txt': sysctls }))).toEqual([
+    expect(verdicts(send({ ...nft, 'ip-address.json': null, 'sysctl.txt': sysctls }))).toEqual([
       'delivered',
       'unknown',
     ]);
@@ -242,22 +227,8 @@ describe('legacy rules that other namespaces have', () => {
   });
   const missed = (files: Files): readonly string[] =>
     load(files, { 'iptables-legacy-save.txt': elsewhere }).problems.map(({ fact, reason }) => `${fact}: ${reason}`);
-  const nft = (value: number): Files => ({
-    'nft-ruleset.json': JSON.stringify({
-      nftables: [
-        { table: { family: 'ip', name: 't' } },
-        { chain: { family: 'ip', table: 't', name: 'c' } },
-        {
-          rule: {
-            family: 'ip',
-            table: 't',
-            chain: 'c',
-            expr: [{ mangle: { key: { meta: { key: 'mark' } }, value } }],
-          },
-        },
-      ],
-    }),
-  });
+  const nft = (value: number): Files =>
+    nftTable('ip', [{ name: 'c', base: null, expr: [{ mangle: { key: { meta: { key: 'mark' } }, value } }] }]);
 
   it('are missed where nothing here sets the mark that a policy rule asks for, and are named', () => {
     const [one, ...others] = missed(asking('0x111'));

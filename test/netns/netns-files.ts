@@ -23,7 +23,7 @@ export function localRoute(dst: string, dev: string): object {
 export function device(ifindex: number, ifname: string, ...addresses: readonly string[]): object {
   const infos = addresses.map((local) =>
     local.includes(':')
-      ? { family: 'inet6', local, prefixlen: 64, scope: 'global' }
+      ? { family: 'inet6', local, prefixlen: 64, scope: local.startsWith('fe80:') ? 'link' : 'global' }
       : { family: 'inet', local, prefixlen: 24, scope: 'global' },
   );
   return { ifindex, ifname, flags: ['UP', 'LOWER_UP'], addr_info: infos };

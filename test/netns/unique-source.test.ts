@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answerLine } from '../../src/netns/eval.js';
-import { DEFAULT_RULES, deviceSettings } from './netns-files.js';
+import { DEFAULT_RULES, deviceSettings, nftChain, type Files } from './netns-files.js';
 import { namespaceOf } from './vectors.js';
 
 /** Lines that Linux 6.18 printed, with sockets bound to the addresses and ports and these rules in nft's terms. */
@@ -24,7 +24,7 @@ const RULES = [
 ].join('\n');
 
 const own = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'];
-const BASE: Readonly<Record<string, string>> = {
+const BASE: Files = {
   'iptables-save.txt': RULES,
   'ip-rule.json': DEFAULT_RULES,
   'ip-route.json': JSON.stringify([
@@ -44,13 +44,7 @@ const BASE: Readonly<Record<string, string>> = {
   'sockets.txt': '',
 };
 
-function sources(
-  conntrack: string,
-  src: string,
-  dst: string,
-  over: object = {},
-  files: Readonly<Record<string, string>> = {},
-): readonly string[] {
+function sources(conntrack: string, src: string, dst: string, over: object = {}, files: Files = {}): readonly string[] {
   const netns = namespaceOf({ ...BASE, 'conntrack.txt': `${conntrack}\n`, ...files });
   const packet = { id: '1', direction: 'out', iif: null, protocol: 'tcp', src, dst, ...over };
   const answer = answerLine(netns, JSON.stringify(packet));
@@ -117,32 +111,8 @@ describe('the source port of a new connection whose reply another one already ha
 
   it('counts as a translation of the source for what comes behind nat', () => {
     const mark = (answers: readonly string[]): readonly string[] => [...answers].sort();
-    const after = {
-      'nft-ruleset.json': JSON.stringify({
-        nftables: [
-          { table: { family: 'ip', name: 't' } },
-          {
-            chain: {
-              family: 'ip',
-              table: 't',
-              name: 'c',
-              type: 'filter',
-              hook: 'postrouting',
-              prio: 200,
-              policy: 'accept',
-            },
-          },
-          {
-            rule: {
-              family: 'ip',
-              table: 't',
-              chain: 'c',
-              expr: [{ match: { op: 'in', left: { ct: { key: 'status' } }, right: 'snat' } }, { drop: null }],
-            },
-          },
-        ],
-      }),
-    };
+    const expr = [{ match: { op: 'in', left: { ct: { key: 'status' } }, right: 'snat' } }, { drop: null }];
+    const after = nftChain('ip', 'postrouting', expr, { prio: 200 });
     expect(mark(sources(DIRECT, '10.0.0.1:5000', '10.9.9.9:80', {}, after))).toEqual([
       'dropped 10.0.0.1:* perhaps',
       'sent 10.0.0.1:5000 perhaps',
