@@ -79,6 +79,14 @@ describe('tables that sleep', () => {
       ],
     }),
   });
+  it('of both families stand before IP on their own devices alone', () => {
+    const inet = (dev: string): Readonly<Record<string, string>> =>
+      Object.fromEntries(
+        Object.entries(early(['owner'], dev)).map(([name, text]) => [name, text.replaceAll('netdev', 'inet')]),
+      );
+    expect(verdicts(ask(inet('eth0')))).toContain('unknown');
+    expect(verdicts(ask(inet('eth1')))).toEqual(['delivered']);
+  });
   it('see no frames', () => {
     expect(verdicts(ask(early(['dormant'])))).toEqual(['delivered']);
     expect(verdicts(ask(early(['owner'])))).toContain('unknown');

@@ -143,6 +143,31 @@ export const NFT_EDGES: readonly KernelCase[] = [
       ].map((test, at) => `${test} ${MARK} 0x${(2 ** at).toString(16)}`),
     ),
   ),
+  ...nftables('pre_m', 'type filter hook prerouting priority -150; policy accept;', {
+    name: 'fib of who sends to all',
+    flows: ['eth0', 'eth1'].flatMap((iif) =>
+      to({ ...IN, protocol: 'udp', dport: 53, iif, src: '10.244.1.77' }, '255.255.255.255', '224.0.0.1', '10.1.0.5'),
+    ),
+    tests: ['saddr', 'daddr', 'saddr . iif'].flatMap((key) => [
+      `fib ${key} oif eth0`,
+      `fib ${key} oif eth1`,
+      `fib ${key} oif missing`,
+    ]),
+  }),
+  ...['', 'notrack'].flatMap((first) =>
+    several(`numbers of an echo, ${first}`, all(IN), {
+      nft: [
+        ...(first === '' ? [] : raw(first).nft),
+        nft(
+          'pre_m',
+          'type filter hook prerouting priority -150; policy accept;',
+          ...['original proto-src 0', 'original proto-src != 0', 'reply proto-src != 5', 'original proto-dst != 5'].map(
+            (test, at) => `meta l4proto icmp ct ${test} ${MARK} 0x${(2 ** at).toString(16)}`,
+          ),
+        ),
+      ],
+    }),
+  ),
   ...several(
     'marks of a connection that has a zone only',
     [...all(IN), IN6],
