@@ -111,7 +111,8 @@ describe('a segment of a connection whose state is known', () => {
     expect(later('ESTABLISHED', [])).toEqual(['delivered 2']);
     expect(later('ESTABLISHED', ['PSH'])).toEqual(['delivered 2']);
     expect(later('SYN_SENT', ['FIN', 'ACK'])).toEqual(['delivered 2']);
-    expect(later('NONE', ['FIN'])).toEqual(['delivered 2']);
+    expect(later('NONE', ['FIN', 'ACK'])).toEqual(['delivered 2']);
+    expect(later('ESTABLISHED', ['SYN', 'ACK'])).toEqual(['delivered 2']);
     expect(later('NONE', ['ACK'])).toEqual(['delivered 1']);
     expect(later('NONE', ['RST'])).toEqual(['delivered 2']);
     expect(later('SOMETHING_NEW', ['ACK'])).toEqual(['delivered 1']);

@@ -80,6 +80,23 @@ describe('an ICMP error', () => {
 
   it('that redirects is dropped where the connection is translated', () => {
     expect(end({ icmpType: 5, icmpCode: 1, quotes: QUOTES })).toContain('dropped');
+    const plain = LISTED.replace('dst=10.0.0.6', 'dst=10.0.0.5');
+    const own = { ...QUOTES, src: '10.0.0.5:40000' };
+    expect(end({ icmpType: 5, icmpCode: 1, dst: '10.0.0.5', quotes: own }, plain)).toBe('delivered 10.0.0.5 0x5 0x7');
+  });
+
+  it('belongs to a connection of its zone alone', () => {
+    const served =
+      'ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.7 dst=10.0.0.5 sport=40000 dport=80 src=10.0.0.5 dst=10.0.0.7 sport=80 dport=40000 [ASSURED] mark=7 use=1';
+    const quotes = { protocol: 'tcp', src: '10.0.0.5:80', dst: '10.0.0.7:40000' };
+    expect(end({ dst: '10.0.0.5', quotes }, served)).toBe('delivered 10.0.0.5 0x9 0x7');
+    expect(end({ dst: '10.0.0.5', quotes }, served.replace('mark=7', 'mark=7 zone=3'))).toBe(
+      'delivered 10.0.0.5 0xa 0x0',
+    );
+  });
+
+  it('which the list calls another is related all the same where the question says so', () => {
+    expect(end({ dst: '10.0.0.5', quotes: QUOTES, ctstate: 'RELATED' })).toBe('delivered 10.0.0.5 0x9 0x0');
   });
 });
 
@@ -101,6 +118,7 @@ describe('a question about ICMP with one thing wrong', () => {
     [{ quotes: {} }, 'quotes names no protocol'],
     [{ quotes: 'x' }, 'quotes names no protocol'],
     [{ quotes: { ...QUOTES, src: 'x' } }, 'src or dst of quotes is not an address with a port'],
+    [{ quotes: { ...QUOTES, dst: 'x' } }, 'src or dst of quotes is not an address with a port'],
   ])('%j', (question, error) => {
     expect(ask(question)).toBe(error);
   });

@@ -174,6 +174,7 @@ describe('sets of which something is not known', () => {
 
   it('a list of a set that is not there, or of a type that is not known', () => {
     expect(set('create s list:set size 8\nadd s other\n', 'src')).toEqual(['delivered', 'dropped']);
+    expect(set('create s hash:ip,port\nadd s 10.0.0.9,icmp:odd-name\n', 'src,dst')).toEqual(['delivered', 'dropped']);
     const odd = 'create other hash:ip,color family inet\ncreate s list:set size 8\nadd s other\n';
     expect(set(odd, 'src')).toEqual(['delivered', 'dropped']);
   });

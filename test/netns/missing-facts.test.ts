@@ -112,6 +112,17 @@ describe('rules that no file shows', () => {
     const save = `*security\n${chains}-A INPUT ! -s 10.0.0.77/32 -j DROP\nCOMMIT\n*nat\n:INPUT ACCEPT [0:0]\n-A INPUT -j SNAT --to-source 10.0.0.77\nCOMMIT\n`;
     expect(verdicts(ask({ 'iptables-save.txt': save, ...listed('nat') }))).toEqual(['delivered']);
     expect(verdicts(ask({ 'iptables-save.txt': save, ...listed('own') }))).toEqual(['dropped']);
+    const list = (...tables: readonly object[]): Files => ({
+      'nft-ruleset.json': JSON.stringify({ nftables: tables.map((table) => ({ table })) }),
+    });
+    const [own, six, four] = [
+      { family: 'ip', name: 'own' },
+      { family: 'ip6', name: 'nat' },
+      { family: 'ip', name: 'nat' },
+    ];
+    expect(verdicts(ask({ 'iptables-save.txt': save, ...list(own, four) }))).toEqual(['delivered']);
+    expect(verdicts(ask({ 'iptables-save.txt': save, ...list(own, six) }))).toEqual(['dropped']);
+    expect(verdicts(ask({ 'iptables-save.txt': save }))).toEqual(['delivered']);
   });
 
   it.each(['nft-ruleset.json', 'iptables-legacy-save.txt', 'tc.txt'])(

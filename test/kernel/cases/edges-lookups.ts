@@ -65,6 +65,7 @@ export const LOOKUP_EDGES: readonly KernelCase[] = [
         'ip -6 route replace default via fd00:1::1 dev eth1 table 101 proto 99',
         'ip -6 rule add pref 500 from fd00:1::5 lookup 101',
         'ip -6 rule add pref 501 from ff00::/8 lookup 101',
+        'ip -6 route append 2001:db8::/32 from fd00:1::/64 dev eth1 proto 99',
       ],
     },
   }),
@@ -226,6 +227,12 @@ export const LOOKUP_EDGES: readonly KernelCase[] = [
       },
     })),
   ),
+  ...several('groups of the sender beside its own', [SENT, { ...SENT, gid: 1001 }], {
+    rules4: ['1000', '1001', '1002'].map(
+      (gid, at) =>
+        `mangle OUTPUT -m owner --gid-owner ${gid} --suppl-groups -j MARK --set-xmark 0x${2 ** at}/0x${2 ** at}`,
+    ),
+  }),
   ...iptables('mangle PREROUTING', {
     name: 'frames over lo',
     flows: to({ ...OUT, protocol: 'udp', src: '127.0.0.1', dport: 53 }, '127.0.0.1', '224.0.0.1'),

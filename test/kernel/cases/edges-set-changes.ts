@@ -25,7 +25,13 @@ create marked hash:ip skbinfo
 add marked 10.244.1.1 skbmark 0x5/0xff skbprio 1:2 skbqueue 3
 add marked 10.1.0.77
 `;
-const FLOWS: readonly Flow[] = [IN, { ...IN, src: '10.244.1.2' }, THROUGH, ...to(OUT, '10.1.0.77', '10.244.1.1')];
+const FLOWS: readonly Flow[] = [
+  IN,
+  { ...IN, src: '10.244.1.2' },
+  { ...IN, src: '203.0.113.9' },
+  THROUGH,
+  ...to(OUT, '10.1.0.77', '10.244.1.1'),
+];
 
 /** Each question sets its own bit; the set is new for each packet, so that what one changes is not found by the next. */
 function after(name: string, changes: readonly string[], questions: readonly string[]): readonly KernelCase[] {
@@ -55,6 +61,22 @@ export const SET_CHANGES: readonly KernelCase[] = [
     ['one', 'none', 'wide', 'first', 'both'].flatMap((set) => [
       ...(set === 'both' ? [] : after(`${set}: added ${dim}`, [`--add-set ${set} ${dim}`], ASKED(set))),
       ...after(`${set}: deleted ${dim}`, [`--del-set ${set} ${dim}`], [...ASKED(set), ...ASKED('second')]),
+    ]),
+  ),
+  ...['wide', 'both', 'one'].flatMap((set) =>
+    ['src', 'dst'].flatMap((dim) => [
+      ...(set === 'both'
+        ? []
+        : after(
+            `${set}: added ${dim}, and asked for alone`,
+            [`--add-set ${set} ${dim}`],
+            [`--match-set ${set} ${dim}`],
+          )),
+      ...after(
+        `${set}: deleted ${dim}, and asked for alone`,
+        [`--del-set ${set} ${dim}`],
+        [`--match-set ${set} ${dim}`],
+      ),
     ]),
   ),
   ...after('added and deleted again', ['--add-set none src', '--del-set none src'], ASKED('none')),

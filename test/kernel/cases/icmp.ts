@@ -8,11 +8,11 @@ const said = (flow: Flow, ...kinds: readonly (readonly [type: number, code: numb
 
 const FOUR = said(
   IN,
-  ...([8, 0, 13, 14, 15, 16, 17, 18, 9, 10, 4, 40, 255] as const).map((type) => [type, 0] as const),
+  [8, 1],
+  ...([8, 0, 13, 14, 15, 16, 17, 18, 9, 10, 4, 40, 255, 135] as const).map((type) => [type, 0] as const),
   ...([0, 1, 3, 4, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16] as const).map((code) => [3, code] as const),
   ...([0, 1, 2, 3] as const).map((code) => [5, code] as const),
   ...([0, 1] as const).flatMap((code) => [[11, code] as const, [12, code] as const]),
-  [8, 1],
 );
 const SIX = said(
   IN6,
@@ -139,7 +139,7 @@ export const ICMP_KINDS: readonly KernelCase[] = [
     ],
   }),
   ...['mangle PREROUTING', 'mangle INPUT'].flatMap((place) => [
-    ...iptables(place, { name: `${place}: states of ICMP`, flows: FOUR.slice(0, 16), tests: [...STATES, ...PORTS] }),
+    ...iptables(place, { name: `${place}: states of ICMP`, flows: FOUR.slice(0, 17), tests: [...STATES, ...PORTS] }),
     ...iptables(place, { name: `${place}: states of ICMPv6`, flows: SIX.slice(0, 20), tests: [...STATES, ...PORTS] }),
   ]),
   ...iptables('mangle POSTROUTING', {
