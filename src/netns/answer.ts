@@ -1,7 +1,7 @@
 import { isLinkLocal6, isLoopback, isMulticast, type Addr } from './address.js';
 import { FRAME, frameType } from './frame.js';
 import { ICMP, ICMPV6, isIcmp, RST, TCP, type Flow } from './flow.js';
-import { isRouteError, type RouteResult } from './routing.js';
+import { isRouteError, type RouteResult } from './route-result.js';
 import type { Runtime } from './runtime.js';
 import { selectAddress6 } from './source-address.js';
 

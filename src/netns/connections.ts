@@ -1,7 +1,8 @@
 import type { ConntrackLine, ConntrackTable, ConntrackTuple } from '../formats/conntrack.js';
 import { familyOf, parseAddr, type Addr, type Family } from './address.js';
 import type { ConntrackEntry, Packet } from './face.js';
-import { SCTP, TCP, UDP, type Connection, type CtTuple, type Flow, type KnownConnection } from './flow.js';
+import type { Connection, CtTuple, KnownConnection } from './connection.js';
+import { SCTP, TCP, UDP, type Flow } from './flow.js';
 
 const NONE: readonly KnownConnection[] = [];
 

@@ -3,9 +3,10 @@ import type { Evidence, Unknown } from '../formats/evidence.js';
 import type { NftSet } from '../formats/nft-ruleset.js';
 import { textOf, type Addr, type Family } from './address.js';
 import { FactMissing, type Choices } from './choices.js';
+import type { Connection, KnownConnection } from './connection.js';
 import type { ConnectionTable } from './connections.js';
 import type { Address, NetnsStep, NetnsVerdict, Packet, TcpFlag } from './face.js';
-import type { RouteResult } from './routing.js';
+import type { RouteResult } from './route-result.js';
 import type { LocalSocket } from './socket-table.js';
 
 /** IP protocol numbers. */
@@ -50,17 +51,6 @@ export const BREAK = 5;
 
 export type HookName = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
 
-export interface CtTuple {
-  src: Addr;
-  sport: number;
-  dst: Addr;
-  dport: number;
-}
-
-export function sameTuple(a: Readonly<CtTuple>, b: Readonly<CtTuple>): boolean {
-  return a.src === b.src && a.dst === b.dst && a.sport === b.sport && a.dport === b.dport;
-}
-
 /** Protocols whose ports translations and virtual servers know. */
 export function isTranslatedByPort({ protocol }: Flow): boolean {
   return protocol === TCP || protocol === UDP || protocol === SCTP;
@@ -68,29 +58,6 @@ export function isTranslatedByPort({ protocol }: Flow): boolean {
 
 export function isIcmp({ protocol }: Flow): boolean {
   return protocol === ICMP || protocol === ICMPV6;
-}
-
-/** The connection as conntrack sees it, while one packet passes (struct nf_conn). */
-export interface Connection {
-  original: CtTuple;
-  reply: CtTuple;
-  mark: number;
-  /** Of the packets of the first direction, and of those of the other. */
-  readonly zone: number;
-  readonly zoneReply: number;
-  seenReply: boolean;
-  /** IPS_SRC_NAT, IPS_DST_NAT: a translation was really made. */
-  srcNat: boolean;
-  dstNat: boolean;
-  /** IPS_SRC_NAT_DONE, IPS_DST_NAT_DONE: the nat chains are not asked again. */
-  srcDone: boolean;
-  dstDone: boolean;
-  /** IPS_CONFIRMED: its first packet is over. */
-  confirmed: boolean;
-  /** The source port is the kernel's choice (--random, --random-fully). */
-  randomPort: boolean;
-  /** What `CT --zone` leaves for conntrack to find: rules of raw see it as a new connection without addresses. */
-  readonly template: boolean;
 }
 
 /** What rules did to a set of nft while the packet passed. */
@@ -108,16 +75,6 @@ export interface IpsetChange {
   /** The dimensions and the packet's values for them. */
   readonly key: string;
   readonly added: boolean;
-}
-
-/** A connection that was there before the packet. */
-export interface KnownConnection {
-  /** Never written to: a packet that belongs to it takes a copy along. */
-  readonly entry: Connection;
-  /** Its line in conntrack.txt; null where an earlier packet of the same walk left it. */
-  readonly listed: ConntrackLine | null;
-  /** Of TCP, as conntrack names it; null: not known. */
-  readonly state: string | null;
 }
 
 /** Chains keep one list of rules for TCP, one for UDP and one for all else: rules of other protocols are left out. */

@@ -1,6 +1,7 @@
 import { parseAddr } from './address.js';
 import type { IcmpMessage } from './face.js';
-import { ICMP, ICMPV6, isIcmp, SCTP, sameTuple, TCP, UDP, type Connection, type CtTuple, type Flow } from './flow.js';
+import { sameTuple, type Connection, type CtTuple } from './connection.js';
+import { ICMP, ICMPV6, isIcmp, SCTP, TCP, UDP, type Flow } from './flow.js';
 
 /** ICMP messages as conntrack and nat see them: errors belong to the connection of the packet that they quote. */
 type Quoted = NonNullable<IcmpMessage['quotes']>;

@@ -1,6 +1,7 @@
 import { textOf } from './address.js';
 import { reflectedMark } from './answer.js';
-import { ACCEPT, Flow, ICMP, type Connection } from './flow.js';
+import type { Connection } from './connection.js';
+import { ACCEPT, Flow, ICMP } from './flow.js';
 import type { HookTable } from './hooks.js';
 import type { Runtime } from './runtime.js';
 import { selectAddress4 } from './source-address.js';

@@ -1,7 +1,8 @@
 import type { ConnectionTable } from './connections.js';
 import type { Addr } from './address.js';
 import { FactMissing } from './choices.js';
-import { isTranslatedByPort, sameTuple, type Connection, type Flow, type KnownConnection } from './flow.js';
+import { sameTuple, type Connection, type KnownConnection } from './connection.js';
+import { isTranslatedByPort, type Flow } from './flow.js';
 import { placeOf } from './runtime.js';
 
 /**

@@ -3,7 +3,7 @@ import { routesLocalnet } from './answer.js';
 import type { Choices } from './choices.js';
 import type { NetnsVerdict } from './face.js';
 import { ACK, ICMP, SYN, TCP, UDP, type Flow } from './flow.js';
-import { isRouteError, type RouteResult } from './routing.js';
+import { isRouteError, type RouteResult } from './route-result.js';
 import type { Runtime } from './runtime.js';
 import { scopeNumber, selectAddress4, selectAddress6 } from './source-address.js';
 

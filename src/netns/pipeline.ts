@@ -5,7 +5,8 @@ import { handedBack } from './connections.js';
 import { giveToSocket } from './delivery.js';
 import { DevicePrograms } from './device-programs.js';
 import type { NetnsStep, Packet } from './face.js';
-import { ACCEPT, REJECT, type Flow, type KnownConnection, type Verdict } from './flow.js';
+import type { KnownConnection } from './connection.js';
+import { ACCEPT, REJECT, type Flow, type Verdict } from './flow.js';
 import { FlowReader } from './flow-reader.js';
 import { isMarked, mayBypassRules } from './flowtable.js';
 import { attachError, quotedTuple } from './icmp-error.js';
@@ -13,8 +14,9 @@ import { isForGroup } from './groups.js';
 import type { HookTable } from './hooks.js';
 import { OutputRoutes } from './output-routes.js';
 import { sendRedirect } from './icmp-redirect.js';
-import type { RouteResult } from './routing.js';
+import type { RouteResult } from './route-result.js';
 import type { Runtime } from './runtime.js';
+import { UpperDevices } from './upper-devices.js';
 import { martian, rejectsSource } from './validate-source.js';
 
 const NONE: readonly KnownConnection[] = [];
@@ -27,7 +29,7 @@ export class Pipeline {
   private table4: HookTable | null = null;
   private table6: HookTable | null = null;
   private readonly reader = new FlowReader();
-  private readonly uppers = new Map<string, string>();
+  private readonly uppers: UpperDevices;
   private readonly ingress: DevicePrograms;
   private readonly egress: DevicePrograms;
   private readonly outputs: OutputRoutes;
@@ -36,6 +38,7 @@ export class Pipeline {
     this.runtime = runtime;
     this.loadTable = loadTable;
     this.outputs = new OutputRoutes(runtime);
+    this.uppers = new UpperDevices(runtime);
     this.ingress = new DevicePrograms(runtime, 'ingress');
     this.egress = new DevicePrograms(runtime, 'egress');
   }
@@ -99,7 +102,7 @@ export class Pipeline {
   private input(flow: Flow): Flow {
     const { iif } = flow.packet;
     if (iif === null) throw new FactMissing({ fact: 'the device on which the packet arrives', reason: 'not given' });
-    flow.iif = this.upperDevice(iif);
+    flow.iif = this.uppers.of(iif);
     this.ingress.pass(flow, iif);
     if (this.isOff(flow, flow.iif)) return flow.end('dropped');
     const loopback = isLoopback(flow.src) || isLoopback(flow.dst);
@@ -127,30 +130,6 @@ export class Pipeline {
     if (flow.family === 4 || device === null || !this.runtime.devices.isOff6(device, flow.choices)) return false;
     flow.note('route', `IPv6 is off on ${device} (disable_ipv6): dropped`, null);
     return true;
-  }
-
-  /** A port of a bridge, bond or team hands its packets to the master before IP sees them. */
-  private upperDevice(name: string): string {
-    let upper = this.uppers.get(name);
-    if (upper === undefined) {
-      upper = this.findUpper(name);
-      this.uppers.set(name, upper);
-    }
-    return upper;
-  }
-
-  private findUpper(name: string): string {
-    const addresses = this.runtime.facts.addresses();
-    // a port of a bridge has no routes of IPv4
-    if (addresses.kind === 'unknown') {
-      if (this.runtime.devices.routeThrough(name, 4) !== null) return name;
-      throw new FactMissing(addresses.unknown);
-    }
-    const device = this.runtime.devices.get(name);
-    const master = device?.master == null ? null : this.runtime.devices.get(device.master);
-    if (master?.kind === 'vrf')
-      throw new FactMissing({ fact: `the way of packets in VRF ${master.name}`, reason: 'VRFs are not followed' });
-    return master !== null && UPPER_KINDS.has(master.kind ?? '') ? master.name : name;
   }
 
   private routeInput(flow: Flow, hooks: Hooks): Flow {
@@ -313,5 +292,3 @@ export class Pipeline {
 function isInterfaceLocal(dst: Addr): boolean {
   return isMulticast(dst) && ((BigInt(dst) >> 112n) & 0xfn) <= 1n;
 }
-
-const UPPER_KINDS: ReadonlySet<string> = new Set(['bridge', 'bond', 'team', 'openvswitch']);

@@ -1,7 +1,7 @@
-import { parseCidr, type Cidr } from '../formats/ip.js';
+import { cidrContains, parseCidr, type Cidr } from '../formats/ip.js';
 import { DEVICELESS, type IpRoute, type Nexthop } from '../formats/ip-route.js';
 import { networkOf, prefixTest, type Addr, type Family } from './address.js';
-import type { RouteResult } from './routing.js';
+import type { RouteResult } from './route-result.js';
 
 /** A route with what look-ups ask of it again and again. */
 export class TableRoute {
@@ -156,6 +156,18 @@ function lastUpTo(sorted: Uint32Array, value: number): number {
     else low = middle;
   }
   return low;
+}
+
+/** Types of routes that inet_addr_type tells apart. */
+const ADDRESS_TYPES: ReadonlySet<string> = new Set(['local', 'broadcast', 'anycast', 'multicast']);
+
+/** `groups`: routes by table. Whether a longest-prefix search of local and main together can find another route, or another kind of address, than one after the other. */
+export function differApart(groups: ReadonlyMap<string, readonly IpRoute[]>): boolean {
+  const local = groups.get('local') ?? [];
+  return (groups.get('main') ?? []).some(
+    ({ type, dst }) =>
+      ADDRESS_TYPES.has(type) || local.some((one) => one.dst.prefix < dst.prefix && cidrContains(one.dst, dst.ip)),
+  );
 }
 
 /** Names that /etc/iproute2/rt_tables gives to the three tables of the kernel. */

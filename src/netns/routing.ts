@@ -1,5 +1,3 @@
-import type { Evidence } from '../formats/evidence.js';
-import { cidrContains } from '../formats/ip.js';
 import type { IpAddresses } from '../formats/ip-address.js';
 import type { IpRoute, IpRoutes, Nexthop } from '../formats/ip-route.js';
 import type { IpRule, IpRules } from '../formats/ip-rule.js';
@@ -8,7 +6,8 @@ import type { Choices } from './choices.js';
 import type { Flow } from './flow.js';
 import { need, type Fact, type NetnsFacts } from './facts.js';
 import { compileRule, isCustom, ruleMatches, type CompiledRule } from './policy-rules.js';
-import { RouteTable, tableName } from './route-table.js';
+import { kindOf, resultOf, ROUTE_ERRORS, type RouteResult } from './route-result.js';
+import { differApart, RouteTable, tableName } from './route-table.js';
 
 /**
  * Policy routing: rules by priority, tables by longest prefix (linux net/core/fib_rules.c, net/ipv4/fib_trie.c and
@@ -31,16 +30,6 @@ export interface RouteKey {
   readonly dport: number;
   /** Of a look-up for a packet that goes elsewhere (fib saddr): where that goes, as its addresses pick the next hop. */
   readonly packetDst?: Addr;
-}
-
-export interface RouteResult {
-  readonly kind: 'unicast' | 'local' | 'broadcast' | 'multicast' | 'anycast' | 'unreachable' | 'prohibit' | 'blackhole';
-  readonly route: IpRoute | null;
-  readonly rule: IpRule | null;
-  readonly nexthop: Nexthop | null;
-  /** "rule 101, table 101: default via 192.168.127.2 dev istioout". */
-  readonly summary: string;
-  readonly evidence: readonly Evidence[];
 }
 
 /** Rules and tables of one family, read when a packet first needs a route. */
@@ -247,7 +236,7 @@ export class Routing {
     const nexthop = found.only ?? pick(table, route, key, choices);
     const { last } = found;
     if (last !== null && last.rule === rule && last.nexthop === nexthop) return last;
-    found.last = this.resultOf(route, rule, nexthop);
+    found.last = resultOf(route, rule, this.shown(route, rule), nexthop);
     return found.last;
   }
 
@@ -269,24 +258,12 @@ export class Routing {
     return choices.either(`ifgroup ${priority}`, `rule ${priority} suppresses by device group`, null);
   }
 
-  private resultOf(route: IpRoute, rule: IpRule, nexthop: Nexthop | null): RouteResult {
-    const where = tableName(route.table);
-    const gateway = nexthop?.gateway == null ? '' : ` via ${nexthop.gateway}`;
-    const via = nexthop === null || nexthop.device === null ? '' : `${gateway} dev ${nexthop.device}`;
-    const target = route.dst.prefix === 0 ? 'default' : `${textOf(route.dst.ip.value)}/${route.dst.prefix}`;
-    const type = route.type === 'unicast' ? '' : `${route.type} `;
-    // in the merged trie a route of main is found under the rule for local: the rule that names its table is the evidence
+  /** In the merged trie a route of main is found under the rule for local: the rule that names its table is the evidence. */
+  private shown(route: IpRoute, rule: IpRule): IpRule {
     const { rules, merged } = this.load();
+    const where = tableName(route.table);
     const named = rules.find(({ action }) => action.kind === 'table' && tableName(action.table) === where);
-    const shown = merged ? (named ?? rule) : rule;
-    return {
-      kind: kindOf(route),
-      route,
-      rule,
-      nexthop,
-      summary: `rule ${shown.priority}, table ${where}: ${type}${target}${via}`,
-      evidence: [shown.evidence, route.evidence],
-    };
+    return merged ? (named ?? rule) : rule;
   }
 
   private readonly first: PickNexthop = (table, route, key) =>
@@ -310,58 +287,7 @@ function throughOf({ oif, through }: RouteKey): string | null {
   return through === undefined ? oif : through;
 }
 
-/** Types of routes that inet_addr_type tells apart. */
-const ADDRESS_TYPES: ReadonlySet<string> = new Set(['local', 'broadcast', 'anycast', 'multicast']);
-
-/** Whether a longest-prefix search of both tables can find another route, or another kind of address, than one after the other. */
-function differApart(groups: Loaded['groups']): boolean {
-  const local = groups.get('local') ?? [];
-  return (groups.get('main') ?? []).some(
-    ({ type, dst }) =>
-      ADDRESS_TYPES.has(type) || local.some((one) => one.dst.prefix < dst.prefix && cidrContains(one.dst, dst.ip)),
-  );
-}
-
-const ROUTE_ERRORS: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole']);
-
-function kindOf(route: IpRoute): RouteResult['kind'] {
-  switch (route.type) {
-    case 'local':
-    case 'broadcast':
-    case 'multicast':
-    case 'anycast':
-    case 'unreachable':
-    case 'prohibit':
-    case 'blackhole':
-      return route.type;
-    default:
-      return leadsToLoopback6(route) ? 'unreachable' : 'unicast';
-  }
-}
-
-/** "promote them to reject routes": no true routes of IPv6 over lo (ip6_route_info_create, linux net/ipv6/route.c, v6.12). */
-function leadsToLoopback6({ family, dst, nexthops }: IpRoute): boolean {
-  return family === 6 && dst.ip.value !== 1n && nexthops.length > 0 && nexthops.every(({ device }) => device === 'lo');
-}
-
 /** Group 0 has a name of its own (/etc/iproute2/group). */
 function groupName(group: string): string {
   return group === '0' ? 'default' : group;
-}
-
-/** Whether one of the route's next hops leads out of the device. */
-export function usesDevice({ route }: RouteResult, device: string | null): boolean {
-  if (route === null) return false;
-  for (const hop of route.nexthops) if (hop.device === device) return true;
-  return false;
-}
-
-/** A route that refuses. */
-export function isRouteError({ kind }: RouteResult): boolean {
-  return kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole';
-}
-
-/** RTF_ANYCAST: the kernel's own address of a subnet's routers; a route that was added is none (rtm_to_fib6_config, v6.12). */
-export function isSubnetRouters({ kind, route }: RouteResult): boolean {
-  return kind === 'anycast' && route?.protocol === 'kernel';
 }

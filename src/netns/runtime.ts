@@ -3,7 +3,8 @@ import type { IpsetSave } from '../formats/ipset-save.js';
 import { isMulticast, type Addr, type Family } from './address.js';
 import { ConnectionTable } from './connections.js';
 import { Devices, type Fact, type NetnsFacts } from './facts.js';
-import { isSubnetRouters, Routing, type RouteResult } from './routing.js';
+import { isSubnetRouters, type RouteResult } from './route-result.js';
+import { Routing } from './routing.js';
 import type { Flow } from './flow.js';
 import { SocketTable } from './socket-table.js';
 

@@ -1,16 +1,6 @@
 import { answers, asks, findRelated, isNeverTracked } from './icmp-error.js';
-import {
-  ACK,
-  FIN,
-  isIcmp,
-  RST,
-  sameTuple,
-  SYN,
-  TCP,
-  type Connection,
-  type Flow,
-  type KnownConnection,
-} from './flow.js';
+import { sameTuple, type Connection, type KnownConnection } from './connection.js';
+import { ACK, FIN, isIcmp, RST, SYN, TCP, type Flow } from './flow.js';
 import { isValidTcp } from './tcp-state.js';
 
 /** nf_conntrack_in: over lo the connection came along with the packet. What raw said of zones and NOTRACK is known by now. */

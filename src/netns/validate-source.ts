@@ -1,7 +1,7 @@
 import { isLinkGroup4, isLoopback, isToMany } from './address.js';
 import type { Flow } from './flow.js';
 import type { Runtime } from './runtime.js';
-import { usesDevice, type RouteResult } from './routing.js';
+import { usesDevice, type RouteResult } from './route-result.js';
 
 /**
  * Martians and reverse-path filtering of IPv4 input (ip_route_input_slow in linux net/ipv4/route.c, fib_validate_source in

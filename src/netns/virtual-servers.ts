@@ -4,7 +4,8 @@ import { FactMissing } from './choices.js';
 import { ACCEPT, isTranslatedByPort, type Action, type Flow, type HookName } from './flow.js';
 import { Chain, type Rule } from './chain.js';
 import { ANY } from './head.js';
-import { DNAT_PRIORITY, SNAT_PRIORITY, type BaseChain } from './hooks.js';
+import type { BaseChain } from './hook-plan.js';
+import { DNAT_PRIORITY, SNAT_PRIORITY } from './hooks.js';
 import type { Runtime } from './runtime.js';
 
 /** The dummy device that kube-proxy gives all Service addresses to in its IPVS mode (pkg/proxy/ipvs, DefaultDummyDevice). */

@@ -2,7 +2,7 @@ import { ipv4Mask, parseCidr, parseIp } from '../../formats/ip.js';
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
 import { isMulticast, maskTest, prefixTest, type Addr, type AddrTest, type Family } from '../address.js';
 import { TCP, UDP, type Flow, type Predicate } from '../flow.js';
-import type { RouteResult } from '../routing.js';
+import type { RouteResult } from '../route-result.js';
 import { protocolNumber } from '../protocols.js';
 import type { Runtime } from '../runtime.js';
 import { asTest, type Test } from '../head.js';

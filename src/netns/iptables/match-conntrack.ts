@@ -1,6 +1,7 @@
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
 import type { Family } from '../address.js';
-import { ICMP, ICMPV6, type CtTuple, type Flow } from '../flow.js';
+import type { CtTuple } from '../connection.js';
+import { ICMP, ICMPV6, type Flow } from '../flow.js';
 import type { Test } from '../head.js';
 import { connectionProtocol, tuplePort } from '../icmp-error.js';
 import { protocolNumber } from '../protocols.js';

@@ -1,6 +1,7 @@
 import type { Choices } from '../choices.js';
 import { isLinkGroup4, isLinkLocal6, isToMany } from '../address.js';
-import { usesDevice, type RouteKey, type RouteResult, type Routing } from '../routing.js';
+import { usesDevice, type RouteResult } from '../route-result.js';
+import type { RouteKey, Routing } from '../routing.js';
 import type { MatchCompiler } from './compiler.js';
 import { Options } from './values.js';
 

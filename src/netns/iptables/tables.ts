@@ -12,7 +12,7 @@ import { Chain, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
 import { CONTINUE, DROP, laneOf, type Action, type Lane } from '../flow.js';
 import { ANY, split } from '../head.js';
-import type { BaseChain } from '../hooks.js';
+import type { BaseChain } from '../hook-plan.js';
 import { protocolNumber } from '../protocols.js';
 import { placeOf, unsupported, type Runtime } from '../runtime.js';
 import { compileBase, compileMatch } from './matches.js';

@@ -1,6 +1,7 @@
 import { stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Addr, Family } from '../address.js';
-import { ICMP, ICMPV6, type Connection, type Flow } from '../flow.js';
+import type { Connection } from '../connection.js';
+import { ICMP, ICMPV6, type Flow } from '../flow.js';
 import { asTest, type Test } from '../head.js';
 import { connectionProtocol, tuplePort } from '../icmp-error.js';
 import type { Expression } from './context.js';

@@ -1,7 +1,8 @@
 import { stringOf, stringsOf, type JsonObject } from '../../formats/netns-json.js';
 import { isLinkGroup4, isLinkLocal6, isMulticast, type Family } from '../address.js';
 import type { Flow } from '../flow.js';
-import { isRouteError, isSubnetRouters, usesDevice, type RouteKey, type RouteResult } from '../routing.js';
+import { isRouteError, isSubnetRouters, usesDevice, type RouteResult } from '../route-result.js';
+import type { RouteKey } from '../routing.js';
 import type { Runtime } from '../runtime.js';
 import type { Expression, NftContext } from './context.js';
 import { RTN } from './value.js';

@@ -5,7 +5,7 @@ import { Chain, goTo, jump, type Rule } from '../chain.js';
 import { FactMissing } from '../choices.js';
 import { CONTINUE, DROP, type Action, type Flow, type HookName, type Verdict } from '../flow.js';
 import { ANY, split, type Test } from '../head.js';
-import type { BaseChain } from '../hooks.js';
+import type { BaseChain } from '../hook-plan.js';
 import type { Runtime } from '../runtime.js';
 import type { NftContext } from './context.js';
 import { namesFamily } from './family.js';
