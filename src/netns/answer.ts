@@ -40,10 +40,10 @@ export function errorReaches(flow: Flow, runtime: Runtime): boolean {
  * one to its source that says so (nf_reject_fill_skb_dst).
  */
 function isAnswerable(flow: Flow, runtime: Runtime): boolean {
-  const { family, src, dst, hook, route } = flow;
+  const { family, src, dst, route } = flow;
   if (isIcmpError(flow)) return false;
   if (family === 6) return !isMulticast(src) && src !== 0n && !isMulticast(dst);
-  if (hook !== 'PREROUTING') return route?.kind !== 'broadcast' && route?.kind !== 'multicast';
+  if (route !== null) return route.kind !== 'broadcast' && route.kind !== 'multicast';
   // 0.0.0.0 is this machine itself
   const many = src !== 0 && ['broadcast', 'multicast'].includes(runtime.addressType(4, src, null, flow));
   return !many && frameType(flow, runtime) === FRAME.host;

@@ -141,6 +141,11 @@ export const LOOKUP_EDGES: readonly KernelCase[] = [
     to(UDP, '10.244.1.255', '255.255.255.255', '224.0.0.1', '10.244.1.5'),
     { nft: [nft('pre_f', 'type filter hook prerouting priority 0; policy accept;', 'reject')] },
   ),
+  ...several(
+    'a broadcast address as source is told of a route that refuses',
+    on(IN, ['eth0'], ['10.244.1.255', '10.244.1.1', '10.1.0.255']).map((flow) => ({ ...flow, dst: '203.0.113.13' })),
+    { shell: ['ip route replace unreachable 203.0.113.13 proto 99'] },
+  ),
   ...several('likewise by a RST', on(IN, ['eth0'], NOBODY), {
     nft: [
       nft('pre_f', 'type filter hook prerouting priority 0; policy accept;', 'meta l4proto tcp reject with tcp reset'),
