@@ -63,6 +63,25 @@ describe('what a question calls established', () => {
   });
 });
 
+describe('a question that calls a ping a reply', () => {
+  const states = save([
+    'mangle',
+    'INPUT -m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0x1',
+    'INPUT -m conntrack --ctdir REPLY -j MARK --set-xmark 0x2/0x2',
+    'INPUT -m conntrack --ctstate RELATED -j MARK --set-xmark 0x4/0x4',
+  ]);
+  const reply = { protocol: 'icmp', src: '10.0.0.9', dst: '10.0.0.5', ctdir: 'REPLY' };
+
+  it('cannot mean an echo request', () => {
+    expect(evaluate(states, { ...reply, ctstate: 'ESTABLISHED' })).toEqual(['delivered 0x1']);
+    expect(evaluate(states, { ...reply, ctstate: 'ESTABLISHED', icmpType: 0 })).toEqual(['delivered 0x2']);
+  });
+
+  it('may mean an error', () => {
+    expect(evaluate(states, { ...reply, ctstate: 'RELATED' })).toEqual(['delivered 0x6']);
+  });
+});
+
 describe('the second packet of a translated connection', () => {
   const through: Partial<Packet> = { dst: { ip: '10.1.0.9', port: 80 } };
   const rules = save(

@@ -108,6 +108,33 @@ describe('-m socket of a connection that a socket has', () => {
     expect(then({ ...marks('raw', ...all), nat }, OUT, reply)).toEqual(['delivered own 0']);
   });
 
+  it('is not by its own address where that was translated on the way in', () => {
+    const nat = ['INPUT -p tcp -j SNAT --to-source 10.0.0.6:50000'];
+    expect(then({ ...marks('mangle', ...all.filter((one) => !one.includes('transparent'))), nat }, {})).toEqual([
+      'delivered own 2',
+    ]);
+  });
+
+  it('of IPv6 is not looked for under another address than the packet names (nf_sk_lookup_slow_v6)', () => {
+    const save6 = (table: string): Readonly<Record<string, string>> => ({
+      'ip6tables-save.txt': `*${table}\n-A PREROUTING -p tcp -m socket --nowildcard -j MARK --set-xmark 0x1/0x1\nCOMMIT\n*nat\n-A POSTROUTING -p tcp -j SNAT --to-source fd00::6\nCOMMIT\n`,
+    });
+    const first: Partial<Packet> = {
+      ...OUT,
+      src: { ip: 'fd00::5', port: 40000 },
+      dst: { ip: '2001:db8::8', port: 443 },
+    };
+    const own = { 'ip6-route.json': (FILES['ip6-route.json'] ?? '').replaceAll('fd00::5', 'fd00::6') };
+    const files = { ...FILES, ...save6('mangle') };
+    const reply = later(files, first, false, true);
+    expect(ends(namespaceOf({ ...files, ...own }).send(reply)).map((end) => end.split(' ').at(-1))).toEqual(['0']);
+    const plain = {
+      ...FILES,
+      'ip6tables-save.txt': (files['ip6tables-save.txt'] ?? '').replace(/-A POSTROUTING.*/, ''),
+    };
+    expect(ends(namespaceOf(plain).send(later(plain, first, false, true)))).toEqual(['delivered own 1']);
+  });
+
   it('a redirected one is met at the address that the packet still names', () => {
     const nat = ['PREROUTING -p tcp -j REDIRECT --to-ports 7070'];
     expect(then({ ...marks('mangle', ...all.filter((one) => !one.includes('transparent'))), nat }, {})).toEqual([

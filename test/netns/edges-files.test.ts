@@ -259,4 +259,26 @@ describe('a text that ends inside a line', () => {
     expect(load({ 'sockets.txt': cut }).problems[0]?.reason).toContain('ends inside a line');
     expect(load({ 'sockets.txt': '' }).problems).toEqual([]);
   });
+
+  it('is not taken for one that is missing, which the list of nft would stand in for', () => {
+    const listed = JSON.stringify({
+      nftables: [
+        { table: { family: 'ip', name: 'filter' } },
+        {
+          chain: {
+            family: 'ip',
+            table: 'filter',
+            name: 'INPUT',
+            type: 'filter',
+            hook: 'input',
+            prio: 0,
+            policy: 'accept',
+          },
+        },
+      ],
+    });
+    const save = '*filter\nCOMMIT\n# Completed';
+    expect(verdicts(send({ 'iptables-save.txt': null, 'nft-ruleset.json': listed }))).toEqual(['delivered']);
+    expect(verdicts(send({ 'iptables-save.txt': save, 'nft-ruleset.json': listed }))).toEqual(['unknown']);
+  });
 });

@@ -175,6 +175,14 @@ describe('the source of a new connection from where another one was begun', () =
     expect(from(kept, 'SNAT --to-source 10.0.0.4')).toEqual(['sent 10.0.0.4:6000 1']);
   });
 
+  it('says nothing of the destination', () => {
+    const rules = '*nat\n-A OUTPUT -d 10.9.9.9 -p tcp -j DNAT --to-destination 10.0.0.1\nCOMMIT\n';
+    const netns = namespaceOf({ ...BASE, 'conntrack.txt': `${MOVED}\n`, 'iptables-save.txt': rules });
+    const packet = { id: '1', direction: 'out', iif: null, protocol: 'tcp', src: '10.0.0.2:6000', dst: '10.9.9.9:80' };
+    const answer = answerLine(netns, JSON.stringify(packet));
+    expect('error' in answer ? [] : answer.outcomes.map(({ dst }) => dst)).toEqual(['10.0.0.1:80']);
+  });
+
   it('is not where NETMAP names the source', () => {
     expect(from(MOVED, 'NETMAP --to 10.0.7.0/24')).toEqual(['sent 10.0.7.2:6000 1']);
   });

@@ -33,6 +33,28 @@ export const LOOKUP_EDGES: readonly KernelCase[] = [
       ],
     },
   }),
+  ...nftables('raw_f', 'type filter hook prerouting priority -300; policy accept;', {
+    name: 'fib of sources with several next hops',
+    flows: on(IN, BOTH, ['203.0.113.9', '203.0.114.9', '203.0.115.9']),
+    tests: [
+      ...['oif exists', 'oif missing', 'oif eth0', 'oif eth1'].flatMap((asked) => [
+        `fib saddr . iif ${asked}`,
+        `fib saddr ${asked}`,
+      ]),
+      'fib saddr . iif type unicast',
+    ],
+    pieces: {
+      shell: [
+        'ip route replace 203.0.113.0/24 via 10.1.0.1 dev eth1 proto 99',
+        'ip route replace 203.0.114.0/24 proto 99 nexthop via 10.244.1.1 dev eth0 nexthop via 10.1.0.1 dev eth1',
+      ],
+    },
+  }),
+  ...several(
+    'sources where a rule without a condition was added',
+    ['10.244.1.255', '10.244.1.5', '203.0.113.10', '8.8.8.8'].map((src) => ({ ...IN, src, dst: '10.1.0.77' })),
+    { shell: ['ip rule add pref 500 lookup 101'] },
+  ),
   ...iptables('raw PREROUTING', {
     name: 'rpfilter of what goes to many, where rules ask for the source',
     flows: on(UDP, BOTH, ['10.244.1.1', '10.1.0.1', '0.0.0.0', '203.0.113.9']).flatMap((flow) =>
