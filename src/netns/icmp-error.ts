@@ -111,5 +111,5 @@ const REDIRECT = 5;
 
 /** nf_nat_icmp_reply_translation: a redirect would lead past the translation. */
 export function isUntranslatable(flow: Flow, { srcNat, dstNat }: Connection): boolean {
-  return flow.protocol === ICMP && flow.icmpType === REDIRECT && quotesAnother(flow) && (srcNat || dstNat);
+  return flow.protocol === ICMP && (srcNat || dstNat) && quotesAnother(flow) && flow.icmpType === REDIRECT;
 }
