@@ -100,7 +100,7 @@ export class Flow {
   declare oif: string | null;
   /** Where the last output route leads; becomes `oif` when the OUTPUT hook is over. */
   declare routed: string | null;
-  /** Made by a local process: there is a sending socket until the packet leaves through a device. */
+  /** Made by a local process, until the packet leaves through a device. */
   declare local: boolean;
   declare src: Addr;
   declare dst: Addr;
@@ -209,6 +209,11 @@ export class Flow {
     this.verdict = 'unknown';
     this.socket = null;
     this.unknown = null;
+  }
+
+  /** Whether there is a sending socket: a process's, or one of the kernel. */
+  get hasSocket(): boolean {
+    return this.local;
   }
 
   /** Of ICMP and ICMPv6: without a message it is an echo request. */

@@ -38,8 +38,12 @@ export function sendRedirect(
   if (!sent) ct.mark = mark;
 }
 
-/** An ICMP redirect, as far as rules look at it. */
+/** An ICMP redirect, as far as rules look at it: the kernel's own socket sends it, which no process has (icmp_sk). */
 class RedirectFlow extends Flow {
+  override get hasSocket(): boolean {
+    return true;
+  }
+
   override get icmpType(): number {
     return 5;
   }

@@ -5,7 +5,7 @@ import { asTest, type Test } from '../head.js';
 import { askOwner, isOwnedBy, ownerTest } from '../owner.js';
 import { numberRange, Options, type NumberRange } from './values.js';
 
-/** owner_mt of linux net/netfilter/xt_owner.c (v6.12): without a socket only what is negated matches. */
+/** owner_mt of linux net/netfilter/xt_owner.c (v6.12): without a socket, or a process that has it, only what is negated matches. */
 export function owner(match: RuleMatch, evidence: Evidence): readonly Test[] | null {
   const options = new Options(match);
   const uid = options.take('--uid-owner');
@@ -16,7 +16,7 @@ export function owner(match: RuleMatch, evidence: Evidence): readonly Test[] | n
   const gids = gid === null ? null : numberRange(gid.values[0], 0xffffffff, '-');
   if (!options.done || (uid !== null && uids === null) || (gid !== null && gids === null)) return null;
   const tests: Test[] = [];
-  if (socket !== null) tests.push(asTest(({ local }) => local !== socket.negated));
+  if (socket !== null) tests.push(asTest(({ hasSocket }) => hasSocket !== socket.negated));
   if (uid !== null && uids !== null) tests.push(processTest('uid', uids, uid.negated, evidence));
   if (gid !== null && gids !== null) {
     tests.push(
