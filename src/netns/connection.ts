@@ -13,6 +13,12 @@ export function sameTuple(a: Readonly<CtTuple>, b: Readonly<CtTuple>): boolean {
   return a.src === b.src && a.dst === b.dst && a.sport === b.sport && a.dport === b.dport;
 }
 
+/** Both ends belong to it. */
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** The connection as conntrack sees it, while one packet passes (struct nf_conn). */
 export interface Connection {
   original: CtTuple;
@@ -30,8 +36,8 @@ export interface Connection {
   dstDone: boolean;
   /** IPS_CONFIRMED: its first packet is over. */
   confirmed: boolean;
-  /** The source port is the kernel's choice (--random, --random-fully). */
-  randomPort: boolean;
+  /** The source port is the kernel's choice from these (--random, --random-fully, a clash); null: it is not. */
+  drawnPort: PortRange | null;
   /** What `CT --zone` leaves for conntrack to find: rules of raw see it as a new connection without addresses. */
   readonly template: boolean;
 }

@@ -105,7 +105,7 @@ function settled(
     srcDone: true,
     dstDone: true,
     confirmed: true,
-    randomPort: false,
+    drawnPort: null,
     template: false,
   };
 }

@@ -95,7 +95,8 @@ export class FlowOutcome implements NetnsOutcome {
   }
 
   get sourcePortRandom(): boolean {
-    return this.flow.ct?.randomPort === true && !this.flow.ctReply;
+    const { ct, ctReply } = this.flow;
+    return ct !== null && ct.drawnPort !== null && !ctReply;
   }
 
   toJSON(): NetnsOutcome {

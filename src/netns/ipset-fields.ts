@@ -1,6 +1,7 @@
 import { ipv4Mask, parseCidr, parseIp, type Cidr } from '../formats/ip.js';
 import type { Ipset } from '../formats/ipset-save.js';
 import { networkOf, prefixMask6, type Addr, type Family } from './address.js';
+import { sourcePort } from './drawn-port.js';
 import { ICMP, ICMPV6, isIcmp, SCTP, TCP, UDP, type Flow } from './flow.js';
 import { icmpPort } from './icmp-names.js';
 import { protocolNumber } from './protocols.js';
@@ -134,7 +135,7 @@ function portOf(flow: Flow, dim: Dimension): number {
   const { protocol } = flow;
   if (isIcmp(flow)) return flow.icmpType * 256 + flow.icmpCode;
   if (protocol !== TCP && protocol !== UDP && protocol !== SCTP && protocol !== UDPLITE) return 0;
-  return dim === 'src' ? flow.sport : flow.dport;
+  return dim === 'src' ? sourcePort(flow) : flow.dport;
 }
 
 export function addressOf(flow: Flow, dim: Dimension): Addr {

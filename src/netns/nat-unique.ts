@@ -2,6 +2,7 @@ import type { ConnectionTable } from './connections.js';
 import type { Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import { sameTuple, type Connection, type KnownConnection } from './connection.js';
+import { portsLike } from './drawn-port.js';
 import { isTranslatedByPort, type Flow } from './flow.js';
 import { placeOf } from './runtime.js';
 
@@ -23,7 +24,7 @@ function isStillThere(flow: Flow, { listed }: KnownConnection): boolean {
  * chance. Asked when its source is settled, whether a rule did that or none (nf_nat_alloc_null_binding).
  */
 export function keepUnique(flow: Flow, ct: Connection, others: ConnectionTable): void {
-  if (flow.ctState !== 'NEW' || ct.randomPort || ct.template || !isTranslatedByPort(flow)) return;
+  if (flow.ctState !== 'NEW' || ct.drawnPort !== null || ct.template || !isTranslatedByPort(flow)) return;
   const { original, reply } = ct;
   const taken = others.withTuple(flow.protocol, reply).find(({ entry }) => {
     if (sameTuple(entry.original, original)) return false;
@@ -37,7 +38,7 @@ export function keepUnique(flow: Flow, ct: Connection, others: ConnectionTable):
     });
   }
   ct.srcNat = true;
-  ct.randomPort = true;
+  ct.drawnPort = portsLike(original.sport);
   const words = 'another connection has this source port: the kernel picks one by chance';
   flow.note('netfilter', words, taken.listed?.evidence ?? null);
 }

@@ -3,6 +3,7 @@ import { joinHostPort } from '../formats/ip.js';
 import { scope6, textOf, withPrefix, type Addr } from './address.js';
 import { FactMissing } from './choices.js';
 import type { Devices } from './facts.js';
+import { portsLike } from './drawn-port.js';
 import type { Connection } from './connection.js';
 import { ACCEPT, DROP, isTranslatedByPort, type Flow, type Verdict, type Words } from './flow.js';
 import { quotesAnother } from './icmp-error.js';
@@ -60,7 +61,7 @@ export function setupNat(flow: Flow, manip: Manip, range: NatRange, address: Add
       ct.dstNat = true;
     }
   }
-  if (random) ct.randomPort = true;
+  if (random) ct.drawnPort = ports ?? portsLike(port);
   if (manip === 'SRC') ct.srcDone = true;
   else ct.dstDone = true;
   return ACCEPT;

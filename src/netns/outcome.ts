@@ -127,7 +127,7 @@ function keyOf(flow: Flow): string {
     nexthop,
     socket?.name ?? '',
     reply,
-    ct?.randomPort ?? false,
+    ct !== null && ct.drawnPort !== null,
     unknown?.fact ?? '',
   ].join(' ');
 }

@@ -64,7 +64,7 @@ function fresh(flow: Flow, mark: number): Connection {
     srcDone: false,
     dstDone: false,
     confirmed: false,
-    randomPort: false,
+    drawnPort: null,
     template: false,
   };
 }

@@ -1,6 +1,7 @@
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
 import type { Family } from '../address.js';
 import type { CtTuple } from '../connection.js';
+import { replyPortIn } from '../drawn-port.js';
 import { ICMP, ICMPV6, type Flow } from '../flow.js';
 import type { Test } from '../head.js';
 import { connectionProtocol, tuplePort } from '../icmp-error.js';
@@ -95,6 +96,9 @@ function tupleTests(options: Options, family: Family, tests: ((flow: Flow) => bo
         tests.push((flow) => {
           const number = connectionProtocol(flow);
           if (number === ICMP || number === ICMPV6) return icmp(flow) !== port.negated;
+          const { ct, choices } = flow;
+          if (prefix === 'repl' && side === 'dst' && ct !== null)
+            return replyPortIn(ct, range, choices) !== port.negated;
           const value = tuple(flow)[key];
           return (value >= range.from && value <= range.to) !== port.negated;
         });

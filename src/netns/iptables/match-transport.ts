@@ -1,4 +1,5 @@
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
+import { sourcePortIn } from '../drawn-port.js';
 import { ACK, FIN, FLAG_BITS, ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, type Flow, type Predicate } from '../flow.js';
 import { asTest, type Test } from '../head.js';
 import type { MatchCompiler } from './compiler.js';
@@ -13,7 +14,7 @@ function ports(protocol: number, options: Options): readonly Test[] | null {
   if (source !== null) {
     const range = numberRange(source.values[0], 65535);
     if (range === null) return null;
-    tests.push(asTest((flow) => inRange(range, flow.sport) !== source.negated));
+    tests.push(asTest((flow) => sourcePortIn(flow, range) !== source.negated));
   }
   const destination = options.take('--dport', '--destination-port');
   if (destination !== null) {
@@ -137,13 +138,14 @@ export const multiport: MatchCompiler = (match) => {
   const ranges = (option.values[0] ?? '').split(',').map((text) => numberRange(text, 65535));
   if (ranges.includes(null)) return null;
   const hits = (port: number): boolean => ranges.some((range) => range !== null && inRange(range, port));
+  const sourceHits = (flow: Flow): boolean => ranges.some((range) => range !== null && sourcePortIn(flow, range));
   const { negated, name } = option;
   const test: Predicate =
     name === '--dports' || name === '--destination-ports'
       ? (flow) => hits(flow.dport)
       : name === '--sports' || name === '--source-ports'
-        ? (flow) => hits(flow.sport)
-        : (flow) => hits(flow.sport) || hits(flow.dport);
+        ? sourceHits
+        : (flow) => hits(flow.dport) || sourceHits(flow);
   return (flow) => hasPorts(flow) && test(flow) !== negated;
 };
 

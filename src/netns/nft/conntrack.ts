@@ -1,6 +1,7 @@
 import { stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Addr, Family } from '../address.js';
 import type { Connection } from '../connection.js';
+import { replyPort } from '../drawn-port.js';
 import { ICMP, ICMPV6, type Flow } from '../flow.js';
 import { asTest, type Test } from '../head.js';
 import { connectionProtocol, tuplePort } from '../icmp-error.js';
@@ -73,8 +74,12 @@ function tuple(key: string, direction: string | null, family: Family): Expressio
       };
     default: {
       const way = direction === 'reply' ? 'reply' : 'original';
-      const get = (flow: Flow): number | null =>
-        side(flow) !== null && isOfIcmp(flow) ? tuplePort(flow, way) : (side(flow)?.dport ?? null);
+      const get = (flow: Flow): number | null => {
+        const ct = tracked(flow);
+        if (ct === null) return null;
+        if (isOfIcmp(flow)) return tuplePort(flow, way);
+        return way === 'reply' ? replyPort(ct) : ct.original.dport;
+      };
       return { get, kinds: ['port'] };
     }
   }

@@ -1,5 +1,6 @@
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
 import type { Family } from '../address.js';
+import { sourcePort } from '../drawn-port.js';
 import { ICMP, ICMPV6, isIcmp, SCTP, SYN, TCP, UDP, type Flow } from '../flow.js';
 import type { Runtime } from '../runtime.js';
 import { asTest, type Test } from '../head.js';
@@ -41,7 +42,8 @@ export function payload(json: JsonObject, family: Family): Expression | null {
     case 'udp':
     case 'sctp': {
       const number = protocol === 'tcp' ? TCP : protocol === 'udp' ? UDP : SCTP;
-      if (field === 'sport') return { get: (flow) => (flow.protocol === number ? flow.sport : null), kinds: ['port'] };
+      if (field === 'sport')
+        return { get: (flow) => (flow.protocol === number ? sourcePort(flow) : null), kinds: ['port'] };
       if (field === 'dport') {
         return {
           get: (flow) => (flow.protocol === number ? flow.dport : null),
@@ -60,7 +62,10 @@ export function payload(json: JsonObject, family: Family): Expression | null {
     case 'th': {
       // of ICMP these bytes are type, code and checksum: a number that no rule names
       if (field === 'sport')
-        return { get: (flow) => (isIcmp(flow) ? flow.icmpType * 256 + flow.icmpCode : flow.sport), kinds: ['port'] };
+        return {
+          get: (flow) => (isIcmp(flow) ? flow.icmpType * 256 + flow.icmpCode : sourcePort(flow)),
+          kinds: ['port'],
+        };
       if (field === 'dport') return { get: (flow) => (isIcmp(flow) ? NaN : flow.dport), kinds: ['port'] };
       return null;
     }

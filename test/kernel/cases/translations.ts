@@ -1,5 +1,5 @@
 import type { Pieces } from '../generate.js';
-import { each, IN, nft, SENT, THROUGH, THROUGH6, type KernelCase } from './case.js';
+import { each, IN, made, nft, OUT, SENT, THROUGH, THROUGH6, type KernelCase } from './case.js';
 
 const DNAT6 = [
   '-j DNAT --to-destination [fd00:1::5]:80',
@@ -161,4 +161,45 @@ export const TRANSLATIONS: readonly KernelCase[] = [
   ...each('NETMAP in INPUT', { ...IN, dport: 8080 }, ['-j NETMAP --to 10.9.0.0/24'], (rule) => ({
     rules4: [`nat INPUT ${rule}`],
   })),
+  ...[
+    '-m tcp --sport 1:1023',
+    '-m tcp ! --sport 40000',
+    '-m multiport --ports 1:1023,443',
+    '-m multiport --ports 7',
+  ].map((test) =>
+    made(`a port that was drawn is asked for behind nat: ${test}`, OUT, {
+      rules4: [
+        'nat POSTROUTING -p tcp -j MASQUERADE --random-fully',
+        `mangle PREROUTING -p tcp ${test} -j MARK --set-mark 0x7`,
+      ],
+    }),
+  ),
+  ...[
+    '-m set --match-set low src',
+    '-m set --match-set low dst',
+    '-m conntrack --ctrepldstport 1:1023',
+    '-m conntrack --ctorigsrcport 1:1023',
+  ].map((test) =>
+    made(`a port that was drawn is asked for behind nat: ${test}`, OUT, {
+      ipset: 'create low bitmap:port range 0-1023\nadd low 1-1023\n',
+      rules4: [
+        'nat POSTROUTING -p tcp -j MASQUERADE --random-fully',
+        `mangle PREROUTING -p tcp ${test} -j MARK --set-mark 0x7`,
+      ],
+    }),
+  ),
+  ...[
+    'tcp sport 1-1023',
+    'th sport != 40000',
+    'meta l4proto tcp ct reply proto-dst 1-1023',
+    'meta l4proto tcp ct original proto-src 1-1023',
+    'tcp dport 443',
+  ].map((test) =>
+    made(`a port that was drawn is asked for behind nat: ${test}`, OUT, {
+      nft: [
+        nft('post_n', 'type nat hook postrouting priority 100; policy accept;', 'masquerade fully-random'),
+        nft('pre_f', 'type filter hook prerouting priority -150; policy accept;', `${test} meta mark set 0x7`),
+      ],
+    }),
+  ),
 ];
