@@ -45,6 +45,7 @@ describe('ports by their place in the header, as nft printed them once', () => {
   it('other bits are not', () => {
     expect(end(at(0, 32), 40000)).toEqual(['delivered', 'dropped']);
     expect(end(at(32), 1)).toEqual(['delivered', 'dropped']);
+    expect(end({ payload: { base: 'ih', offset: 16, len: 16 } }, 80)).toEqual(['delivered', 'dropped']);
   });
 });
 

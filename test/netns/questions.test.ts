@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answerLine } from '../../src/netns/eval.js';
-import { FILES } from './one-device.js';
+import { ask, FILES } from './one-device.js';
 import { namespaceOf } from './vectors.js';
 
 describe('the questions of eval', () => {
@@ -20,6 +20,11 @@ describe('the questions of eval', () => {
   ])('%s: an error about %s', (line, about) => {
     const answer = answerLine(netns, line);
     expect('error' in answer ? answer.error : '').toContain(about);
+  });
+
+  it.each(['10.0.0', 'fe80::x', '10.0.0.9'])('what comes from %s to IPv6 is no packet', (ip) => {
+    const [outcome] = ask({}, { src: { ip, port: 1 }, dst: { ip: 'fd00::5', port: 80 } });
+    expect(outcome).toMatchObject({ verdict: 'unknown', unknowns: [{ reason: 'not two addresses of one family' }] });
   });
 
   it('icmp has addresses without ports', () => {
