@@ -1,7 +1,7 @@
 import { isLinkLocal6, isLoopback, isMulticast, type Addr } from './address.js';
 import { FRAME, frameType } from './frame.js';
 import { ICMP, ICMPV6, isIcmp, RST, TCP, type Flow } from './flow.js';
-import { isRouteError, type RouteResult } from './route-result.js';
+import { isRouteError, leadsToMany, type RouteResult } from './route-result.js';
 import type { Runtime } from './runtime.js';
 import { selectAddress6 } from './source-address.js';
 
@@ -43,9 +43,9 @@ function isAnswerable(flow: Flow, runtime: Runtime): boolean {
   const { family, src, dst, route } = flow;
   if (isIcmpError(flow)) return false;
   if (family === 6) return !isMulticast(src) && src !== 0n && !isMulticast(dst);
-  if (route !== null) return route.kind !== 'broadcast' && route.kind !== 'multicast';
+  if (route !== null) return !leadsToMany(route.kind);
   // 0.0.0.0 is this machine itself
-  const many = src !== 0 && ['broadcast', 'multicast'].includes(runtime.addressType(4, src, null, flow));
+  const many = src !== 0 && leadsToMany(runtime.addressType(4, src, null, flow));
   return !many && frameType(flow, runtime) === FRAME.host;
 }
 

@@ -19,6 +19,10 @@ export interface PortRange {
   readonly to: number;
 }
 
+export function inRange({ from, to }: PortRange, port: number): boolean {
+  return port >= from && port <= to;
+}
+
 /** The connection as conntrack sees it, while one packet passes (struct nf_conn). */
 export interface Connection {
   original: CtTuple;

@@ -1,5 +1,5 @@
 import { FactMissing, type Choices } from './choices.js';
-import type { Connection, PortRange } from './connection.js';
+import { inRange, type Connection, type PortRange } from './connection.js';
 import type { Flow } from './flow.js';
 
 /**
@@ -16,12 +16,12 @@ export function portsLike(port: number): PortRange {
 /** Whether the source port is in the range: for a drawn one by the share of the range, where that decides. */
 export function sourcePortIn(flow: Flow, range: PortRange): boolean {
   const drawn = drawnOf(flow);
-  return drawn === null ? has(range, flow.sport) : drawnIn(drawn, range, flow.choices);
+  return drawn === null ? inRange(range, flow.sport) : drawnIn(drawn, range, flow.choices);
 }
 
 /** Whether the port to which replies go is in the range, likewise. */
 export function replyPortIn({ reply, drawnPort }: Connection, range: PortRange, choices: Choices): boolean {
-  return drawnPort === null ? has(range, reply.dport) : drawnIn(drawnPort, range, choices);
+  return drawnPort === null ? inRange(range, reply.dport) : drawnIn(drawnPort, range, choices);
 }
 
 /** The source port as a number. @throws FactMissing where it is drawn */
@@ -38,10 +38,6 @@ export function replyPort({ reply, drawnPort }: Connection): number {
 
 function drawnOf({ ct, ctReply }: Flow): PortRange | null {
   return ct === null || ctReply ? null : ct.drawnPort;
-}
-
-function has({ from, to }: PortRange, port: number): boolean {
-  return port >= from && port <= to;
 }
 
 function drawnIn(drawn: PortRange, { from, to }: PortRange, choices: Choices): boolean {

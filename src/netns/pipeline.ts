@@ -14,7 +14,7 @@ import { isForGroup } from './groups.js';
 import type { HookTable } from './hooks.js';
 import { OutputRoutes } from './output-routes.js';
 import { sendRedirect } from './icmp-redirect.js';
-import type { RouteResult } from './route-result.js';
+import { leadsToMany, type RouteResult } from './route-result.js';
 import type { Runtime } from './runtime.js';
 import { UpperDevices } from './upper-devices.js';
 import { martian, rejectsSource } from './validate-source.js';
@@ -183,7 +183,7 @@ export class Pipeline {
       return flow.end('dropped');
     }
     // who has no address yet may ask everyone: brd_input, ip_mc_validate_source
-    if (flow.family === 4 && (flow.src !== 0 || (result.kind !== 'broadcast' && result.kind !== 'multicast'))) {
+    if (flow.family === 4 && (flow.src !== 0 || !leadsToMany(result.kind))) {
       const bad = rejectsSource(flow, this.runtime, null);
       if (bad !== null) return this.martianEnd(flow, bad);
     }

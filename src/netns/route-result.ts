@@ -31,6 +31,11 @@ export function resultOf(route: IpRoute, rule: IpRule, shown: IpRule, nexthop: N
   };
 }
 
+/** To a group, to all of a link, or to all. */
+export function leadsToMany(kind: RouteResult['kind']): boolean {
+  return kind === 'broadcast' || kind === 'multicast';
+}
+
 /** Types of routes that refuse. */
 export const ROUTE_ERRORS: ReadonlySet<string> = new Set(['unreachable', 'prohibit', 'blackhole']);
 

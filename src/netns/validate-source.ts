@@ -1,7 +1,7 @@
 import { isLinkGroup4, isLoopback, isToMany } from './address.js';
 import type { Flow } from './flow.js';
 import type { Runtime } from './runtime.js';
-import { usesDevice, type RouteResult } from './route-result.js';
+import { leadsToMany, usesDevice, type RouteResult } from './route-result.js';
 
 /**
  * Martians and reverse-path filtering of IPv4 input (ip_route_input_slow in linux net/ipv4/route.c, fib_validate_source in
@@ -31,7 +31,7 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number)
     {
       dst: flow.src,
       // brd_input, ip_mc_validate_source: of a packet to many the destination is not asked with
-      src: wentToMany(flow) ? 0 : flow.dst,
+      src: flow.route !== null && leadsToMany(flow.route.kind) ? 0 : flow.dst,
       iif: oif ?? 'lo',
       oif: null,
       mark,
@@ -42,10 +42,6 @@ function reverse(flow: Flow, runtime: Runtime, oif: string | null, mark: number)
     },
     flow.choices,
   );
-}
-
-function wentToMany({ route }: Flow): boolean {
-  return route?.kind === 'broadcast' || route?.kind === 'multicast';
 }
 
 /**

@@ -1,11 +1,10 @@
 import type { RuleMatch, RuleOption } from '../../formats/iptables-save.js';
+import { inRange } from '../connection.js';
 import { sourcePortIn } from '../drawn-port.js';
 import { ACK, FIN, FLAG_BITS, ICMP, ICMPV6, RST, SCTP, SYN, TCP, UDP, type Flow, type Predicate } from '../flow.js';
 import { asTest, type Test } from '../head.js';
 import type { MatchCompiler } from './compiler.js';
-import { numberRange, Options, type NumberRange } from './values.js';
-
-const inRange = (range: NumberRange, value: number): boolean => value >= range.from && value <= range.to;
+import { numberRange, Options } from './values.js';
 
 /** `-m tcp`, `-m udp`, `-m sctp`: the protocol is given by -p; a packet of another one never reaches the match. */
 function ports(protocol: number, options: Options): readonly Test[] | null {

@@ -166,15 +166,6 @@ export const TRANSLATIONS: readonly KernelCase[] = [
     '-m tcp ! --sport 40000',
     '-m multiport --ports 1:1023,443',
     '-m multiport --ports 7',
-  ].map((test) =>
-    made(`a port that was drawn is asked for behind nat: ${test}`, OUT, {
-      rules4: [
-        'nat POSTROUTING -p tcp -j MASQUERADE --random-fully',
-        `mangle PREROUTING -p tcp ${test} -j MARK --set-mark 0x7`,
-      ],
-    }),
-  ),
-  ...[
     '-m set --match-set low src',
     '-m set --match-set low dst',
     '-m conntrack --ctrepldstport 1:1023',
