@@ -1,4 +1,4 @@
-import { isLinkLocal6, isLoopback, isMulticast, type Addr } from './address.js';
+import { isLinkLocal6, isLoopback, isMulticast, scope6, type Addr } from './address.js';
 import { FRAME, frameType } from './frame.js';
 import { ICMP, ICMPV6, isIcmp, RST, TCP, type Flow } from './flow.js';
 import { isRouteError, leadsToMany, type RouteResult } from './route-result.js';
@@ -60,8 +60,22 @@ function isIcmpError(flow: Flow): boolean {
 
 const ERRORS: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]);
 
-function isOwn({ family, dst, choices }: Flow, runtime: Runtime): boolean {
-  return runtime.routing(family).addressType(dst, null, choices) === 'local';
+/**
+ * Whether the destination is an address to answer from. Of IPv6 a device must have it, one of the link or of the host the
+ * incoming device, or it is one of a subnet's routers (ipv6_chk_addr, ipv6_chk_acast_addr_src; linux net/ipv6/addrconf.c,
+ * anycast.c, v6.12).
+ */
+function isOwn({ family, dst, iif, choices }: Flow, { devices, routing }: Runtime): boolean {
+  if (family === 4) return routing(4).addressType(dst, null, choices) === 'local';
+  const scope = scope6(dst);
+  const only = scope === 'loopback' || scope === 'link' ? (iif ?? 'lo') : null;
+  if (routing(6).addressType(dst, only, choices) === 'anycast') return true;
+  return devices
+    .list()
+    .some(
+      ({ name, addresses }) =>
+        (only === null || name === only) && addresses.some(({ ip, tentative }) => ip.value === dst && !tentative),
+    );
 }
 
 interface Message {

@@ -69,11 +69,11 @@ function fresh(flow: Flow, mark: number): Connection {
   };
 }
 
-/** xt_ct_target and nft_ct_set_zone_eval: nf_ct_set(skb, template, IP_CT_NEW). */
+/** xt_ct_target and nft_ct_set_zone_eval: nf_ct_set(skb, template, IP_CT_NEW); the template has IPS_CONFIRMED (xt_ct_tg_check). */
 export function setTemplate(flow: Flow): void {
   const zero = flow.family === 4 ? 0 : 0n;
   const none = { src: zero, sport: 0, dst: zero, dport: 0 };
-  flow.ct = { ...fresh(flow, 0), original: none, reply: none, template: true };
+  flow.ct = { ...fresh(flow, 0), original: none, reply: none, confirmed: true, template: true };
   flow.ctState = 'NEW';
 }
 

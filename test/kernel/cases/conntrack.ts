@@ -35,6 +35,10 @@ const RAW_TESTS = [
   '-m connmark --mark 0',
   '-m connmark ! --mark 1',
   '-m state --state UNTRACKED',
+  ...['NONE', 'CONFIRMED', 'ASSURED', 'NONE,CONFIRMED'].flatMap((status) => [
+    `-m conntrack --ctstatus ${status}`,
+    `-m conntrack ! --ctstatus ${status}`,
+  ]),
 ];
 
 /** Conntrack: states, zones, marks, what is not tracked, and where its hook stands. */
@@ -46,6 +50,12 @@ export const CONNTRACK: readonly KernelCase[] = [
   ),
   ...RAW_TESTS.flatMap((test) =>
     ['-j CT --notrack', '-j CT --zone 3'].map((target) => made(`${target}, then ${test}`, IN, marks(test, target))),
+  ),
+  ...RAW_TESTS.map((test) =>
+    made(`ct zone set 4 of nft, then ${test}`, IN, {
+      ...marks(test, '-j LOG'),
+      nft: [nft('pre_zone', 'type filter hook prerouting priority -310; policy accept;', 'ct zone set 4')],
+    }),
   ),
   made('over lo a connection is confirmed', OUT, {
     rules4: ['raw PREROUTING -m conntrack --ctstatus CONFIRMED -j MARK --set-mark 3'],

@@ -1,6 +1,6 @@
 import type { Flow } from '../bench.js';
 import { several } from './battery.js';
-import { IN, IN6, OUT, SENT, THROUGH, type KernelCase } from './case.js';
+import { IN, IN6, made, OUT, SENT, THROUGH, type KernelCase } from './case.js';
 
 const REJECTS = [
   'INPUT -j REJECT',
@@ -54,8 +54,40 @@ const WAYS_BACK: readonly (readonly string[])[] = [
   ],
 ];
 
+/** From which address an error of IPv6 goes out: rules tell the ways of the addresses apart. */
+const TO_ITSELF: readonly Flow[] = [
+  { ...IN6, iif: 'eth1', src: '2001:db8::1', dst: 'fd00:1::77', dport: 5353 },
+  { ...IN6, src: '2001:db8::1', dst: 'fd00:1::77', dport: 5353 },
+  { ...IN6, src: '2001:db8::1', dst: '2001:db8:1::10', dport: 5353 },
+  { ...IN6, src: '2001:db8::1', dst: 'fd00:1::', dport: 5353 },
+  { ...IN6, src: '2001:db8::1', dst: 'fd00:244:1::', dport: 5353 },
+  { ...IN6, src: '2001:db8::1', dst: 'fd00:1::5', dport: 5353 },
+];
+const BY_SOURCE: readonly string[] = [
+  'not from fd00:1::/64 to 2001:db8::/64 prohibit',
+  'not from fd00:244:1::/64 to 2001:db8::/64 prohibit',
+  'from fd00:1:: to 2001:db8::/64 prohibit',
+  'from 2001:db8:1::/64 to 2001:db8::/64 prohibit',
+  'from ::1 to 2001:db8::/64 prohibit',
+];
+
 /** Whether the sender hears of it: REJECT, and the ways back. */
 export const REJECTIONS: readonly KernelCase[] = [
+  ...BY_SOURCE.flatMap((rule) =>
+    ['INPUT -j REJECT', 'FORWARD -j REJECT'].flatMap((reject) =>
+      several(`${reject}, ip -6 rule ${rule}`, TO_ITSELF, {
+        rules6: ['nat PREROUTING -d fd00:1::77 -j DNAT --to-destination ::1', `filter ${reject}`],
+        shell: [
+          `ip -6 rule add pref 500 ${rule}`,
+          'ip -6 route replace local 2001:db8:1::10 dev lo table local proto 99',
+        ],
+      }),
+    ),
+  ),
+  made('an error from ::1 is none of another device', TO_ITSELF[0] ?? IN6, {
+    rules6: ['nat PREROUTING -d fd00:1::77 -j DNAT --to-destination ::1'],
+    shell: ['ip -6 rule add pref 500 not from fd00:1::/64 prohibit'],
+  }),
   ...WAYS_BACK.flatMap((shell, at) =>
     REJECTS.flatMap((rule) =>
       several(`${rule}, way back ${at}`, [...REJECTED, ...REJECTED6], {
