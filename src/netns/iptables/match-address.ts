@@ -117,15 +117,16 @@ export const iprange: MatchCompiler = (match, family) => {
   return options.done ? (flow) => tests.every((test) => test(flow)) : null;
 };
 
+/** What IPv4 finds of each: a route that refuses ends its look-up, and the address counts as unicast (__inet_dev_addr_type). */
 const TYPES: Readonly<Record<string, readonly RouteResult['kind'][]>> = {
   UNICAST: ['unicast'],
   LOCAL: ['local'],
   BROADCAST: ['broadcast'],
   ANYCAST: ['anycast'],
   MULTICAST: ['multicast'],
-  BLACKHOLE: ['blackhole'],
-  UNREACHABLE: ['unreachable'],
-  PROHIBIT: ['prohibit'],
+  BLACKHOLE: [],
+  UNREACHABLE: [],
+  PROHIBIT: [],
   UNSPEC: [],
   THROW: [],
   NAT: [],

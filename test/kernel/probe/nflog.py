@@ -19,10 +19,10 @@ def probe_table():
 
     return """
 table inet meshpath-probe {
-  chain out { type filter hook output priority -500; policy accept;
+  chain seen_out { type filter hook output priority -500; policy accept;
   %s "OUT"
   }
-  chain in { type filter hook input priority 500; policy accept;
+  chain seen_in { type filter hook input priority 500; policy accept;
   %s "IN"
 %s
   }
