@@ -72,7 +72,10 @@ def sysctls():
 
 
 def run(command, text=None):
-    done = subprocess.run(command, input=text, text=True, capture_output=True, shell=isinstance(command, str))
+    """Bytes that are no text (nft 1.0.2 prints some from freed memory) are read as the tool reads a snapshot."""
+    done = subprocess.run(
+        command, input=text, text=True, errors="replace", capture_output=True, shell=isinstance(command, str)
+    )
     return done.returncode, done.stdout, done.stderr
 
 
