@@ -16,6 +16,9 @@ export function debug(words: string): void {
   if (process.env['MESHPATH_KERNEL_DEBUG'] !== undefined) process.stderr.write(`${words}\n`);
 }
 
+/** What such bytes are read as; a snapshot with them is not used. */
+const NO_TEXT = '\ufffd';
+
 /** A random rule set that is loaded. */
 export interface RandomSet {
   readonly number: number;
@@ -39,6 +42,7 @@ export async function* randomSets(
     const pieces = generate(random, seed);
     const loaded = await bench.load(ruleSetOf(pieces));
     if ('refused' in loaded) refused(loaded.refused);
+    else if (Object.values(loaded.files).some((text) => text.includes(NO_TEXT))) refused('printed bytes that are no text');
     else yield { number, seed, pieces, random, files: loaded.files, netns: namespaceOf(loaded.files) };
   }
 }

@@ -72,7 +72,7 @@ def sysctls():
 
 
 def run(command, text=None):
-    """Bytes that are no text (nft 1.0.2 prints some from freed memory) are read as the tool reads a snapshot."""
+    """Bytes that are no text (iptables 1.8.7 prints some for `-o +`) become U+FFFD."""
     done = subprocess.run(
         command, input=text, text=True, errors="replace", capture_output=True, shell=isinstance(command, str)
     )
