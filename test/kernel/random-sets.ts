@@ -42,7 +42,8 @@ export async function* randomSets(
     const pieces = generate(random, seed);
     const loaded = await bench.load(ruleSetOf(pieces));
     if ('refused' in loaded) refused(loaded.refused);
-    else if (Object.values(loaded.files).some((text) => text.includes(NO_TEXT))) refused('printed bytes that are no text');
+    else if (Object.values(loaded.files).some((text) => text.includes(NO_TEXT)))
+      refused('printed bytes that are no text');
     else yield { number, seed, pieces, random, files: loaded.files, netns: namespaceOf(loaded.files) };
   }
 }
