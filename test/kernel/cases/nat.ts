@@ -84,15 +84,17 @@ export const NAT: readonly KernelCase[] = [
   ].map((rule) =>
     made(rule, IN, { nft: [nft('pre_n', 'type nat hook prerouting priority -100; policy accept;', rule)] }),
   ),
-  made('dnat ip6 prefix to a map', IN6, {
-    nft: [
-      nft(
-        'pre_n',
-        'type nat hook prerouting priority -100; policy accept;',
-        'dnat ip6 prefix to ip6 daddr map { fd00:1::/64 : fd00:244:1::/64 }',
-      ),
-    ],
-  }),
+  ...['fd00:1::/64 : fd00:244:1::/64', 'fd00:1::5/128 : fd00:1::4/128', 'fd00:1::4/127 : fd00:1::76/127'].map((pair) =>
+    made(`dnat ip6 prefix to a map, ${pair}`, IN6, {
+      nft: [
+        nft(
+          'pre_n',
+          'type nat hook prerouting priority -100; policy accept;',
+          `dnat ip6 prefix to ip6 daddr map { ${pair} }`,
+        ),
+      ],
+    }),
+  ),
   ...[
     'snat ip prefix to ip saddr map { 10.244.1.0/24 : 172.18.5.0/24 }',
     'snat ip prefix to 172.18.5.0/24',

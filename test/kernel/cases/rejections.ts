@@ -36,6 +36,7 @@ const REJECTED6: readonly Flow[] = [
 ];
 const WAYS_BACK: readonly (readonly string[])[] = [
   [],
+  ['sysctl -q -w net.ipv4.conf.eth1.route_localnet=1', 'ip route replace 10.1.0.77 dev eth0 proto 99'],
   ['ip rule add pref 500 to 203.0.113.9 prohibit', 'ip -6 rule add pref 500 to 2001:db8::9 prohibit'],
   ['ip route replace unreachable 203.0.113.9 proto 99', 'ip -6 route replace unreachable 2001:db8::9 proto 99'],
   [
