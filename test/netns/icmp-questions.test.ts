@@ -50,6 +50,13 @@ describe('questions about ICMP', () => {
     '-p icmp -m icmp --icmp-type 255',
     '-p icmp -m icmp --icmp-type 3/255',
   );
+  // as iptables 1.8.13 prints what older ones print as "any"
+  const every = bits(
+    'PREROUTING',
+    '-p icmp -m icmp --icmp-type 255/3',
+    '-p icmp -m icmp ! --icmp-type 255/3',
+    '-p icmp -m icmp --icmp-type any',
+  );
   const types6 = {
     'ip6tables-save.txt':
       '*mangle\n-A PREROUTING -p ipv6-icmp -m icmp6 --icmpv6-type 128/3 -j MARK --set-xmark 0x1/0x1\n-A PREROUTING -p ipv6-icmp -m icmp6 --icmpv6-type 1/0 -j MARK --set-xmark 0x2/0x2\nCOMMIT\n',
@@ -60,6 +67,10 @@ describe('questions about ICMP', () => {
     expect(ends(evaluate(types, { ...FOUR, icmpCode: 3 }))).toEqual(['delivered 0xa']);
     expect(ends(evaluate(types, { ...FOUR, icmpType: 3 }))).toEqual(['delivered 0xc']);
     expect(ends(evaluate(types, { ...FOUR, icmpType: 3, icmpCode: 255 }))).toEqual(['delivered 0x18']);
+    expect(ends(evaluate(every, { ...FOUR, icmpType: 13 }))).toEqual(['delivered 0x5']);
+    expect(ends(evaluate(every, { ...FOUR, protocol: 'udp', src: '10.0.0.9:1', dst: '10.0.0.5:53' }))[0]).toMatch(
+      / 0x0$/,
+    );
     expect(ends(evaluate(types6, { ...SIX, icmpCode: 3 }))).toEqual(['delivered 0x1']);
     expect(ends(evaluate(types6, { ...SIX, icmpType: 1 }))).toEqual(['delivered 0x2']);
     expect(ends(evaluate(types, { ...FOUR, icmpType: 3, quotes: null }))).toEqual(['delivered 0xc']);

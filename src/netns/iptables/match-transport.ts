@@ -74,6 +74,7 @@ function onlyPorts(protocol: number, match: RuleMatch): readonly Test[] | null {
 }
 
 const ICMP_NAMES: ReadonlyMap<string, number> = new Map([
+  ['any', 255],
   ['echo-reply', 0],
   ['pong', 0],
   ['destination-unreachable', 3],
@@ -115,12 +116,11 @@ function icmpOf(family: 4 | 6, match: RuleMatch): Predicate | null {
   const protocol = family === 4 ? ICMP : ICMPV6;
   if (option === null) return (flow) => flow.protocol === protocol;
   const text = option.values[0] ?? '';
-  // "any" is 255: xt_icmp takes it as every type, icmp6_match as 255
-  if (family === 4 && (text === 'any' || text === '255'))
-    return (flow) => flow.protocol === protocol && !option.negated;
   const match_ = /^(\d+)(?:\/(\d+))?$/.exec(text);
   const type = match_ === null ? (family === 4 ? ICMP_NAMES : ICMPV6_NAMES).get(text) : Number(match_[1]);
   if (type === undefined) return null;
+  // xt_icmp takes 255 as every type, whatever the code (iptables before 1.8.10 prints it as "any"); icmp6_match as 255
+  if (family === 4 && type === 255) return (flow) => flow.protocol === protocol && !option.negated;
   const code = match_?.[2] === undefined ? null : Number(match_[2]);
   return (flow) =>
     flow.protocol === protocol &&
