@@ -82,6 +82,8 @@ describe('matches of iptables', () => {
     '-m addrtype --dst-type ODD',
     '-m addrtype --dst-type LOCAL,ODD',
     '-m addrtype --dst-type LOCAL --thing 1',
+    '-i \x7f+',
+    '! -i \x01',
   ])('%s', (match) => {
     expect(verdicts(ask(dropping(match)))).toEqual(FORKS);
   });

@@ -64,8 +64,12 @@ function baseOption({ name, values, negated }: RuleOption, family: Family): Test
   }
 }
 
-/** `eth0`, `eth+`, `+`: the kernel compares up to the mask; a device that is not there is the empty name. */
-function deviceTest(kind: 'iif' | 'oif', pattern: string, negated: boolean): Test {
+/**
+ * `eth0`, `eth+`, `+`: the kernel compares up to the mask; a device that is not there is the empty name.
+ * iptables-nft 1.8.7 prints for `+` what it had last compared with (seen: `-d 127.0.0.0/8 -o <DEL>+`): no name, but for chance.
+ */
+function deviceTest(kind: 'iif' | 'oif', pattern: string, negated: boolean): Test | null {
+  if (/[^\x21-\x7e]/.test(pattern)) return null;
   if (!pattern.endsWith('+')) return { kind, name: pattern, negated };
   const prefix = pattern.slice(0, -1);
   return asTest((flow) => (flow[kind] ?? '').startsWith(prefix) !== negated);
