@@ -277,6 +277,8 @@ export class Pipeline {
     flow.iif = 'lo';
     flow.oif = null;
     flow.local = false;
+    // it has left POSTROUTING: nf_confirm has run
+    if (flow.ct !== null) flow.ct.confirmed = true;
     const verdict = hooks.PREROUTING.run(flow, this.outputs.reroute);
     if (verdict !== ACCEPT) return this.verdictEnd(flow, verdict);
     if (flow.dst !== dst) {

@@ -63,7 +63,8 @@ function fresh(flow: Flow, mark: number): Connection {
     dstNat: false,
     srcDone: false,
     dstDone: false,
-    confirmed: false,
+    // a question may begin where the packet comes in over lo: there it has left POSTROUTING (nf_confirm)
+    confirmed: flow.packet.iif === 'lo',
     drawnPort: null,
     template: false,
   };

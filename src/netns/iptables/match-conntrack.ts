@@ -132,8 +132,7 @@ function statusTest(option: RuleOption): ((flow: Flow) => boolean) | null {
   return (flow) => {
     const established = flow.ct?.seenReply === true;
     let hit = names.has('SEEN_REPLY') && established;
-    // what comes over lo has left POSTROUTING: nf_confirm has run
-    if (names.has('CONFIRMED') && (flow.ct?.confirmed === true || flow.iif === 'lo')) hit = true;
+    if (names.has('CONFIRMED') && flow.ct?.confirmed === true) hit = true;
     if (!hit && names.has('ASSURED') && established) {
       hit = flow.choices.either('assured', 'conntrack has seen enough to call the connection assured', null);
     }

@@ -49,9 +49,7 @@ function tracked({ ct }: Flow): Connection | null {
 function statusBits(flow: Flow): number | null {
   const ct = tracked(flow);
   if (ct === null) return null;
-  // what comes over lo has left POSTROUTING: nf_confirm has run
-  const confirmed = ct.confirmed || flow.iif === 'lo';
-  return (ct.seenReply ? 2 : 0) | (confirmed ? 8 : 0) | natBits(ct);
+  return (ct.seenReply ? 2 : 0) | (ct.confirmed ? 8 : 0) | natBits(ct);
 }
 
 function tuple(key: string, direction: string | null, family: Family): Expression | null {

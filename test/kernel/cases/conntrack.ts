@@ -60,6 +60,21 @@ export const CONNTRACK: readonly KernelCase[] = [
   made('over lo a connection is confirmed', OUT, {
     rules4: ['raw PREROUTING -m conntrack --ctstatus CONFIRMED -j MARK --set-mark 3'],
   }),
+  ...['raw OUTPUT -j CT --notrack', 'raw OUTPUT -j CT --zone 7', 'raw OUTPUT -j LOG'].flatMap((rule) =>
+    ['ct zone set 5', 'ct original zone set 5', 'counter'].map((early) =>
+      made(`${rule}, over lo ${early}: is the connection confirmed?`, OUT, {
+        rules4: [rule, 'filter INPUT -m conntrack --ctstatus CONFIRMED -j MARK --set-xmark 0x1/0x1'],
+        nft: [
+          nft('pre_early', 'type filter hook prerouting priority -201; policy accept;', early),
+          nft(
+            'in_f',
+            'type filter hook input priority 0; policy accept;',
+            'ct status confirmed meta mark set meta mark | 0x2',
+          ),
+        ],
+      }),
+    ),
+  ),
   made(
     'ct status is compared with all bits',
     { ...IN6, dport: 15053 },
