@@ -63,6 +63,8 @@ const TO_ITSELF: readonly Flow[] = [
   { ...IN6, src: '2001:db8::1', dst: 'fd00:1::', dport: 5353 },
   { ...IN6, src: '2001:db8::1', dst: 'fd00:244:1::', dport: 5353 },
   { ...IN6, src: '2001:db8::1', dst: 'fd00:1::5', dport: 5353 },
+  { ...IN6, src: '2001:db8::1', dst: 'fe80::5', dport: 5353 },
+  { ...IN6, iif: 'eth1', src: '2001:db8::1', dst: 'fe80::5', dport: 5353 },
 ];
 const BY_SOURCE: readonly string[] = [
   'not from fd00:1::/64 to 2001:db8::/64 prohibit',
@@ -70,6 +72,7 @@ const BY_SOURCE: readonly string[] = [
   'from fd00:1:: to 2001:db8::/64 prohibit',
   'from 2001:db8:1::/64 to 2001:db8::/64 prohibit',
   'from ::1 to 2001:db8::/64 prohibit',
+  'from fe80::5 to 2001:db8::/64 prohibit',
 ];
 
 /** Whether the sender hears of it: REJECT, and the ways back. */
@@ -81,6 +84,7 @@ export const REJECTIONS: readonly KernelCase[] = [
         shell: [
           `ip -6 rule add pref 500 ${rule}`,
           'ip -6 route replace local 2001:db8:1::10 dev lo table local proto 99',
+          'ip -6 addr add fe80::5/64 dev eth0 nodad',
         ],
       }),
     ),

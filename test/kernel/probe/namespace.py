@@ -55,8 +55,8 @@ SETTINGS = (
 )
 
 
-def sysctls():
-    """What `sysctl -a` prints of the settings that routing looks at, without reading the thousand others."""
+def settings():
+    """The settings that routing looks at, as places under /proc/sys/net, each with its value."""
     keys = ["ipv4/ip_forward", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect", "ipv6/conf/all/forwarding"]
     for device_name in ("all", "default", "eth0", "eth1", "lo"):
         keys += ["ipv4/conf/%s/%s" % (device_name, key) for key in SETTINGS]
@@ -64,11 +64,16 @@ def sysctls():
         key = "ipv6/conf/%s/force_forwarding" % device_name
         if os.path.exists("/proc/sys/net/" + key):
             keys.append(key)
-    lines = []
+    values = {}
     for key in keys:
         with open("/proc/sys/net/" + key) as text:
-            lines.append("net.%s = %s" % (key.replace("/", "."), text.read().strip()))
-    return "\n".join(lines)
+            values[key] = text.read().strip()
+    return values
+
+
+def sysctls():
+    """What `sysctl -a` prints of them, without reading the thousand others."""
+    return "\n".join("net.%s = %s" % (key.replace("/", "."), value) for key, value in settings().items())
 
 
 def run(command, text=None):
@@ -99,6 +104,8 @@ class Namespace:
     def __init__(self):
         self.added = []
         self.forwarding = False
+        self.settings = settings()
+        self.changed = False
 
     def load(self, command):
         """Clears the namespace, loads what the command brings; what the kernel refuses is the answer."""
@@ -109,8 +116,14 @@ class Namespace:
                 for name in glob.glob("/proc/sys/net/" + key):
                     with open(name, "w") as text:
                         text.write(value)
+        if self.changed:
+            for key, value in settings().items():
+                if value != self.settings[key]:
+                    with open("/proc/sys/net/" + key, "w") as text:
+                        text.write(self.settings[key])
         shell = command.get("shell") or ""
         self.forwarding = "forwarding" in shell
+        self.changed = "sysctl" in shell
         self.added = [line for line in shell.split("\n") if " addr add " in line]
         run(CLEAR)
         for tool, text in (
