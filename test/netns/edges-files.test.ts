@@ -277,7 +277,7 @@ describe('a text that ends inside a line', () => {
         },
       ],
     });
-    const save = '*filter\nCOMMIT\n# Completed';
+    const save = '*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s 10.0.0.77 -j DROP\nCOMMIT';
     expect(verdicts(send({ 'iptables-save.txt': null, 'nft-ruleset.json': listed }))).toEqual(['delivered']);
     expect(verdicts(send({ 'iptables-save.txt': save, 'nft-ruleset.json': listed }))).toEqual(['unknown']);
   });

@@ -74,6 +74,12 @@ describe('an ICMP error', () => {
     );
   });
 
+  it('has the direction that the question says', () => {
+    const related = { dst: '10.0.0.5', quotes: QUOTES, ctstate: 'RELATED' };
+    expect(end({ ...related, ctdir: 'REPLY' }, '')).toBe('delivered 10.0.0.5 0xd 0x0');
+    expect(end({ ...related, ctdir: 'ORIGINAL' }, '')).toBe('delivered 10.0.0.5 0x9 0x0');
+  });
+
   it('of which the question does not say the kind is unknown where a rule asks for it', () => {
     expect(end({ dst: '10.0.0.5', icmpType: undefined, icmpCode: undefined, ctstate: 'RELATED' })).toContain('unknown');
   });

@@ -41,6 +41,14 @@ const RAW_TESTS = [
   ]),
 ];
 
+const INVALID: readonly (readonly [name: string, flow: Flow])[] = [
+  ['an error', { ...IN, protocol: 'icmp', type: 3, code: 1 }],
+  ['a redirect', { ...IN, protocol: 'icmp', type: 5, code: 1 }],
+  ['an echo reply', { ...IN, protocol: 'icmp', type: 0, code: 0 }],
+  ['an echo request', { ...IN, protocol: 'icmp' }],
+  ['a connection', IN],
+];
+
 /** Conntrack: states, zones, marks, what is not tracked, and where its hook stands. */
 export const CONNTRACK: readonly KernelCase[] = [
   ...TEMPLATE_KEYS.flatMap((key) =>
@@ -50,6 +58,18 @@ export const CONNTRACK: readonly KernelCase[] = [
   ),
   ...RAW_TESTS.flatMap((test) =>
     ['-j CT --notrack', '-j CT --zone 3'].map((target) => made(`${target}, then ${test}`, IN, marks(test, target))),
+  ),
+  // what is invalid has no connection: the template goes, too
+  ...['ct zone 4', 'ct zone 0', 'ct state invalid', 'ct state new', 'ct mark 0', 'ct direction original'].flatMap(
+    (test) =>
+      INVALID.map(([name, flow]) =>
+        made(`behind conntrack, of what came with ct zone set 4, ${name}: ${test}`, flow, {
+          nft: [
+            ...raw('ct zone set 4').nft,
+            nft('pre_f', 'type filter hook prerouting priority -150; policy accept;', `${test} meta mark set 0x4000`),
+          ],
+        }),
+      ),
   ),
   ...RAW_TESTS.map((test) =>
     made(`ct zone set 4 of nft, then ${test}`, IN, {
