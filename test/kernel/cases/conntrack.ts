@@ -1,3 +1,4 @@
+import type { Flow } from '../bench.js';
 import type { Pieces } from '../generate.js';
 import { IN, IN6, OUT, made, nft, raw, overLo, type KernelCase } from './case.js';
 
