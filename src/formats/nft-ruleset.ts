@@ -8,7 +8,12 @@ export interface NftRuleset {
   readonly problems: readonly ParseProblem[];
 }
 
+/** Major, minor, patch. */
+export type NftVersion = readonly [number, number, number];
+
 export interface NftTable {
+  /** Of the nft that printed the list; null: it does not say. */
+  readonly version: NftVersion | null;
   /** `ip`, `ip6`, `inet`, `arp`, `bridge`, `netdev`. */
   readonly family: string;
   readonly name: string;
@@ -68,6 +73,7 @@ export interface NftSet {
 }
 
 interface OpenTable {
+  version: NftVersion | null;
   family: string;
   name: string;
   dormant: boolean | null;
@@ -111,9 +117,14 @@ export function parseNftRuleset(file: string, text: string): NftRuleset {
   return { file, tables: [...reader.tables.values()], problems };
 }
 
+/** `1.0.6`, `1.1.3-1ubuntu2`. */
+function versionOf(text: string | null): NftVersion | null {
+  const [, major, minor, patch] = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(text ?? '') ?? [];
+  return major === undefined ? null : [Number(major), Number(minor), Number(patch ?? '0')];
+}
+
 /** Objects of a table that packets meet only through rules, which then fork (nft src/json.c, v1.0.6). */
 const OTHER_KINDS: ReadonlySet<string> = new Set([
-  'metainfo',
   'counter',
   'quota',
   'limit',
@@ -131,6 +142,8 @@ class Reader {
   private readonly file: string;
   private readonly chains = new Map<string, OpenChain>();
   private readonly made: { chain: OpenChain; table: OpenTable; handle: number }[] = [];
+  /** What it says comes first. */
+  private version: NftVersion | null = null;
 
   constructor(file: string) {
     this.file = file;
@@ -150,6 +163,9 @@ class Reader {
 
   private addObject(kind: string, fields: Fields, evidence: (what: string) => Evidence): boolean {
     switch (kind) {
+      case 'metainfo':
+        this.version = versionOf(fields.text('version'));
+        return true;
       case 'table':
         return this.addTable(fields);
       case 'chain':
@@ -171,7 +187,8 @@ class Reader {
     const family = fields.text('family') ?? '';
     const name = fields.text('name') ?? '';
     const dormant = sleeps(fields.raw('flags'));
-    const table = { family, name, dormant, chains: [], sets: new Map(), flowtables: [], firstRule: Infinity };
+    const { version } = this;
+    const table = { version, family, name, dormant, chains: [], sets: new Map(), flowtables: [], firstRule: Infinity };
     this.tables.set(`${family} ${name}`, table);
     return true;
   }

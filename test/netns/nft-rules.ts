@@ -9,16 +9,18 @@ export interface Table {
   readonly family?: string;
   readonly hook?: string;
   readonly flags?: readonly string[];
+  /** Of the nft that prints; null: it does not say. */
+  readonly version?: string | null;
   /** Sets, maps, flowtables: whatever stands before the chains. */
   readonly objects?: readonly Json[];
 }
 
 /** A list with one base chain of these rules. */
 export function listed(rules: readonly (readonly Json[])[], over: Table = {}): Files {
-  const { family = 'inet', hook = 'prerouting', flags, objects = [] } = over;
+  const { family = 'inet', hook = 'prerouting', flags, version = '1.1.3', objects = [] } = over;
   const table = { family, table: 't' };
   const nftables = [
-    { metainfo: { version: '1.1.3', json_schema_version: 1 } },
+    { metainfo: { ...(version === null ? {} : { version }), json_schema_version: 1 } },
     { table: { family, name: 't', ...(flags === undefined ? {} : { flags }) } },
     ...objects,
     { chain: { ...table, name: 'c', type: 'filter', hook, prio: 0, policy: 'accept' } },

@@ -1,5 +1,5 @@
 import type { Evidence } from '../../formats/evidence.js';
-import type { NftSet } from '../../formats/nft-ruleset.js';
+import type { NftSet, NftVersion } from '../../formats/nft-ruleset.js';
 import type { Family } from '../address.js';
 import type { Action, Flow } from '../flow.js';
 import type { Test } from '../head.js';
@@ -36,6 +36,8 @@ export interface NftContext {
   readonly runtime: Runtime;
   readonly evidence: Evidence;
   readonly sets: ReadonlyMap<string, NftSet>;
+  /** Of the nft that printed the rule; null: not known. */
+  readonly version: NftVersion | null;
   /** The rule stands in a table of both families and names neither. */
   readonly anyFamily: boolean;
   /** The chains of the table, as what jumping to them does. */

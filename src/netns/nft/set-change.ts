@@ -4,7 +4,9 @@ import { compileExpression } from './expression.js';
 import { carries } from './payload.js';
 import { changesOf } from './set-memory.js';
 import { compileSetMembers, elementKey, setNamed } from './sets.js';
+import { placeOf } from '../runtime.js';
 import { STATEFUL, undecidable } from './undecidable.js';
+import { printedBy } from './version.js';
 import { BREAK, keyOf, NEXT, type Statement } from './verdict.js';
 
 /**
@@ -61,8 +63,20 @@ export function changeAsText(text: string, context: NftContext): Statement | nul
 
 function conditions(body: JsonObject, context: NftContext): Statement {
   const list = Array.isArray(body['stmt']) ? body['stmt'] : [];
+  if (list.length === 0 && !printedBy(context.version).elementStatements) return perhapsLimited(context);
   const open = list
     .filter((json) => STATEFUL.has(keyOf(json)))
     .map((json) => undecidable(keyOf(json), isObject(json) ? json[keyOf(json)] : null, context));
   return (flow) => (open.every((statement) => statement(flow) === NEXT) ? NEXT : BREAK);
+}
+
+/** What the element asks for, which nft does not print: most often nothing. */
+function perhapsLimited({ evidence }: NftContext): Statement {
+  const place = placeOf(evidence);
+  const words = `no limit of the element at ${place} stops the packet`;
+  const unknown = {
+    fact: `limits of the element at ${place}`,
+    reason: 'nft before 1.0.6 may leave them out of its list',
+  };
+  return ({ choices }) => (choices.either(`element ${place}`, words, unknown) ? NEXT : BREAK);
 }

@@ -7,6 +7,7 @@ import type { NftContext } from './context.js';
 import { changeOf } from './set-memory.js';
 import { STATEFUL, undecidable } from './undecidable.js';
 import { pattern, type Kind, type Pattern, type Value } from './value.js';
+import { printedBy } from './version.js';
 import { NEXT, type Statement } from './verdict.js';
 
 /** Whether a set holds a value; a function where a statement of the element (a limit) decides whether it counts. */
@@ -88,12 +89,18 @@ function patternsOf(json: unknown, kinds: readonly Kind[], context: NftContext):
   if (plain === '*' && kinds.length > 1) return [{ kind: 'any' }];
   if (parts.length !== kinds.length) return null;
   const patterns: Pattern[] = [];
+  const six = context.family === 6 && parts.length > 1;
+  if (six && parts.some(isPrefix) && !printedBy(context.version).concatenatedPrefixes6) return null;
   for (let at = 0; at < parts.length; at++) {
     const one = pattern(parts[at], kinds[at] ?? 'int', context.family, true);
     if (one === null) return null;
     patterns.push(one);
   }
   return patterns;
+}
+
+function isPrefix(json: unknown): boolean {
+  return isObject(json) && 'prefix' in json;
 }
 
 /** nft_set_elem_update_expr (linux net/netfilter/nft_lookup.c, v6.12): a limit of the element breaks the rule off. */

@@ -115,6 +115,7 @@ export class CompiledNftTable {
       runtime: this.runtime,
       evidence,
       sets: this.table.sets,
+      version: this.table.version,
       anyFamily: this.table.family === 'inet' && !namesFamily(expr),
       jump: (target) => jump(this.chain(target), MAX_DEPTH, this.tooDeep(target)),
       goTo: (target) => goTo(this.chain(target), MAX_DEPTH, this.tooDeep(target)),
