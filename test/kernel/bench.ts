@@ -130,6 +130,7 @@ export class KernelBench {
     this.child.stderr.on('data', (data: Buffer) => (this.stderr += data.toString()));
     createInterface({ input: this.child.stdout }).on('line', (line) => this.waiting.shift()?.(line));
     this.child.on('exit', () => {
+      this.child = null;
       for (const wake of this.waiting.splice(0)) wake('');
     });
     await this.ask({ listen: LISTENERS });
@@ -137,7 +138,7 @@ export class KernelBench {
 
   protected ask(command: unknown): Promise<unknown> {
     const { child } = this;
-    if (child === null) throw new Error('the bench was not started');
+    if (child === null) throw new Error(`no probe is running: ${this.stderr.slice(-2000)}`);
     return new Promise((resolve, reject) => {
       this.waiting.push((line) => {
         if (line === '') reject(new Error(`the probe ended: ${this.stderr.slice(-2000)}`));
