@@ -2,6 +2,7 @@ import { isLinkLocal6, isLoopback, isToMany, parseAddr, textOf, type Addr } from
 import { routesLocalnet } from './answer.js';
 import type { Choices } from './choices.js';
 import type { NetnsVerdict } from './face.js';
+import type { Devices } from './facts.js';
 import { ACK, ICMP, SYN, TCP, UDP, type Flow } from './flow.js';
 import { isRouteError, type RouteResult } from './route-result.js';
 import type { Runtime } from './runtime.js';
@@ -92,21 +93,11 @@ export class OutputRoutes {
     return this.runtime.devices.isOwn(4, addr) || this.runtime.routing(4).addressType(addr, null, choices) === 'local';
   }
 
-  private sourceFor(flow: Flow, { kind, route, nexthop }: RouteResult): Addr | null {
-    if (flow.family === 6) {
-      // ip6_route_get_saddr: by RFC 6724 even where the route is local or an error
-      return route?.prefsrc?.value ?? selectAddress6(this.runtime.devices, nexthop?.device ?? 'lo', flow.dst);
-    }
-    if (kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole') return null;
-    if (route?.prefsrc != null) return route.prefsrc.value;
-    if (kind === 'local') return flow.dst;
-    const device = nexthop?.device ?? null;
-    if (device === null) return null;
+  private sourceFor({ family, dst }: Flow, result: RouteResult): Addr | null {
     const { devices } = this.runtime;
-    const gateway = nexthop?.gateway == null ? null : parseAddr(nexthop.gateway);
-    const towards = typeof gateway === 'number' ? gateway : 0;
-    const chosen = selectAddress4(devices, device, towards, scopeNumber(route?.scope ?? 'global'));
-    return chosen === 0 ? null : chosen;
+    if (family === 4) return sourceByRoute4(devices, dst, result);
+    // ip6_route_get_saddr: by RFC 6724 even where the route is local or an error
+    return result.route?.prefsrc?.value ?? selectAddress6(devices, result.nexthop?.device ?? 'lo', dst);
   }
 
   /** Writes the device of an output route into the flow; false where the route is an error. */
@@ -140,6 +131,19 @@ export class OutputRoutes {
     const result = bySource ?? this.runtime.routing(flow.family).lookupFor(flow, flow.src, 'lo', null, uid);
     return this.takeOutput(flow, result);
   };
+}
+
+/** The source that a route of IPv4 gives to what is made here (fib_result_prefsrc); null: none. */
+export function sourceByRoute4(devices: Devices, dst: Addr, { kind, route, nexthop }: RouteResult): Addr | null {
+  if (kind === 'unreachable' || kind === 'prohibit' || kind === 'blackhole') return null;
+  if (route?.prefsrc != null) return route.prefsrc.value;
+  if (kind === 'local') return dst;
+  const device = nexthop?.device ?? null;
+  if (device === null) return null;
+  const gateway = nexthop?.gateway == null ? null : parseAddr(nexthop.gateway);
+  const towards = typeof gateway === 'number' ? gateway : 0;
+  const chosen = selectAddress4(devices, device, towards, scopeNumber(route?.scope ?? 'global'));
+  return chosen === 0 ? null : chosen;
 }
 
 /** A process calls connect() for TCP. */

@@ -1,5 +1,6 @@
 import type { KernelCase } from './cases/case.js';
 import { ADDRESS_TYPES } from './cases/battery-addresses.js';
+import { ICMP_REDIRECTS } from './cases/icmp-redirects.js';
 import { ICMP_KINDS } from './cases/icmp.js';
 import { IPTABLES_TESTS } from './cases/battery-iptables.js';
 import { NFT_TESTS } from './cases/battery-nft.js';
@@ -57,6 +58,7 @@ export const CASES: readonly KernelCase[] = [
   ...LEFTOVER_EDGES,
   ...SENDER_EDGES,
   ...ICMP_KINDS,
+  ...ICMP_REDIRECTS,
   ...NFT_EDGES,
   ...LOOKUP_EDGES,
   ...SET_CHANGES,

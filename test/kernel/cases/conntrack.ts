@@ -130,45 +130,6 @@ export const CONNTRACK: readonly KernelCase[] = [
       nft('pre_tie', 'type filter hook prerouting priority -100; policy accept;', 'tcp dport 443 meta mark set 0x8'),
     ],
   }),
-  ...(['type route hook output priority -150', 'type filter hook output priority 0'] as const).flatMap((head) =>
-    ['', 'icmp type redirect ', 'icmp type echo-request ', 'ct direction reply ', 'ct state new '].map((match) =>
-      made(
-        `an ICMP redirect comes by a chain of ${head} that marks the connection: ${match}`,
-        { ...IN, iif: 'eth1', protocol: 'udp', src: `10.1.0.${30 + match.length}`, dst: '10.1.0.77' },
-        {
-          nft: [nft('out_r', `${head}; policy accept;`, `${match}ct mark set 0x77`)],
-          shell: ['sysctl -q -w net.ipv4.conf.eth1.send_redirects=1'],
-        },
-      ),
-    ),
-  ),
-  ...[
-    '--socket-exists',
-    '! --socket-exists',
-    '--uid-owner 0',
-    '! --uid-owner 7',
-    '! --gid-owner 0-7',
-    '--socket-exists ! --uid-owner 7',
-  ].map((owner, at) =>
-    made(
-      `an ICMP redirect, which no process sends, marks the connection: ${owner}`,
-      { ...IN, iif: 'eth1', protocol: 'udp', src: `10.1.0.${100 + at}`, dst: '10.1.0.77' },
-      {
-        rules4: [`mangle OUTPUT -m owner ${owner} -j CONNMARK --set-xmark 0x77/0xffffffff`],
-        shell: ['sysctl -q -w net.ipv4.conf.eth1.send_redirects=1'],
-      },
-    ),
-  ),
-  ...['meta skuid 0', 'meta skuid != 7', 'meta skgid != { 1-7 }', 'meta skuid < 7'].map((owner, at) =>
-    made(
-      `an ICMP redirect, which no process sends, marks the connection: ${owner}`,
-      { ...IN, iif: 'eth1', protocol: 'udp', src: `10.1.0.${110 + at}`, dst: '10.1.0.77' },
-      {
-        nft: [nft('out_r', 'type filter hook output priority 0; policy accept;', `${owner} ct mark set 0x77`)],
-        shell: ['sysctl -q -w net.ipv4.conf.eth1.send_redirects=1'],
-      },
-    ),
-  ),
   ...['--zone 6', '--zone-orig 6', '--zone-reply 6'].flatMap((zone) =>
     ['ct zone 0', 'ct zone 6', 'ct original zone 6', 'ct reply zone 6'].map((rule) =>
       made(`CT ${zone}, then ${rule}`, IN, {

@@ -100,19 +100,6 @@ export const CORNERS: readonly KernelCase[] = [
       },
     ),
   ),
-  ...['type route hook output priority -150', 'type filter hook output priority 0'].map((head, at) =>
-    made(
-      `an ICMP redirect where there is nat: ${head}`,
-      { ...IN, iif: 'eth1', protocol: 'udp', src: `10.1.0.${60 + at}`, dst: '10.1.0.77' },
-      {
-        nft: [
-          nft('out_r', `${head}; policy accept;`, 'ct mark set 0x77'),
-          nft('post_n', 'type nat hook postrouting priority 100; policy accept;', 'tcp dport 1 masquerade'),
-        ],
-        shell: ['sysctl -q -w net.ipv4.conf.eth1.send_redirects=1'],
-      },
-    ),
-  ),
   ...several('a redirect to lo, of what is sent', [OUT, SENT, { ...SENT, protocol: 'udp' }], {
     rules4: [
       'nat OUTPUT -p tcp -j REDIRECT --to-ports 8080',
