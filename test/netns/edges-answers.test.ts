@@ -124,3 +124,30 @@ describe('the source of IPv6 towards an address of this machine', () => {
     expect(new Set(ask(files, packet).map(({ src }) => src.ip))).toEqual(new Set(['fd00::5']));
   });
 });
+
+describe('over lo', () => {
+  const rules = (...first: readonly string[]): Files =>
+    save(
+      ['raw', ...first],
+      [
+        'mangle',
+        'PREROUTING -i lo -m conntrack --ctstate ESTABLISHED -j MARK --set-xmark 0x1/0x1',
+        'PREROUTING -i lo -m conntrack --ctstatus CONFIRMED -j MARK --set-xmark 0x2/0x2',
+      ],
+    );
+  const LISTED =
+    'ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.5 dst=10.0.0.5 sport=4000 dport=80 src=10.0.0.5 dst=10.0.0.5 sport=80 dport=4000 [ASSURED] mark=0 use=1\n';
+  const own = { direction: 'out', iif: null, src: '10.0.0.5:4000', dst: '10.0.0.5:80' };
+
+  it('a packet that was invalid in the zone of OUTPUT is looked for in none', () => {
+    const listed = { ...rules('OUTPUT -j CT --zone 5'), 'conntrack.txt': LISTED };
+    const reset = { ...own, tcpFlags: 'RST', ctstate: 'ESTABLISHED' };
+    expect(evaluate(listed, reset)).toEqual(['delivered 0x3']);
+  });
+
+  it('a connection is confirmed, also where a question begins there', () => {
+    expect(evaluate(rules(), own)).toEqual(['delivered 0x2']);
+    // without the route that it brought along its source is a martian
+    expect(evaluate(rules(), { iif: 'lo', src: '10.0.0.5:4000' })).toEqual(['dropped 0x2']);
+  });
+});

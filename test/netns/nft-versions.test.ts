@@ -14,6 +14,7 @@ describe('a limit of the element that a rule adds', () => {
   it.each(['0.9.8', '1.0.2', '1.0.5'])('is left out by nft %s: it may be there', (version) => {
     expect(ends(version, change('update', 's', SADDR))).toEqual(BOTH);
     expect(ends(version, change('delete', 's', SADDR))).toEqual(['dropped']);
+    expect(ends(version, change('update', 's', SADDR, { stmt: [{ counter: null }] }))).toEqual(['dropped']);
   });
 
   it.each(['1.0.6', '1.0.9', '1.1', '1.1.3-1ubuntu1', '2.0.0', null, 'odd'])('is printed by nft %s', (version) => {
@@ -35,5 +36,10 @@ describe('prefixes of IPv6 in concatenations', () => {
     expect(ends('1.0.2', prefix)).toEqual(['dropped']);
     expect(ends('0.9.8', 'fd00::9')).toEqual(['dropped']);
     expect(ends('1.0.2', 'fd00::8')).toEqual(['refused']);
+    const alone = match(field('ip6', 'saddr'), { set: [prefix, 'fd01::1'] });
+    expect(verdicts(ask(listed([[alone, DROP]], { version: '0.9.8' }), six))).toEqual(['dropped']);
+    const four = { concat: [SADDR, field('tcp', 'dport')] };
+    const ten = { set: [{ concat: [{ prefix: { addr: '10.0.0.0', len: 8 } }, 80] }] };
+    expect(verdicts(ask(listed([[match(four, ten), DROP]], { version: '0.9.8' })))).toEqual(['dropped']);
   });
 });

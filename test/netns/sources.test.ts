@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { NetnsOutcome, Packet } from '../../src/netns/face.js';
 import { DEFAULT_RULES, device, localRoute, without, type Files } from './netns-files.js';
 import { firstPacket } from './packets.js';
-import { FILES, OUT } from './two-devices.js';
+import { FILES, OUT, SYSCTLS } from './two-devices.js';
 import { namespaceOf } from './vectors.js';
 
 /** Which facts the choice and the check of sources hang on, and which not; routes of several next hops. */
@@ -76,6 +76,24 @@ describe('a route with several next hops', () => {
       'sent 10.0.0.5 eth1 1',
     ]);
     expect(through(hop('10.0.0.1', 'eth0'), hop('10.1.0.1', 'eth1', 'dead'))).toEqual(['sent 10.0.0.5 eth0 1']);
+  });
+
+  it('goes on through those whose link is up, where a setting asks for that', () => {
+    const files = {
+      ...FILES,
+      ...routes(route('8.8.8.0/24', { nexthops: [hop('10.1.0.1', 'eth1', 'linkdown'), hop('10.1.0.2', 'eth1')] })),
+    };
+    const ways = (setting: number): number =>
+      send({ ...files, 'sysctl.txt': `${SYSCTLS}net.ipv4.conf.eth1.ignore_routes_with_linkdown = ${setting}\n` }, OUT)
+        .length;
+    expect(ways(0)).toBe(2);
+    expect(ways(1)).toBe(1);
+    const down = {
+      ...FILES,
+      ...routes(route('8.8.8.0/24', { nexthops: [hop('10.0.0.1', 'eth0', 'linkdown'), hop('10.1.0.1', 'eth1')] })),
+    };
+    const sysctls = `${SYSCTLS}net.ipv4.conf.eth0.ignore_routes_with_linkdown = 1\n`;
+    expect(shown(send({ ...down, 'sysctl.txt': sysctls }, OUT))).toEqual(['sent 10.0.0.5 eth1 1']);
   });
 
   it('is passed by where all are', () => {

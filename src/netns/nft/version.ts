@@ -18,5 +18,5 @@ export function printedBy(version: NftVersion | null): Printed {
 
 function isBefore(version: NftVersion, other: NftVersion): boolean {
   const at = version.findIndex((number, place) => number !== other[place]);
-  return at >= 0 && (version[at] ?? 0) < (other[at] ?? 0);
+  return (version[at] ?? 0) < (other[at] ?? 0);
 }
