@@ -107,6 +107,8 @@ export class Flow {
   declare sport: number;
   declare dport: number;
   declare mark: number;
+  /** A rule wrote the TOS, or what stands for it in IPv6, since the chain began (DSCP, `ip dscp set`). */
+  declare tosWritten: boolean;
   declare uid: number | null;
   declare gid: number | null;
   declare ct: Connection | null;
@@ -178,6 +180,7 @@ export class Flow {
     this.sport = packet.src.port;
     this.dport = packet.dst.port;
     this.mark = packet.mark >>> 0;
+    this.tosWritten = false;
     this.uid = packet.uid;
     this.gid = packet.gid;
     this.ct = null;

@@ -101,13 +101,21 @@ function runStages(stages: readonly Stage[], flow: Flow, reroute: (flow: Flow) =
   return ACCEPT;
 }
 
-/** The route is looked up again when the mark changed: what writes addresses there is not followed. */
+/** The route is looked up again when the mark or the TOS changed: what writes addresses there is not followed. */
 function runRerouting(stage: Stage, flow: Flow, reroute: (flow: Flow) => boolean): Verdict {
   const { mark } = flow;
+  flow.tosWritten = false;
   const verdict = runStage(stage, flow);
   if (verdict !== ACCEPT) return verdict;
-  if (mark === flow.mark) return ACCEPT;
+  if (mark === flow.mark && !(flow.tosWritten && hadAnotherTos(flow))) return ACCEPT;
   return reroute(flow) ? ACCEPT : DROP;
+}
+
+function hadAnotherTos({ choices }: Flow): boolean {
+  return choices.either('tos', 'the packet had another TOS (hop limit, flow label) before the rules wrote it', {
+    fact: 'the TOS that the sender gave the packet',
+    reason: 'questions do not say it; where it changed the way is looked up again, as a packet of root',
+  });
 }
 
 /** nf_nat_inet_fn, with what nf_nat_ipv4_local_fn adds to it in OUTPUT. */

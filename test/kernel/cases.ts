@@ -1,5 +1,6 @@
 import type { KernelCase } from './cases/case.js';
 import { ADDRESS_TYPES } from './cases/battery-addresses.js';
+import { TOS_CASES } from './cases/tos.js';
 import { ICMP_REDIRECTS } from './cases/icmp-redirects.js';
 import { ICMP_KINDS } from './cases/icmp.js';
 import { IPTABLES_TESTS } from './cases/battery-iptables.js';
@@ -59,6 +60,7 @@ export const CASES: readonly KernelCase[] = [
   ...SENDER_EDGES,
   ...ICMP_KINDS,
   ...ICMP_REDIRECTS,
+  ...TOS_CASES,
   ...NFT_EDGES,
   ...LOOKUP_EDGES,
   ...SET_CHANGES,

@@ -100,3 +100,36 @@ describe('a route with several next hops', () => {
     expect(through(hop('10.1.0.1', 'eth1', 'dead'), hop('10.1.0.2', 'eth1', 'dead'))).toEqual(['sent 10.0.0.5 eth0 1']);
   });
 });
+
+describe('a TOS that a rule of OUTPUT writes', () => {
+  const asRoot = {
+    'ip-rule.json': JSON.stringify([
+      { priority: 0, src: 'all', table: 'local' },
+      { priority: 500, src: 'all', uid_start: 0, uid_end: 0, table: '101' },
+      { priority: 32766, src: 'all', table: 'main' },
+    ]),
+    'ip-route.json': JSON.stringify([
+      route('default', { gateway: '10.0.0.1', dev: 'eth0' }),
+      route('default', { gateway: '10.1.0.1', dev: 'eth1', table: '101' }),
+      ...LOCAL,
+    ]),
+  };
+  const ways = (chain: string, target: string, uid: number): readonly string[] => {
+    const save = { 'iptables-save.txt': `*mangle\n-A ${chain} -j ${target}\nCOMMIT\n` };
+    return shown(send({ ...FILES, ...asRoot, ...save }, { ...OUT, uid, gid: 1000 })).map((way) => way.slice(14));
+  };
+
+  it.each(['DSCP --set-dscp 0x08', 'TOS --set-tos 0x10/0x3f'])(
+    'has the way looked up again as of root: %s',
+    (target) => {
+      expect(ways('OUTPUT', target, 1000)).toEqual(['eth0 perhaps', 'eth1 perhaps']);
+      expect(ways('OUTPUT', target, 0)).toEqual(['eth1 1']);
+      expect(ways('POSTROUTING', target, 1000)).toEqual(['eth0 1']);
+      expect(ways('OUTPUT -p udp', target, 1000)).toEqual(['eth0 1']);
+    },
+  );
+
+  it('is not written by what counts down the hops of IPv4', () => {
+    expect(ways('OUTPUT', 'TTL --ttl-set 5', 1000)).toEqual(['eth0 1']);
+  });
+});

@@ -236,6 +236,12 @@ const reject: TargetCompiler = (target, _family, _runtime, evidence) => {
   };
 };
 
+/** The route is looked up again behind such a rule of `mangle OUTPUT` (ipt_mangle_out, ip6t_mangle_out: the hop limit, too). */
+const tos: TargetCompiler = () => (flow) => {
+  flow.tosWritten = true;
+  return CONTINUE;
+};
+
 const COMPILERS: ReadonlyMap<string, TargetCompiler> = new Map([
   ['ACCEPT', verdictOf(ACCEPT)],
   ['DROP', verdictOf(DROP)],
@@ -252,12 +258,14 @@ const COMPILERS: ReadonlyMap<string, TargetCompiler> = new Map([
   ['NETMAP', netmap],
   ['TPROXY', tproxy],
   // change nothing that decides a path: they log, count, colour or copy
-  ...(
-    ['LOG', 'NFLOG', 'ULOG', 'TRACE', 'TCPMSS', 'TEE', 'CHECKSUM', 'CLASSIFY', 'DSCP', 'TOS', 'AUDIT', 'LED'] as const
-  ).map((name): [string, TargetCompiler] => [name, silent]),
+  ...(['LOG', 'NFLOG', 'ULOG', 'TRACE', 'TCPMSS', 'TEE', 'CHECKSUM', 'CLASSIFY', 'AUDIT', 'LED'] as const).map(
+    (name): [string, TargetCompiler] => [name, silent],
+  ),
   ['RATEEST', silent],
   ['IDLETIMER', silent],
-  ['HL', silent],
+  ['DSCP', tos],
+  ['TOS', tos],
+  ['HL', tos],
   ['TTL', silent],
   ['TCPOPTSTRIP', silent],
   ['SECMARK', silent],

@@ -10,6 +10,9 @@ import { compileMap } from './sets.js';
 import { undecidable } from './undecidable.js';
 import { BREAK, NEXT, type Statement } from './verdict.js';
 
+/** Fields for which a chain of type route looks the way up again (nf_route_table_hook4, nf_route_table_hook6). */
+const TOS: ReadonlySet<string> = new Set(['dscp', 'ecn', 'flowlabel', 'hoplimit']);
+
 /** What sets a field of the packet, of its connection or of what the kernel keeps beside it. */
 export function mangle(body: JsonObject, context: NftContext): Statement | null {
   const { evidence } = context;
@@ -27,7 +30,12 @@ export function mangle(body: JsonObject, context: NftContext): Statement | null 
         throw new FactMissing(open);
       };
     }
-    return (flow) => (has(flow) ? NEXT : BREAK);
+    const tos = TOS.has(field);
+    return (flow) => {
+      if (!has(flow)) return BREAK;
+      if (tos) flow.tosWritten = true;
+      return NEXT;
+    };
   }
   if (ctKey === 'event' || ctKey === 'label' || ctKey === 'secmark') return withoutEffect(body['value'], context);
   const value = compileExpression(body['value'], context, 'mark');
