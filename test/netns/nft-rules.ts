@@ -8,6 +8,7 @@ export type Json = unknown;
 export interface Table {
   readonly family?: string;
   readonly hook?: string;
+  readonly type?: 'filter' | 'nat';
   readonly flags?: readonly string[];
   /** Of the nft that prints; null: it does not say. */
   readonly version?: string | null;
@@ -17,13 +18,13 @@ export interface Table {
 
 /** A list with one base chain of these rules. */
 export function listed(rules: readonly (readonly Json[])[], over: Table = {}): Files {
-  const { family = 'inet', hook = 'prerouting', flags, version = '1.1.3', objects = [] } = over;
+  const { family = 'inet', hook = 'prerouting', type = 'filter', flags, version = '1.1.3', objects = [] } = over;
   const table = { family, table: 't' };
   const nftables = [
     { metainfo: { ...(version === null ? {} : { version }), json_schema_version: 1 } },
     { table: { family, name: 't', ...(flags === undefined ? {} : { flags }) } },
     ...objects,
-    { chain: { ...table, name: 'c', type: 'filter', hook, prio: 0, policy: 'accept' } },
+    { chain: { ...table, name: 'c', type, hook, prio: 0, policy: 'accept' } },
     ...rules.map((expr) => ({ rule: { ...table, chain: 'c', expr } })),
   ];
   return { 'nft-ruleset.json': JSON.stringify({ nftables }) };

@@ -43,3 +43,16 @@ describe('prefixes of IPv6 in concatenations', () => {
     expect(verdicts(ask(listed([[match(four, ten), DROP]], { version: '0.9.8' })))).toEqual(['dropped']);
   });
 });
+
+describe('a range of addresses that stands as a prefix', () => {
+  const ends = (addr: string, len: number): readonly string[] => {
+    const dnat = { dnat: { family: 'ip', addr: { prefix: { addr, len } } } };
+    return ask(listed([[dnat]], { type: 'nat' })).map(({ verdict, dst }) => `${verdict} ${dst.ip}`);
+  };
+
+  it('is none where it begins inside: nft 0.9.8 prints 10.9.0.1-10.9.0.2 so', () => {
+    expect(ends('10.9.0.1', 30)).toEqual(['unknown 10.0.0.5']);
+    expect(ends('10.9.0.0', 31)).toEqual(['forwarded 10.9.0.0', 'forwarded 10.9.0.1']);
+    expect(ends('10.9.0.1', 32)).toEqual(['forwarded 10.9.0.1']);
+  });
+});

@@ -1,6 +1,6 @@
 import { parseCidr } from '../../formats/ip.js';
 import { isObject, stringOf, type JsonObject } from '../../formats/netns-json.js';
-import { commonPrefix, type Addr, type Family } from '../address.js';
+import { commonPrefix, networkOf, type Addr, type Family } from '../address.js';
 import type { Flow } from '../flow.js';
 import { bindNat, masquerade, portRange, redirect, setupNat, type Manip, type NatRange } from '../nat.js';
 import { tproxyDeliver } from '../tproxy.js';
@@ -55,6 +55,8 @@ function interval(json: unknown, family: Family): NatRange['addresses'] {
     if (cidr === null || cidr.ip.family !== family) return null;
     const size = (family === 4 ? 32 : 128) - cidr.prefix;
     const from: Addr = cidr.ip.value;
+    // nft 0.9.8 prints 10.244.2.1-10.244.2.2 as 10.244.2.1/30
+    if (from !== networkOf(from, cidr.prefix)) return null;
     const to: Addr = family === 4 ? Number(from) + 2 ** size - 1 : BigInt(from) + (1n << BigInt(size)) - 1n;
     return { from, to };
   }
