@@ -119,7 +119,7 @@ function icmpOf(family: 4 | 6, match: RuleMatch): Predicate | null {
   const match_ = /^(\d+)(?:\/(\d+))?$/.exec(text);
   const type = match_ === null ? (family === 4 ? ICMP_NAMES : ICMPV6_NAMES).get(text) : Number(match_[1]);
   if (type === undefined) return null;
-  // xt_icmp takes 255 as every type, whatever the code (iptables before 1.8.10 prints it as "any"); icmp6_match as 255
+  // xt_icmp takes 255 as every type, whatever the code (1.8.9 prints "any" for 255/3, 1.8.11 what was given); icmp6_match as 255
   if (family === 4 && type === 255) return (flow) => flow.protocol === protocol && !option.negated;
   const code = match_?.[2] === undefined ? null : Number(match_[2]);
   return (flow) =>
