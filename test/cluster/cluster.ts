@@ -1,26 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { KINDS } from '../../src/collect/kinds.js';
 import { openSnapshot } from '../../src/snapshot/open.js';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
+import { setClockOf } from '../recorded-clock.js';
 import { buildTools, whyNotHere } from './build.js';
 import { startControlPlane, type ControlPlane } from './control-plane.js';
 import { makeNetwork, type Network } from './network.js';
 import { itemsOf, loadObjects } from './objects.js';
 
 const RECORDING = 'test/fixtures/recordings/coexistence-1.30.3/snapshot.tar.gz';
-
-/** From here on it is the time of the recording, for this process and for the programs of Node that it starts. */
-function setClock(time: string): void {
-  const clock = fileURLToPath(new URL('./recorded-clock.cjs', import.meta.url));
-  process.env['MESHPATH_TEST_CLOCK'] = time;
-  process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} --require ${clock}`.trim();
-  createRequire(import.meta.url)(clock);
-}
 
 /** A running cluster that is what a recording was: its objects in a real API server, its network in real namespaces. */
 export interface TestCluster {
@@ -52,7 +43,7 @@ export async function startCluster(): Promise<TestCluster | null> {
   const bin = buildTools();
   const folder = mkdtempSync(path.join(tmpdir(), 'meshpath-cluster-'));
   const recorded = await openSnapshot(RECORDING);
-  setClock(recorded.manifest?.capturedAt ?? '');
+  setClockOf(recorded);
   const kinds = (plural: string): ReturnType<typeof itemsOf> =>
     KINDS.filter((k) => k.plural === plural && k.group === '').flatMap((kind) => itemsOf(recorded, kind));
   let network: Network | null = null;

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { KINDS, kindFile } from '../../src/collect/kinds.js';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
+import { setClockOf } from '../recorded-clock.js';
 
 /** What an odd API server does with a request: an HTTP status, a cut connection, no answer; null: as it should. */
 export type Fault =
@@ -50,6 +51,7 @@ type Doc = Record<string, unknown>;
 
 /** An API server over HTTP that serves a snapshot: lists with selectors and pages, exec (v5, v4), port-forward, logs. */
 export async function startDouble(snapshot: Snapshot, options: DoubleOptions = {}): Promise<Double> {
+  setClockOf(snapshot);
   const transcript: string[] = [];
   const open = new Set<object>();
   let most = 0;
